@@ -21,8 +21,7 @@ pub const MAX_SAMPLE_INTERVAL_MS: u64 = 3_600_000;
 #[zbus::proxy(
     interface = "org.hearth.Agent1",
     default_service = "org.hearth.Agent1",
-    default_path = "/org/hearth/Agent1",
-    gen_blocking = false
+    default_path = "/org/hearth/Agent1"
 )]
 pub trait Agent {
     /// Reads the machine now. JSON of [`machine::Sample`].
@@ -39,8 +38,7 @@ pub trait Agent {
 #[zbus::proxy(
     interface = "org.hearth.Control1",
     default_service = "org.hearth.Agent1",
-    default_path = "/org/hearth/Agent1",
-    gen_blocking = false
+    default_path = "/org/hearth/Agent1"
 )]
 pub trait Control {
     /// Sets the time between two samples, in milliseconds, from [`MIN_SAMPLE_INTERVAL_MS`] to
