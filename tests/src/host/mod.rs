@@ -1,0 +1,255 @@
+//! The three daemons on this host, without root: a bus of their own, and this program in systemd's place.
+
+mod activation;
+mod bus;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use api::rest::EngineStatus;
+
+use crate::client::Client;
+use crate::process::{self, Process, tail, tethered};
+use crate::report::say;
+use crate::wait;
+use activation::Activator;
+use bus::Bus;
+
+/// How long a daemon may take to be ready.
+const READY: Duration = Duration::from_secs(30);
+
+/// What differs between stacks.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The folder of models. Empty or absent: a stack whose engine has no model.
+    pub models: PathBuf,
+    /// Further arguments of `inferd serve`.
+    pub inferd: Vec<String>,
+    /// Where the gateway listens; a free port of the loopback if not given.
+    pub listen: Option<SocketAddr>,
+}
+
+impl Options {
+    /// With the models of this folder, and the rest as usual.
+    pub fn models(folder: &Path) -> Self {
+        Self {
+            models: folder.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds an argument of `inferd serve` with its value.
+    #[must_use]
+    pub fn inferd(mut self, flag: &str, value: impl ToString) -> Self {
+        self.inferd.extend([flag.to_owned(), value.to_string()]);
+        self
+    }
+}
+
+/// The running daemons. All are killed, by their ids, when it is dropped.
+#[derive(Debug)]
+pub struct HostStack {
+    // In the order in which they go: the door first, the bus last, then the folder.
+    gateway: Process,
+    inferd: Activator,
+    hearthd: Process,
+    _bus: Bus,
+    folder: tempfile::TempDir,
+    address: SocketAddr,
+    token: String,
+}
+
+impl HostStack {
+    /// Starts everything but inferd, which starts on the first request, and waits until the gateway answers.
+    pub fn start(options: &Options) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("hearth-").tempdir()?;
+        let place = folder.path();
+        let bus = Bus::start(place)?;
+        let hearthd = start_hearthd(place, &bus)?;
+        let inferd = Activator::start(
+            &place.join("infer.sock"),
+            &place.join("inferd.log"),
+            inferd_args(options),
+        )?;
+        let token = first_token(place)?;
+        let address = options.listen.map_or_else(free_port, Ok)?;
+        let gateway = start_gateway(place, &bus, address)?;
+        let mut stack = Self {
+            gateway,
+            inferd,
+            hearthd,
+            _bus: bus,
+            folder,
+            address,
+            token,
+        };
+        stack.wait_until_ready()?;
+        Ok(stack)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let door = self.client();
+        wait::until("the gateway's health and the agent's", READY, || {
+            self.gateway.check()?;
+            self.hearthd.check()?;
+            let Ok(answer) = door.get("/api/v1/health") else {
+                return Ok(None);
+            };
+            Ok((answer.status() == 200).then_some(()))
+        })
+    }
+
+    /// A client of the gateway without a token.
+    pub fn client(&self) -> Client {
+        Client::tcp(self.address)
+    }
+
+    /// A client of the gateway with the first token.
+    pub fn admin(&self) -> Client {
+        self.client().with_token(&self.token)
+    }
+
+    /// The first token, of role admin.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Where the gateway listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://ADDRESS`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The gateway's local socket.
+    pub fn local_socket(&self) -> PathBuf {
+        self.folder.path().join("gateway.sock")
+    }
+
+    /// What the engine says of itself, asked at its own socket.
+    pub fn engine(&self) -> Result<EngineStatus> {
+        Client::unix(&self.folder.path().join("infer.sock"))
+            .get("/health")?
+            .json()
+    }
+
+    /// inferd's process id, if it runs.
+    pub fn inferd_pid(&self) -> Option<u32> {
+        self.inferd.pid()
+    }
+
+    /// How often inferd was started.
+    pub fn inferd_starts(&self) -> usize {
+        self.inferd.starts()
+    }
+
+    /// What inferd has logged.
+    pub fn inferd_log(&self) -> Result<String> {
+        process::read_log(&self.folder.path().join("inferd.log"))
+    }
+
+    /// The process ids of those that must not restart: hearthd and the gateway. An error if one has ended.
+    pub fn others(&mut self) -> Result<[u32; 2]> {
+        self.hearthd.check()?;
+        self.gateway.check()?;
+        Ok([self.hearthd.pid(), self.gateway.pid()])
+    }
+
+    /// The `hearth` command, to be given arguments. Nothing in the environment points it anywhere.
+    pub fn hearth(&self) -> Result<Command> {
+        let mut command = Command::new(daemon("hearth")?);
+        command
+            .env_remove("HEARTH_HOST")
+            .env_remove("HEARTH_TOKEN")
+            .env("NO_COLOR", "1");
+        Ok(command)
+    }
+
+    /// The ends of all logs.
+    pub fn logs(&self) -> String {
+        let names = ["hearthd", "inferd", "gateway", "bus"];
+        let ends = names.map(|name| {
+            let log = process::read_log(&self.folder.path().join(format!("{name}.log")));
+            format!(
+                "-- {name} --\n{}\n",
+                log.map_or_else(|error| error.to_string(), |log| tail(&log, 30))
+            )
+        });
+        ends.concat()
+    }
+}
+
+/// Starts a stack, runs a test with it, and shows the daemons' logs if the test fails.
+pub fn with_stack<T>(options: &Options, test: impl FnOnce(&mut HostStack) -> Result<T>) -> Result<T> {
+    let mut stack = HostStack::start(options)?;
+    let result = test(&mut stack);
+    if result.is_err() {
+        say(&stack.logs());
+    }
+    result
+}
+
+/// A daemon or the command, as it was built into the folder of the running program.
+pub fn daemon(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot tell where this program lies")?;
+    let place = own
+        .ancestors()
+        .skip(1)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    place.with_context(|| {
+        format!(
+            "no {name} in a folder above {}; build it: cargo build --release -p hearthd -p inferd -p gateway -p hearth",
+            own.display()
+        )
+    })
+}
+
+fn start_hearthd(place: &Path, bus: &Bus) -> Result<Process> {
+    let mut command = tethered(daemon("hearthd")?);
+    command.args(["run", "--bus", bus.address()]);
+    Process::start("hearthd", command, &place.join("hearthd.log"))
+}
+
+fn start_gateway(place: &Path, bus: &Bus, address: SocketAddr) -> Result<Process> {
+    let mut command = tethered(daemon("gateway")?);
+    command.args(["serve", "--bus", bus.address(), "--listen", &address.to_string()]);
+    command.arg("--infer").arg(place.join("infer.sock"));
+    command.arg("--local").arg(place.join("gateway.sock"));
+    command.arg("--state").arg(place.join("gateway"));
+    Process::start("gateway", command, &place.join("gateway.log"))
+}
+
+fn first_token(place: &Path) -> Result<String> {
+    let state = place.join("gateway");
+    std::fs::create_dir_all(&state).with_context(|| format!("cannot make {}", state.display()))?;
+    let made = process::output(
+        Command::new(daemon("gateway")?)
+            .arg("first-token")
+            .arg("--state")
+            .arg(&state),
+    )?;
+    let token = made.trim();
+    if !token.starts_with("hearth_") {
+        bail!("`gateway first-token` printed no token: {made:?}");
+    }
+    Ok(token.to_owned())
+}
+
+fn inferd_args(options: &Options) -> Vec<String> {
+    let models = options.models.display().to_string();
+    let serve = ["serve".to_owned(), "--models".to_owned(), models];
+    serve.into_iter().chain(options.inferd.iter().cloned()).collect()
+}
+
+/// An address of the loopback whose port was free a moment ago.
+pub fn free_port() -> Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("no free port on the loopback")?;
+    Ok(listener.local_addr()?)
+}

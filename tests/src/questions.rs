@@ -1,0 +1,43 @@
+//! The questions whose answers are compared with candle's own model.
+
+/// One question in two wordings.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// What it is about, for tables.
+    pub about: &'static str,
+    /// The wordings.
+    pub wordings: [&'static str; 2],
+}
+
+/// All of them. The first is the one of the quick tests.
+pub const QUESTIONS: [Question; 5] = [
+    Question {
+        about: "France",
+        wordings: [
+            "What is the capital of France?",
+            "Name the city that is France's capital.",
+        ],
+    },
+    Question {
+        about: "sum",
+        wordings: ["What is two plus two?", "Add 2 and 2. What do you get?"],
+    },
+    Question {
+        about: "sky",
+        wordings: ["Why is the sky blue?", "What makes the daytime sky look blue?"],
+    },
+    Question {
+        about: "Shakespeare",
+        wordings: [
+            "Who wrote Romeo and Juliet?",
+            "Which author wrote the play Romeo and Juliet?",
+        ],
+    },
+    Question {
+        about: "greeting",
+        wordings: [
+            "Write one sentence that greets a neighbour.",
+            "Greet a neighbour in a single sentence.",
+        ],
+    },
+];

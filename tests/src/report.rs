@@ -1,0 +1,142 @@
+//! Named checks with their results and times, and tables.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use comfy_table::{ContentArrangement, Table};
+
+/// The checks of one run. All run, whatever becomes of those before; the end tells what failed.
+#[derive(Debug, Default)]
+pub struct Report {
+    passed: usize,
+    failures: Vec<String>,
+}
+
+impl Report {
+    /// No check yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs a check and prints its line. What it returns is the figure or fact that it saw, shown beside its name.
+    pub fn check(&mut self, name: &str, check: impl FnOnce() -> Result<String>) -> bool {
+        let start = Instant::now();
+        let result = check();
+        self.record(name, start.elapsed(), result)
+    }
+
+    /// Counts a result that was had elsewhere, and prints its line.
+    pub fn record(&mut self, name: &str, took: Duration, result: Result<String>) -> bool {
+        let passed = result.is_ok();
+        match result {
+            Ok(note) => {
+                self.passed += 1;
+                let separator = if note.is_empty() { "" } else { ": " };
+                say(&format!(
+                    "{} {:>7}  {name}{separator}{note}",
+                    mark(true),
+                    seconds(took)
+                ));
+            }
+            Err(error) => {
+                say(&format!(
+                    "{} {:>7}  {name}: {error:#}",
+                    mark(false),
+                    seconds(took)
+                ));
+                self.failures.push(name.to_owned());
+            }
+        }
+        passed
+    }
+
+    /// Counts checks that another program ran and printed.
+    pub fn add(&mut self, passed: usize, failed: Vec<String>) {
+        self.passed += passed;
+        self.failures.extend(failed);
+    }
+
+    /// How many passed.
+    pub fn passed(&self) -> usize {
+        self.passed
+    }
+
+    /// The names of those that failed.
+    pub fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
+    /// Prints the failures' names and the closing line. The exit code is 1 if a check failed or none ran.
+    pub fn finish(&self) -> ExitCode {
+        for name in &self.failures {
+            say(&format!("failed: {name}"));
+        }
+        say(&format!("{} passed, {} failed", self.passed, self.failures.len()));
+        if self.failures.is_empty() && self.passed > 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints one line at once, even into a pipe. A reader that has gone away is no reason to stop testing.
+pub fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Runs a step, telling what it is before and how long it took after.
+pub fn step<T>(what: &str, step: impl FnOnce() -> Result<T>) -> Result<T> {
+    say(&format!("… {what}"));
+    let start = Instant::now();
+    let result = step()?;
+    say(&format!("{} {:>7}  {what}", mark(true), seconds(start.elapsed())));
+    Ok(result)
+}
+
+/// A table as text, in Markdown.
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    table.add_rows(rows);
+    table.to_string()
+}
+
+/// A time for people: `12.3 s`.
+pub fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+fn mark(good: bool) -> &'static str {
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    match (good, colour) {
+        (true, true) => "\u{1b}[32mok  \u{1b}[0m",
+        (false, true) => "\u{1b}[31mFAIL\u{1b}[0m",
+        (true, false) => "ok  ",
+        (false, false) => "FAIL",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_does_not_stop_the_rest_and_is_told() {
+        let mut report = Report::new();
+        report.check("bad", || anyhow::bail!("why"));
+        report.check("good", || Ok("5".to_owned()));
+        assert_eq!((report.passed(), report.failures()), (1, &["bad".to_owned()][..]));
+        assert_eq!(report.finish(), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn no_check_at_all_is_a_failure() {
+        assert_eq!(Report::new().finish(), ExitCode::FAILURE);
+    }
+}

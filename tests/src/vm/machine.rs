@@ -1,0 +1,314 @@
+//! One virtual machine from its image to its end.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::accel::Accel;
+use super::qemu::{Firmware, Guest};
+use super::{Keys, Ssh, disk, evidence, qmp, serial, ssh};
+use crate::client::Client;
+use crate::host::free_port;
+use crate::process::{Process, read_log};
+use crate::report::say;
+use crate::wait;
+
+/// How long a boot may take until SSH or the gateway answers. Under emulation 90 s are usual.
+const BOOT: Duration = Duration::from_secs(600);
+/// How long a shutdown may take.
+const SHUTDOWN: Duration = Duration::from_secs(300);
+/// How often a boot is tried again after the one panic that is QEMU's own.
+const RETRIES: usize = 3;
+
+/// What a machine is made with, and the folder that everything of it lies in.
+#[derive(Debug)]
+pub struct Setup {
+    folder: PathBuf,
+    keep: bool,
+    accel: Accel,
+    firmware: Firmware,
+    keys: Keys,
+    memory_mib: u32,
+}
+
+impl Setup {
+    /// Makes a folder below `cache`, copies the image there as the disk, makes a key, and finds out what can run guests.
+    pub fn new(cache: &Path, image: &Path) -> Result<Self> {
+        let setup = Self::without_disk(cache)?;
+        disk::from_image(image, &setup.disk(), disk::SIZE)?;
+        Ok(setup)
+    }
+
+    /// The same with a disk still to be put at [`Self::disk`].
+    pub fn without_disk(cache: &Path) -> Result<Self> {
+        let place = cache.join("vm");
+        std::fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+        let folder = tempfile::Builder::new().prefix("run-").tempdir_in(&place)?.keep();
+        let firmware = Firmware::find()?;
+        let (accel, why) = Accel::probe(&firmware, &folder);
+        say(&format!("     guests run on {accel:?}: {why}"));
+        std::fs::copy(&firmware.variables, folder.join("vars.fd"))
+            .context("cannot copy the firmware's variables")?;
+        let keys = Keys::make(&folder, "key")?;
+        Ok(Self {
+            folder,
+            keep: false,
+            accel,
+            firmware,
+            keys,
+            memory_mib: 2048,
+        })
+    }
+
+    /// The guest's disk.
+    pub fn disk(&self) -> PathBuf {
+        self.folder.join("disk.raw")
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The key that [`Self::key_credential`] lets in.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// What runs the guest.
+    pub fn accel(&self) -> Accel {
+        self.accel
+    }
+
+    /// The credential that lets the run's key in as admin.
+    pub fn key_credential(&self) -> (String, String) {
+        (
+            "ssh.authorized_keys.admin".to_owned(),
+            self.keys.public().to_owned(),
+        )
+    }
+
+    /// Leaves the folder, without the disk, when this is dropped: something failed, and it tells what.
+    pub fn keep(&mut self) {
+        self.keep = true;
+    }
+
+    /// Boots, and waits until the gateway answers. Tries again, and says so, after the one panic that is QEMU's own.
+    pub fn boot(&self, credentials: &[(String, String)]) -> Result<Machine> {
+        for attempt in 1.. {
+            let mut machine = self.start(credentials)?;
+            match machine.wait_for_gateway() {
+                Err(error) if attempt <= RETRIES && error.is::<KnownPanic>() => {
+                    say(&format!("     boot {attempt}: {error}"))
+                }
+                result => return result.map(|()| machine),
+            }
+        }
+        bail!("unreachable: every attempt returns or is followed by another")
+    }
+
+    fn start(&self, credentials: &[(String, String)]) -> Result<Machine> {
+        let (ssh, http) = (free_port()?, free_port()?);
+        let Self {
+            accel,
+            firmware,
+            memory_mib,
+            folder,
+            ..
+        } = self;
+        let guest = Guest {
+            accel: *accel,
+            firmware,
+            memory_mib: *memory_mib,
+            folder,
+            ssh,
+            http,
+            credentials,
+        };
+        let serial = folder.join("serial.log");
+        std::fs::write(&serial, "").with_context(|| format!("cannot write {}", serial.display()))?;
+        let started = Instant::now();
+        let qemu = Process::start("QEMU", guest.command(), &folder.join("qemu.log"))?;
+        Ok(Machine {
+            ssh: None,
+            qemu,
+            started,
+            folder: folder.clone(),
+            keys: self.keys.clone(),
+            ssh_address: ssh,
+            http,
+        })
+    }
+}
+
+impl Drop for Setup {
+    fn drop(&mut self) {
+        let removed = if self.keep {
+            std::fs::remove_file(self.disk())
+        } else {
+            std::fs::remove_dir_all(&self.folder)
+        };
+        if let Err(error) = removed {
+            say(&format!(
+                "could not remove what is in {}: {error}",
+                self.folder.display()
+            ));
+        }
+    }
+}
+
+/// A running machine. QEMU is killed when it is dropped.
+#[derive(Debug)]
+pub struct Machine {
+    // Before QEMU, so that it goes first.
+    ssh: Option<Ssh>,
+    qemu: Process,
+    started: Instant,
+    folder: PathBuf,
+    keys: Keys,
+    ssh_address: SocketAddr,
+    http: SocketAddr,
+}
+
+impl Machine {
+    /// When QEMU was started.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// QEMU's process id.
+    pub fn pid(&self) -> u32 {
+        self.qemu.pid()
+    }
+
+    /// Where the guest's port 8080 is on this host.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Where the guest's port 22 is on this host.
+    pub fn ssh_address(&self) -> SocketAddr {
+        self.ssh_address
+    }
+
+    /// A client of the gateway without a token.
+    pub fn client(&self) -> Client {
+        Client::tcp(self.http)
+    }
+
+    /// What the guest has written to its serial port.
+    pub fn console(&self) -> Result<String> {
+        read_log(&self.folder.join("serial.log"))
+    }
+
+    /// An error if QEMU has ended or the guest's kernel has panicked.
+    pub fn check(&mut self) -> Result<()> {
+        match serial::panic(&self.console()?) {
+            Some((line, true)) => return Err(KnownPanic(line).into()),
+            Some((line, false)) => bail!("the guest's kernel panicked: {line}"),
+            None => {}
+        }
+        self.qemu.check()
+    }
+
+    fn wait_for_gateway(&mut self) -> Result<()> {
+        let client = self.client();
+        wait::until("the gateway in the guest", BOOT, || {
+            self.check()?;
+            Ok(client.get("/api/v1/health").ok())
+        })?;
+        Ok(())
+    }
+
+    /// Waits until the first API token is on the console.
+    pub fn wait_for_token(&mut self) -> Result<String> {
+        wait::until("the first token on the console", BOOT, || {
+            self.check()?;
+            Ok(serial::token_on(&self.console()?))
+        })
+    }
+
+    /// The connection as admin with the run's key, made on the first call.
+    pub fn ssh(&mut self) -> Result<&Ssh> {
+        let keys = self.keys.clone();
+        self.ssh_with(&keys)
+    }
+
+    /// The connection as admin with another key, if none stands.
+    pub fn ssh_with(&mut self, keys: &Keys) -> Result<&Ssh> {
+        let mut standing = self.ssh.take();
+        if let Some(ssh) = &mut standing
+            && !ssh.stands()?
+        {
+            standing = None;
+        }
+        let ssh = standing.map_or_else(|| self.connect("admin", keys), Ok)?;
+        Ok(self.ssh.insert(ssh))
+    }
+
+    fn connect(&mut self, user: &str, keys: &Keys) -> Result<Ssh> {
+        let (address, folder) = (self.ssh_address, self.folder.clone());
+        wait::until_ok("SSH in the guest", BOOT, || {
+            Ssh::connect(address, user, keys, &folder)
+        })
+    }
+
+    /// Tries to log in as `user` with the run's key and these further options of ssh; what ssh says.
+    pub fn try_login(&self, user: &str, options: &[&str]) -> Result<Output> {
+        let known_hosts = self.folder.join("known_hosts");
+        ssh::try_login(self.ssh_address, user, self.keys.private(), &known_hosts, options)
+    }
+
+    /// Asks the guest for what tells why something failed: files in the run's folder, beside the serial log.
+    pub fn collect_evidence(&mut self) -> Result<()> {
+        self.check()?;
+        let folder = self.folder.clone();
+        evidence::collect(self.ssh()?, &folder)
+    }
+
+    /// Presses the power button and waits for the end; the time it took.
+    pub fn power_off(mut self) -> Result<Duration> {
+        let start = Instant::now();
+        qmp::power_button(&self.folder.join("qmp"))?;
+        self.wait_for_end()?;
+        Ok(start.elapsed())
+    }
+
+    /// Reboots from inside. QEMU ends where the firmware would begin anew, so that the next boot can be another QEMU's.
+    pub fn reboot(mut self) -> Result<Duration> {
+        let start = Instant::now();
+        // The connection may end before the command's answer does.
+        let asked = self.ssh()?.attempt("sudo systemctl reboot")?;
+        self.wait_for_end()
+            .with_context(|| format!("after `systemctl reboot`: {asked:?}"))?;
+        Ok(start.elapsed())
+    }
+
+    fn wait_for_end(&mut self) -> Result<()> {
+        let status = self.qemu.wait(SHUTDOWN)?;
+        if !status.success() {
+            bail!("QEMU ended with {status}:\n{}", self.qemu.log()?);
+        }
+        Ok(())
+    }
+}
+
+/// Kernel text being patched while another emulated processor runs it: QEMU's fault, about one boot in forty.
+#[derive(Debug)]
+struct KnownPanic(String);
+
+impl fmt::Display for KnownPanic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the panic in sched_clock_cpu that QEMU's translator is known for; booting again ({})",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for KnownPanic {}
