@@ -1,0 +1,78 @@
+//! What can be wrong with a file's content. The path stands beside it, in [`machine::Warning`].
+
+use crate::tree::MAX_FILE_BYTES;
+use machine::MilliCelsius;
+use nix::errno::Errno;
+use std::io;
+
+/// How much of a malformed text a warning repeats, in characters.
+const EXCERPT: usize = 40;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("is missing")]
+    Missing,
+    #[error("cannot be read: {0}")]
+    Io(io::Error),
+    #[error("is longer than {MAX_FILE_BYTES} bytes")]
+    TooLong,
+    #[error("has more than {0} entries")]
+    TooManyEntries(usize),
+    #[error("is not UTF-8 text")]
+    NotText,
+    #[error("{found:?} is not {expected}")]
+    Malformed { found: String, expected: &'static str },
+    #[error("has no field {0}")]
+    NoField(&'static str),
+    #[error("{0} is no temperature that a machine in a room can have")]
+    Implausible(MilliCelsius),
+}
+
+impl Problem {
+    /// A text that is not what it should be.
+    pub(crate) fn malformed(text: &str, expected: &'static str) -> Self {
+        let found = text.trim().chars().take(EXCERPT).collect();
+        Self::Malformed { found, expected }
+    }
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Missing,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<Errno> for Problem {
+    fn from(errno: Errno) -> Self {
+        io::Error::from(errno).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_repeats_only_the_beginning_of_garbage_and_escapes_it() {
+        let problem = Problem::malformed(&format!("\u{1b}[31m{}", "x".repeat(500)), "a number").to_string();
+        assert!(problem.starts_with("\"\\u{1b}[31mxxx"), "{problem}");
+        assert!(problem.ends_with("xxx\" is not a number"), "{problem}");
+        assert!(problem.len() < 80, "{problem}");
+    }
+
+    #[test]
+    fn what_drivers_answer_is_told_in_the_systems_words() {
+        assert_eq!(Problem::from(Errno::ENOENT).to_string(), "is missing");
+        for (errno, words) in [
+            (Errno::ENODATA, "No data available"),
+            (Errno::EAGAIN, "Resource temporarily unavailable"),
+            (Errno::EIO, "Input/output error"),
+        ] {
+            let problem = Problem::from(errno).to_string();
+            assert!(problem.contains(words), "{problem}");
+        }
+    }
+}

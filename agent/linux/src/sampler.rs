@@ -1,0 +1,115 @@
+//! The whole machine: what it has, and what it shows at one instant.
+
+use crate::reader::Reader;
+use crate::tree::Tree;
+use crate::{
+    cgroup, cooling, cpufreq, cpuinfo, dmi, hwmon, meminfo, power_supply, powercap, pressure, thermal,
+    topology,
+};
+use machine::{BootTime, Capabilities, Pressure, Sample};
+
+/// Directories whose entries come and go, as drivers load and devices are plugged.
+const CLASSES: [&str; 5] = [
+    cpufreq::DIR,
+    thermal::DIR,
+    hwmon::DIR,
+    powercap::DIR,
+    power_supply::DIR,
+];
+
+/// Finds everything that a tree has to read. What could not be read is told in [`Capabilities::warnings`].
+pub fn discover(tree: &Tree) -> Capabilities {
+    let mut reader = Reader::new(tree);
+    Capabilities {
+        dmi: dmi::discover(&mut reader),
+        topology: topology::discover(&mut reader),
+        features: cpuinfo::discover(&mut reader),
+        policies: cpufreq::discover(&mut reader),
+        zones: thermal::discover(&mut reader),
+        hwmon: hwmon::discover(&mut reader),
+        cooling_devices: cooling::discover(&mut reader),
+        powercap: powercap::discover(&mut reader),
+        supplies: power_supply::discover(&mut reader),
+        mem_total: meminfo::sample(&mut reader).mem_total,
+        psi: pressure::discover(&mut reader),
+        cgroup_memory: cgroup::discover(&mut reader),
+        warnings: reader.into_warnings(),
+    }
+}
+
+/// Reads everything that changes, again and again.
+///
+/// Files are opened for each sample: a descriptor kept open saves a third of the time, which is too little to matter
+/// once in some seconds, and goes stale when a driver is loaded anew.
+#[derive(Debug)]
+pub struct Sampler {
+    tree: Tree,
+    cgroups: Vec<String>,
+    entries: Vec<Option<Vec<String>>>,
+    capabilities: Capabilities,
+}
+
+impl Sampler {
+    /// Discovers what the tree has, and prepares to sample it and the memory of these control groups, which are told
+    /// by their path below the hierarchy's root.
+    pub fn new(tree: Tree, cgroups: Vec<String>) -> Self {
+        Self {
+            entries: entries(&tree),
+            capabilities: discover(&tree),
+            tree,
+            cgroups,
+        }
+    }
+
+    /// What was found when last looked for.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Discovers anew if a device has come or gone, and tells whether it did.
+    pub fn refresh(&mut self) -> bool {
+        let entries = entries(&self.tree);
+        let changed = entries != self.entries;
+        if changed {
+            self.entries = entries;
+            self.capabilities = discover(&self.tree);
+        }
+        changed
+    }
+
+    /// Reads everything once. `now` is only written down.
+    pub fn sample(&self, now: BootTime) -> Sample {
+        let found = &self.capabilities;
+        let mut reader = Reader::new(&self.tree);
+        Sample {
+            at_usec: now,
+            policies: all(&mut reader, &found.policies, cpufreq::sample),
+            zones: all(&mut reader, &found.zones, thermal::sample),
+            hwmon: all(&mut reader, &found.hwmon, hwmon::sample),
+            cooling_devices: all(&mut reader, &found.cooling_devices, cooling::sample),
+            powercap: all(&mut reader, &found.powercap, powercap::sample),
+            supplies: all(&mut reader, &found.supplies, power_supply::sample),
+            memory: meminfo::sample(&mut reader),
+            pressure: if found.psi {
+                pressure::sample(&mut reader)
+            } else {
+                Pressure::default()
+            },
+            cgroups: self
+                .cgroups
+                .iter()
+                .filter_map(|path| cgroup::sample(&mut reader, path))
+                .collect(),
+            warnings: reader.into_warnings(),
+        }
+    }
+}
+
+fn all<T, S>(reader: &mut Reader<'_>, found: &[T], sample: fn(&mut Reader<'_>, &T) -> S) -> Vec<S> {
+    found.iter().map(|entry| sample(reader, entry)).collect()
+}
+
+/// The names in each class. A class that cannot be listed counts as changed once, and discovery then says why.
+fn entries(tree: &Tree) -> Vec<Option<Vec<String>>> {
+    CLASSES.iter().map(|dir| tree.list(dir).ok()).collect()
+}
