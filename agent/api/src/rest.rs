@@ -116,6 +116,16 @@ pub struct CreatedToken {
     pub token: Token,
 }
 
+/// Answer to `DELETE /api/v1/tokens/{id}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RevokedToken {
+    /// The token that is no longer valid.
+    #[serde(flatten)]
+    pub token: Token,
+    /// What whoever revoked it should know, for example that no token for administration is left.
+    pub note: Option<String>,
+}
+
 /// Answer to `GET /api/v1/tokens`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenList {

@@ -1,2 +1,119 @@
-//! Placeholder.
-fn main() {}
+//! Hearth's one network door: it checks tokens, serves the management interface, and passes `/v1/*` on to inferd.
+//!
+//! It has no privilege, opens no model and no file of the machine, and keeps no token's text.
+
+mod agent;
+mod app;
+mod attempts;
+mod bearer;
+mod caller;
+mod connections;
+mod first_token;
+mod intake;
+mod journal;
+mod listen;
+mod proxy;
+mod refusal;
+mod rest;
+mod routes;
+mod serve;
+mod tokens;
+
+use agent::Bus;
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+/// Hearth's network door.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve requests until SIGTERM.
+    ///
+    /// Tokens are read at the start. For the local socket a descriptor named "local" is inherited from systemd, or
+    /// --local gives a path.
+    #[command(
+        after_help = "Example, without systemd and without hearthd:\n  gateway serve --listen 127.0.0.1:8080 \
+        --local /tmp/gateway.sock --infer /tmp/infer.sock --state /tmp/state --bus none"
+    )]
+    Serve {
+        /// Address to listen on; may be repeated [default: [::]:8080 for IPv6 and IPv4, or 0.0.0.0:8080]
+        #[arg(long, value_name = "ADDR")]
+        listen: Vec<SocketAddr>,
+        /// inferd's socket
+        #[arg(long, value_name = "PATH", default_value = "/run/hearth/infer.sock")]
+        infer: PathBuf,
+        /// Path of the local socket, for development
+        #[arg(long, value_name = "PATH")]
+        local: Option<PathBuf>,
+        /// Folder of the token store
+        #[arg(long, value_name = "DIR", default_value = "/var/lib/hearth/gateway")]
+        state: PathBuf,
+        /// Bus on which hearthd is asked: system, session, none or an address
+        #[arg(long, value_name = "BUS", default_value = "system")]
+        bus: Bus,
+    },
+    /// Make the first token and print it, unless there is a token already.
+    ///
+    /// To be run before the daemon, as its user. Prints nothing if a token was made or provided before.
+    #[command(after_help = "Example:\n  gateway first-token --state /var/lib/hearth/gateway")]
+    FirstToken {
+        /// Folder of the token store
+        #[arg(long, value_name = "DIR", default_value = "/var/lib/hearth/gateway")]
+        state: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    journal::start();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let hashes = credentials.map(|folder| folder.join("hearth.token-hashes"));
+    match command {
+        Command::Serve {
+            listen,
+            infer,
+            local,
+            state,
+            bus,
+        } => {
+            let settings = serve::Settings {
+                listen,
+                infer,
+                local,
+                state,
+                hashes,
+                bus,
+            };
+            // One thread: the work is passing bytes on, and each thread costs memory.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime
+                .context("cannot start the runtime")?
+                .block_on(serve::serve(settings))
+        }
+        Command::FirstToken { state } => {
+            let secret =
+                first_token::first_token(&state, hashes.as_deref(), time::OffsetDateTime::now_utc())?;
+            secret
+                .into_iter()
+                .for_each(|secret| println!("{}", secret.reveal()));
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What hearthd tells over D-Bus.
+//!
+//! A connection is made for each question and dropped after it: that costs about a millisecond, keeps no memory while
+//! nobody asks, and needs no care for a bus or an agent that was restarted in between.
+
+use api::agent::{AgentProxy, BUS_NAME};
+use machine::{Capabilities, Sample};
+use std::{str::FromStr, time::Duration};
+use tokio::time::timeout;
+use zbus::{Connection, connection, fdo::DBusProxy, proxy::CacheProperties};
+
+/// How long the agent may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The bus on which hearthd is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Bus {
+    /// The system's.
+    System,
+    /// The user's, for development.
+    Session,
+    /// One at an address.
+    Address(String),
+    /// None: the agent is not asked.
+    None,
+}
+
+impl FromStr for Bus {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "system" => Self::System,
+            "session" => Self::Session,
+            "none" => Self::None,
+            address => Self::Address(address.to_owned()),
+        })
+    }
+}
+
+/// Why the agent has told nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AgentError {
+    /// The gateway was started without a bus.
+    #[error("the gateway was started with --bus none")]
+    NoBus,
+    /// The bus or the agent gave an error.
+    #[error("hearthd does not answer on the bus: {0}")]
+    Bus(#[from] zbus::Error),
+    /// It took too long.
+    #[error("hearthd did not answer within {} s", PATIENCE.as_secs())]
+    Timeout(#[from] tokio::time::error::Elapsed),
+    /// It told something else than what was agreed.
+    #[error("hearthd's answer is not understood: {0}")]
+    Answer(#[from] serde_json::Error),
+}
+
+/// Asks what the machine has and what it shows now.
+pub(crate) async fn observe(bus: &Bus) -> Result<(Capabilities, Sample), AgentError> {
+    timeout(PATIENCE, async {
+        let connection = connect(bus).await?;
+        // Without a cache: it would subscribe to changes for the sake of one question.
+        let agent = AgentProxy::builder(&connection)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await?;
+        let capabilities = serde_json::from_str(&agent.capabilities().await?)?;
+        let sample = serde_json::from_str(&agent.sample().await?)?;
+        Ok((capabilities, sample))
+    })
+    .await?
+}
+
+/// Whether the agent is on the bus. Does not have the bus start it.
+pub(crate) async fn is_there(bus: &Bus) -> Result<bool, AgentError> {
+    timeout(PATIENCE, async {
+        let connection = connect(bus).await?;
+        let name = BUS_NAME.try_into().map_err(zbus::Error::from)?;
+        let owned = DBusProxy::new(&connection).await?.name_has_owner(name).await;
+        Ok(owned.map_err(zbus::Error::from)?)
+    })
+    .await?
+}
+
+async fn connect(bus: &Bus) -> Result<Connection, AgentError> {
+    let builder = match bus {
+        Bus::System => connection::Builder::system(),
+        Bus::Session => connection::Builder::session(),
+        Bus::Address(address) => connection::Builder::address(address.as_str()),
+        Bus::None => return Err(AgentError::NoBus),
+    };
+    Ok(builder.build().await?)
+}

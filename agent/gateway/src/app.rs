@@ -1,0 +1,42 @@
+//! What all requests share.
+
+use crate::{agent::Bus, attempts::Attempts, proxy::Upstream, rest::HealthCache, tokens::Book};
+use std::{
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// What all requests share.
+pub(crate) struct App {
+    /// The valid tokens.
+    pub(crate) book: Book,
+    /// The way to inferd.
+    pub(crate) upstream: Upstream,
+    /// Where hearthd is asked.
+    pub(crate) bus: Bus,
+    /// The last answer about health.
+    pub(crate) health: HealthCache,
+    attempts: Mutex<Attempts>,
+}
+
+impl App {
+    /// Nothing has happened yet.
+    pub(crate) fn new(book: Book, upstream: Upstream, bus: Bus) -> Self {
+        Self {
+            book,
+            upstream,
+            bus,
+            health: HealthCache::default(),
+            attempts: Mutex::default(),
+        }
+    }
+
+    /// Counts a request without a valid token; an error tells how long its address must wait.
+    pub(crate) fn failed_attempt(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.attempts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fail(address, now)
+    }
+}

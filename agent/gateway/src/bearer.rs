@@ -1,0 +1,83 @@
+//! The `Authorization` header, as it comes from outside.
+
+use crate::tokens::Digest;
+
+/// No token of ours is near this long; what is longer is not even hashed.
+const LONGEST: usize = 256;
+
+/// Why a request brought no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoBearer {
+    /// There is no such header.
+    #[error("the request has no Authorization header")]
+    Missing,
+    /// Another scheme, or nothing after it.
+    #[error("the Authorization header is not of the form \"Bearer hearth_…\"")]
+    Malformed,
+}
+
+/// The digest of the token that a header's value carries (RFC 6750, section 2.1; the scheme's case does not matter).
+pub(crate) fn parse(header: Option<&[u8]>) -> Result<Digest, NoBearer> {
+    let header = header.ok_or(NoBearer::Missing)?;
+    let (scheme, rest) = header.split_at_checked(6).ok_or(NoBearer::Malformed)?;
+    let token = rest.trim_ascii();
+    let spaced = rest.first() == Some(&b' ');
+    let sound = !token.is_empty() && token.len() <= LONGEST && token.iter().all(u8::is_ascii_graphic);
+    if scheme.eq_ignore_ascii_case(b"bearer") && spaced && sound {
+        Ok(Digest::of(token))
+    } else {
+        Err(NoBearer::Malformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_token_is_found_whatever_the_case_of_its_scheme() {
+        for header in ["Bearer hearth_x", "bearer hearth_x", "BEARER   hearth_x "] {
+            assert_eq!(
+                parse(Some(header.as_bytes())),
+                Ok(Digest::of(b"hearth_x")),
+                "{header}"
+            );
+        }
+    }
+
+    #[test]
+    fn anything_else_is_told_apart_from_nothing() {
+        assert_eq!(parse(None), Err(NoBearer::Missing));
+        for header in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearerhearth_x",
+            "Basic aGk=",
+            "Bearer a b",
+            "Bearer \u{e9}",
+        ] {
+            assert_eq!(
+                parse(Some(header.as_bytes())),
+                Err(NoBearer::Malformed),
+                "{header}"
+            );
+        }
+        let long = format!("Bearer {}", "x".repeat(LONGEST + 1));
+        assert_eq!(parse(Some(long.as_bytes())), Err(NoBearer::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic(header in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = parse(Some(&header));
+        }
+
+        #[test]
+        fn whatever_follows_the_scheme_it_does_not_panic(rest in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let header = [b"Bearer ", &rest[..]].concat();
+            let _ = parse(Some(&header));
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What is logged: one line per request, with who, what and how it ended; never a token, a query or a body.
+
+use crate::caller::{Actor, Peer};
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use std::{
+    io::{self, IsTerminal},
+    pin::{Pin, pin},
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Logs to the journal under systemd, else to stderr.
+pub(crate) fn start() {
+    let under_systemd = std::env::var_os("JOURNAL_STREAM").is_some();
+    let journal = under_systemd.then(tracing_journald::layer).and_then(Result::ok);
+    let stderr = journal.is_none().then(|| {
+        let ansi = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        tracing_subscriber::fmt::layer()
+            .with_writer(io::stderr)
+            .with_ansi(ansi)
+            .with_target(false)
+    });
+    let journal = journal.map(|layer| layer.with_field_prefix(Some("HEARTH".to_owned())));
+    tracing_subscriber::registry()
+        .with(journal)
+        .with(stderr.with_filter(LevelFilter::INFO))
+        .init();
+}
+
+/// Where the line learns who called, once that is known.
+pub(crate) type ActorCell = Arc<OnceLock<Actor>>;
+
+/// The line of one request, written when it is dropped: after the last byte of the answer, or when the client went.
+struct RequestLine {
+    began: Instant,
+    method: Method,
+    path: String,
+    id: HeaderValue,
+    peer: Option<Peer>,
+    actor: ActorCell,
+    status: Option<StatusCode>,
+    bytes: u64,
+    whole: bool,
+}
+
+impl RequestLine {
+    fn begin(request: &Request, id: HeaderValue) -> Self {
+        Self {
+            began: Instant::now(),
+            method: request.method().clone(),
+            path: request.uri().path().chars().take(200).collect(),
+            id,
+            peer: request.extensions().get().copied(),
+            actor: ActorCell::default(),
+            status: None,
+            bytes: 0,
+            whole: false,
+        }
+    }
+
+    fn caller(&self) -> String {
+        match (self.actor.get(), self.peer) {
+            (Some(actor), _) => actor.to_string(),
+            (None, Some(Peer::Network(address))) => address.to_string(),
+            (None, Some(Peer::Local { uid })) => Actor::User(uid).to_string(),
+            (None, None) => "-".to_owned(),
+        }
+    }
+}
+
+impl Drop for RequestLine {
+    fn drop(&mut self) {
+        let Self {
+            method, path, bytes, ..
+        } = &*self;
+        let ms = self.began.elapsed().as_millis();
+        let (caller, status) = (self.caller(), self.status.map_or(0, |status| status.as_u16()));
+        let ending = if self.whole { "" } else { ", cut short" };
+        let id = self.id.to_str().unwrap_or_default();
+        tracing::info!(
+            request_id = id, %method, path, status, bytes, ms = ms as u64, actor = caller, whole = self.whole,
+            "{caller} {method} {path} {status} {bytes} B {ms} ms{ending}"
+        );
+    }
+}
+
+/// The outermost middleware: gives the request its id, the response its headers, and the journal its line.
+pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
+    let id = request_id(request.headers().get(REQUEST_ID));
+    let mut line = RequestLine::begin(&request, id.clone());
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+    request.extensions_mut().insert(line.actor.clone());
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id);
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    line.status = Some(response.status());
+    line.whole = response.body().is_end_stream();
+    response.map(|inner| Body::new(Observed { inner, line }))
+}
+
+/// The client's own id if it is short and harmless in a log, else a fresh one.
+fn request_id(given: Option<&HeaderValue>) -> HeaderValue {
+    let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let sound =
+        |value: &&HeaderValue| (1..=64).contains(&value.len()) && value.as_bytes().iter().all(harmless);
+    given.filter(sound).cloned().unwrap_or_else(|| {
+        // Only a name for a line in the log: without randomness it is less unique, and that is all.
+        let number = getrandom::u64().unwrap_or_default();
+        HeaderValue::try_from(format!("{number:016x}")).unwrap_or_else(|_| HeaderValue::from_static("none"))
+    })
+}
+
+struct Observed {
+    inner: Body,
+    line: RequestLine,
+}
+
+impl HttpBody for Observed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(pin!(&mut self.inner).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => self.line.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Some(Err(error)) => tracing::warn!("an answer broke off: {error}"),
+            None => (),
+        }
+        // hyper does not ask again after a body that says itself that it has ended.
+        self.line.whole = frame.is_none() || self.inner.is_end_stream();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_id_is_kept_only_if_it_is_harmless() {
+        let kept = HeaderValue::from_static("req-1.a_B");
+        assert_eq!(request_id(Some(&kept)), kept);
+        for bad in ["", "a b", "a\"b", &"x".repeat(65)] {
+            let fresh = request_id(Some(&HeaderValue::from_str(bad).unwrap()));
+            assert_eq!(fresh.len(), 16, "{bad}");
+        }
+        assert_ne!(request_id(None), request_id(None));
+    }
+}

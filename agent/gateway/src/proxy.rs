@@ -1,0 +1,67 @@
+//! `/v1/*` is inferd's; the gateway passes it on, both ways, as it comes.
+
+mod events;
+mod headers;
+mod upstream;
+
+pub(crate) use upstream::{Upstream, UpstreamError};
+
+use crate::{
+    app::App,
+    intake::{FaultCell, Intake},
+    refusal::{Kind, Refusal},
+};
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::Method,
+    response::Response,
+};
+use events::Events;
+use std::{sync::Arc, time::Duration};
+
+/// The largest body that is passed on.
+pub(crate) const LARGEST_BODY: u64 = 1 << 20;
+
+/// Passes a request on to inferd and its answer back.
+pub(crate) async fn forward(State(app): State<Arc<App>>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    pass(&app, request)
+        .await
+        .unwrap_or_else(|refusal| refusal.response(&path))
+}
+
+async fn pass(app: &App, request: Request) -> Result<Response, Refusal> {
+    let (mut parts, body) = request.into_parts();
+    if ![Method::GET, Method::HEAD, Method::POST, Method::DELETE].contains(&parts.method) {
+        return Err(Refusal::new(
+            Kind::WrongMethod,
+            format!("{} is not passed on to the engine", parts.method),
+        ));
+    }
+    let intake = Intake::new(body, LARGEST_BODY)?;
+    let fault = intake.fault();
+    headers::for_engine(&mut parts);
+    let sent = app.upstream.send(hyper::Request::from_parts(parts, intake)).await;
+    let (mut parts, answer) = sent.map_err(|error| refusal(error, &fault))?.into_parts();
+    headers::for_client(&mut parts.headers);
+    let body = if headers::is_event_stream(&mut parts.headers) {
+        Body::new(Events::new(answer))
+    } else {
+        Body::new(answer)
+    };
+    Ok(Response::from_parts(parts, body))
+}
+
+/// A request that failed because its own body did is the client's doing, not the engine's.
+fn refusal(error: UpstreamError, fault: &FaultCell) -> Refusal {
+    if let Some(fault) = fault.get() {
+        return (*fault).into();
+    }
+    let (kind, wait) = match error {
+        UpstreamError::Connect { .. } => (Kind::EngineUnavailable, Duration::from_secs(2)),
+        UpstreamError::Lost(_) => (Kind::EngineLost, Duration::from_secs(1)),
+        UpstreamError::Silent(_) => (Kind::EngineTimeout, Duration::from_secs(10)),
+    };
+    Refusal::new(kind, error.to_string()).retry_after(wait)
+}

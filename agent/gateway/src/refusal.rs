@@ -1,0 +1,226 @@
+//! Why a request is not answered, told in the shape of the interface that was asked: OpenAI's under `/v1`, RFC 9457
+//! problem details elsewhere.
+
+use api::{openai::ErrorBody, rest::Problem};
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use std::time::Duration;
+
+/// A kind of refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The request is not understood.
+    Invalid,
+    /// No valid token came with the request.
+    Unauthenticated,
+    /// The token's role does not allow it.
+    Forbidden,
+    /// There is nothing under this path.
+    NotFound,
+    /// The path has no such method.
+    WrongMethod,
+    /// The body did not arrive in time.
+    BodyTimeout,
+    /// It cannot be done in the present state.
+    Conflict,
+    /// The body is too large.
+    TooLarge,
+    /// Too many failed attempts.
+    TooMany,
+    /// The gateway itself failed.
+    Internal,
+    /// The engine ended while it worked on the request.
+    EngineLost,
+    /// The engine does not take requests.
+    EngineUnavailable,
+    /// The engine did not answer in time.
+    EngineTimeout,
+}
+
+impl Kind {
+    /// Status, the slug of the problem, its title, OpenAI's `type` and OpenAI's `code`.
+    fn words(self) -> (StatusCode, &'static str, &'static str, &'static str, &'static str) {
+        use StatusCode as S;
+        const REQUEST: &str = "invalid_request_error";
+        const SERVER: &str = "server_error";
+        match self {
+            Self::Invalid => (
+                S::BAD_REQUEST,
+                "invalid-request",
+                "Invalid request",
+                REQUEST,
+                "invalid_request",
+            ),
+            Self::Unauthenticated => (
+                S::UNAUTHORIZED,
+                "unauthenticated",
+                "No valid token",
+                "authentication_error",
+                "invalid_api_key",
+            ),
+            Self::Forbidden => (
+                S::FORBIDDEN,
+                "forbidden",
+                "Role not sufficient",
+                "permission_error",
+                "insufficient_permissions",
+            ),
+            Self::NotFound => (S::NOT_FOUND, "not-found", "Not found", REQUEST, "unknown_url"),
+            Self::WrongMethod => (
+                S::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "Method not allowed",
+                REQUEST,
+                "method_not_allowed",
+            ),
+            Self::BodyTimeout => (
+                S::REQUEST_TIMEOUT,
+                "body-timeout",
+                "Request body too slow",
+                REQUEST,
+                "request_timeout",
+            ),
+            Self::Conflict => (S::CONFLICT, "conflict", "Not possible now", REQUEST, "conflict"),
+            Self::TooLarge => (
+                S::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "Request body too large",
+                REQUEST,
+                "request_too_large",
+            ),
+            Self::TooMany => (
+                S::TOO_MANY_REQUESTS,
+                "too-many-attempts",
+                "Too many failed attempts",
+                "rate_limit_error",
+                "rate_limit_exceeded",
+            ),
+            Self::Internal => (
+                S::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Internal error",
+                SERVER,
+                "internal_error",
+            ),
+            Self::EngineLost => (
+                S::BAD_GATEWAY,
+                "engine-lost",
+                "The engine ended",
+                SERVER,
+                "engine_lost",
+            ),
+            Self::EngineUnavailable => (
+                S::SERVICE_UNAVAILABLE,
+                "engine-unavailable",
+                "No engine",
+                SERVER,
+                "engine_unavailable",
+            ),
+            Self::EngineTimeout => (
+                S::GATEWAY_TIMEOUT,
+                "engine-timeout",
+                "The engine is too slow",
+                SERVER,
+                "engine_timeout",
+            ),
+        }
+    }
+
+    /// OpenAI's body for this kind.
+    pub(crate) fn openai(self, detail: impl Into<String>) -> ErrorBody {
+        let (_, _, _, kind, code) = self.words();
+        ErrorBody::new(kind, Some(code), None, detail)
+    }
+}
+
+/// A refusal: its kind, what happened, and when to try again.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{detail}")]
+pub(crate) struct Refusal {
+    /// What kind it is.
+    pub(crate) kind: Kind,
+    /// What happened this time, and the way out.
+    pub(crate) detail: String,
+    /// When it makes sense to try again.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// One that says nothing of trying again.
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            retry_after: None,
+        }
+    }
+
+    /// Says when to try again.
+    pub(crate) fn retry_after(self, wait: Duration) -> Self {
+        Self {
+            retry_after: Some(wait),
+            ..self
+        }
+    }
+
+    /// The response to a request for a path.
+    pub(crate) fn response(self, path: &str) -> Response {
+        let (status, slug, title, ..) = self.kind.words();
+        let body = if path == "/v1" || path.starts_with("/v1/") {
+            (status, Json(self.kind.openai(self.detail))).into_response()
+        } else {
+            let problem = Problem {
+                kind: format!("/problems/{slug}"),
+                title: title.to_owned(),
+                status: status.as_u16(),
+                detail: self.detail,
+            };
+            let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+            (status, kind, Json(problem)).into_response()
+        };
+        with_hints(body, self.kind, self.retry_after)
+    }
+}
+
+fn with_hints(mut response: Response, kind: Kind, retry_after: Option<Duration>) -> Response {
+    let headers = response.headers_mut();
+    if let Some(wait) = retry_after {
+        headers.insert(
+            header::RETRY_AFTER,
+            HeaderValue::from(wait.as_secs_f64().ceil() as u64),
+        );
+    }
+    if kind == Kind::Unauthenticated {
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"Hearth\""),
+        );
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shape_follows_the_path() {
+        let kind = |path| {
+            let response = Refusal::new(Kind::TooLarge, "no").response(path);
+            assert_eq!(response.status(), 413);
+            response.headers()[header::CONTENT_TYPE].clone()
+        };
+        assert_eq!(kind("/v1/models"), "application/json");
+        assert_eq!(kind("/api/v1/tokens"), "application/problem+json");
+        assert_eq!(kind("/v1x"), "application/problem+json");
+    }
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_and_never_too_short() {
+        let refusal = Refusal::new(Kind::TooMany, "wait").retry_after(Duration::from_millis(1200));
+        assert_eq!(refusal.response("/v1/models").headers()[header::RETRY_AFTER], "2");
+    }
+}

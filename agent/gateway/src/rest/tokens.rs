@@ -1,0 +1,84 @@
+//! `/api/v1/tokens`: who may come in.
+
+use super::LARGEST_BODY;
+use crate::{
+    app::App,
+    intake::Intake,
+    refusal::{Kind, Refusal},
+    tokens::BookError,
+};
+use api::rest::{CreatedToken, NewToken, RevokedToken, Role, TokenList};
+use axum::{
+    Json,
+    extract::{Path, Request, State},
+    http::{StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use std::sync::Arc;
+use time::OffsetDateTime;
+
+/// The tokens, without their texts.
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<TokenList> {
+    Json(TokenList {
+        tokens: app.book.list(),
+    })
+}
+
+/// Makes a token and tells its text this once.
+pub(crate) async fn create(State(app): State<Arc<App>>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    match make(&app, request).await {
+        Ok(created) => {
+            tracing::info!(id = created.token.id, "token {:?} made", created.token.name);
+            let location = [(header::LOCATION, format!("{path}/{}", created.token.id))];
+            (StatusCode::CREATED, location, Json(created)).into_response()
+        }
+        Err(refusal) => refusal.response(&path),
+    }
+}
+
+async fn make(app: &App, request: Request) -> Result<CreatedToken, Refusal> {
+    let body = Intake::new(request.into_body(), LARGEST_BODY)?
+        .read_whole()
+        .await?;
+    let new: NewToken = serde_json::from_slice(&body).map_err(|error| {
+        let wanted = r#"wanted is {"name": "…", "role": "read" | "chat" | "admin"}"#;
+        Refusal::new(
+            Kind::Invalid,
+            format!("the body is not understood: {error}; {wanted}"),
+        )
+    })?;
+    let (secret, token) = app.book.create(new, OffsetDateTime::now_utc()).await?;
+    Ok(CreatedToken {
+        secret: secret.reveal(),
+        token,
+    })
+}
+
+/// Makes a token invalid. The last administrator's may go too: the local socket needs none.
+pub(crate) async fn revoke(State(app): State<Arc<App>>, Path(id): Path<String>, uri: Uri) -> Response {
+    let token = match app.book.revoke(&id).await {
+        Ok(token) => token,
+        Err(error) => return Refusal::from(error).response(uri.path()),
+    };
+    tracing::info!(id = token.id, "token {:?} revoked", token.name);
+    let administrators = app.book.list().iter().any(|token| token.role == Role::Admin);
+    let note = "no token for administration is left; \"hearth token new\" on the appliance makes one";
+    Json(RevokedToken {
+        token,
+        note: (!administrators).then(|| note.to_owned()),
+    })
+    .into_response()
+}
+
+impl From<BookError> for Refusal {
+    fn from(error: BookError) -> Self {
+        let kind = match error {
+            BookError::Name => Kind::Invalid,
+            BookError::Unknown(_) => Kind::NotFound,
+            BookError::Full | BookError::Provided(_) => Kind::Conflict,
+            BookError::Store(_) | BookError::Make(_) | BookError::Thread(_) => Kind::Internal,
+        };
+        Self::new(kind, error.to_string())
+    }
+}

@@ -1,0 +1,72 @@
+//! Which path is whose, and which role it needs.
+
+use crate::{
+    app::App,
+    caller::{Gate, require},
+    journal::observe,
+    proxy,
+    refusal::{Kind, Refusal},
+    rest,
+};
+use api::rest::Role;
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{from_fn, from_fn_with_state},
+    response::Response,
+    routing::{any, delete, get},
+};
+use std::sync::Arc;
+
+const FRONT: &str = "Hearth, a private AI appliance.\n\n\
+    /v1          OpenAI's interface: chat with a local model\n\
+    /api/v1      management: health, status, tokens\n\n\
+    Both want \"Authorization: Bearer hearth_…\"; \"hearth token new\" on the appliance makes one.\n";
+
+/// The whole service.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    let behind = |role| {
+        from_fn_with_state(
+            Gate {
+                app: app.clone(),
+                role,
+            },
+            require,
+        )
+    };
+    let engine = Router::new()
+        .route("/v1", any(proxy::forward))
+        .route("/v1/{*rest}", any(proxy::forward))
+        .route_layer(behind(Role::Chat));
+    let reading = Router::new()
+        .route("/api/v1/status", get(rest::status))
+        .route_layer(behind(Role::Read));
+    let managing = Router::new()
+        .route("/api/v1/tokens", get(rest::list).post(rest::create))
+        .route("/api/v1/tokens/{id}", delete(rest::revoke))
+        .route_layer(behind(Role::Admin));
+    Router::new()
+        .route("/", get(FRONT))
+        .route("/api/v1/health", get(rest::health))
+        .merge(engine)
+        .merge(reading)
+        .merge(managing)
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(observe))
+        .with_state(app.clone())
+}
+
+async fn nothing_here(request: Request) -> Response {
+    let path = request.uri().path();
+    Refusal::new(Kind::NotFound, format!("there is nothing at {path}")).response(path)
+}
+
+async fn wrong_method(request: Request) -> Response {
+    let path = request.uri().path();
+    Refusal::new(
+        Kind::WrongMethod,
+        format!("{} is not allowed for {path}", request.method()),
+    )
+    .response(path)
+}

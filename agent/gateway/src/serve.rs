@@ -1,0 +1,104 @@
+//! The daemon: opens its doors, tells systemd, and closes them again.
+
+use crate::{
+    agent::Bus,
+    app::App,
+    connections::Connections,
+    listen,
+    proxy::Upstream,
+    routes,
+    tokens::{Book, Store, read_provided},
+};
+use anyhow::Context;
+use sd_notify::NotifyState;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::interval,
+};
+
+/// How long running answers may take to finish after SIGTERM.
+const LAST_ANSWERS: Duration = Duration::from_secs(20);
+
+/// What the daemon is told on its command line.
+pub(crate) struct Settings {
+    /// Addresses to listen on; none means all of this machine's.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// inferd's socket.
+    pub(crate) infer: PathBuf,
+    /// The local socket, where it is not inherited.
+    pub(crate) local: Option<PathBuf>,
+    /// The state folder.
+    pub(crate) state: PathBuf,
+    /// The file of provided token hashes, where there are credentials.
+    pub(crate) hashes: Option<PathBuf>,
+    /// Where hearthd is asked.
+    pub(crate) bus: Bus,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let book = open_book(&settings.state, settings.hashes.as_deref())?;
+    let app = Arc::new(App::new(book, Upstream::new(settings.infer), settings.bus));
+    let connections = Connections::new(routes::router(&app));
+    for listener in listen::network(&settings.listen)? {
+        tracing::info!("listening on {}", listener.local_addr()?);
+        tokio::spawn(connections.clone().accept_network(listener));
+    }
+    match listen::local(settings.local.as_ref())? {
+        Some(listener) => drop(tokio::spawn(connections.clone().accept_local(listener))),
+        None => tracing::warn!("no local socket: neither --local nor a socket named \"local\" from systemd"),
+    }
+    notify(&[NotifyState::Ready]);
+    tracing::info!("ready");
+    run_until_signal().await?;
+    notify(&[NotifyState::Stopping]);
+    tracing::info!("stopping: running answers have {} s", LAST_ANSWERS.as_secs());
+    if !connections.stop(LAST_ANSWERS).await {
+        tracing::warn!("some answers did not finish in time and were cut off");
+    }
+    Ok(())
+}
+
+fn open_book(state: &Path, hashes: Option<&Path>) -> anyhow::Result<Book> {
+    let store = Store::open(state).context("cannot open the store of tokens")?;
+    let provided = hashes.map(provided).transpose()?.unwrap_or_default();
+    if store.tokens().is_empty() && provided.is_empty() {
+        tracing::warn!("there is no token yet: only the local socket lets anybody in");
+    }
+    Ok(Book::new(store, provided))
+}
+
+/// The tokens of a file of hashes. Bad lines are logged, each by its place, and the others count.
+pub(crate) fn provided(path: &Path) -> anyhow::Result<Vec<crate::tokens::Provided>> {
+    let (tokens, bad) = read_provided(path).with_context(|| format!("cannot read {}", path.display()))?;
+    for bad in bad {
+        tracing::error!("{}:{}: {}", path.display(), bad.line, bad.problem);
+    }
+    Ok(tokens)
+}
+
+async fn run_until_signal() -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // Half of what systemd allows, as it recommends. Without a watchdog the timer is set and never matters.
+    let watchdog = sd_notify::watchdog_enabled();
+    let mut tick = interval(watchdog.map_or(Duration::MAX / 2, |limit| limit / 2));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = tick.tick(), if watchdog.is_some() => notify(&[NotifyState::Watchdog]),
+        }
+    }
+}
+
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("cannot tell systemd: {error}");
+    }
+}
