@@ -1,0 +1,85 @@
+//! Putting files into the `CONFIG` partition's FAT file system, in memory, before it is written.
+
+use std::io::{Cursor, Write};
+
+use fatfs::{FileSystem, FsOptions};
+
+use super::access::Access;
+
+/// Writes the files of `access` into the file system `fat`, replacing those of the same name.
+pub(super) fn fill(fat: &mut Vec<u8>, access: &Access) -> std::io::Result<()> {
+    let files = [
+        ("authorized_keys", &access.authorized_keys),
+        ("token-hashes", &access.token_hashes),
+    ];
+    let system = FileSystem::new(Cursor::new(fat), FsOptions::new())?;
+    for (name, text) in files.into_iter().filter(|(_, text)| !text.is_empty()) {
+        let mut file = system.root_dir().create_file(name)?;
+        file.truncate()?;
+        file.write_all(text.as_bytes())?;
+        file.flush()?;
+    }
+    system.unmount()
+}
+
+/// Makes and reads file systems for tests.
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+    use std::io::Read;
+
+    /// An empty FAT file system.
+    pub(in crate::flash) fn fat(bytes: usize) -> Vec<u8> {
+        let mut fat = vec![0; bytes];
+        fatfs::format_volume(Cursor::new(&mut fat), fatfs::FormatVolumeOptions::new()).unwrap();
+        fat
+    }
+
+    /// A file's contents, if it is there.
+    pub(in crate::flash) fn read(fat: &[u8], name: &str) -> Option<String> {
+        let system = FileSystem::new(Cursor::new(fat.to_vec()), FsOptions::new()).unwrap();
+        let mut text = String::new();
+        system
+            .root_dir()
+            .open_file(name)
+            .ok()?
+            .read_to_string(&mut text)
+            .unwrap();
+        Some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_put_and_replaced() {
+        let mut fat = testing::fat(1 << 20);
+        let long = Access {
+            authorized_keys: "ssh-ed25519 AAAA\n".repeat(400),
+            token_hashes: "sha256:00\n".into(),
+        };
+        fill(&mut fat, &long).unwrap();
+        assert_eq!(
+            testing::read(&fat, "authorized_keys").unwrap(),
+            long.authorized_keys
+        );
+        let short = Access {
+            authorized_keys: "ssh-rsa B\n".into(),
+            token_hashes: String::new(),
+        };
+        fill(&mut fat, &short).unwrap();
+        assert_eq!(testing::read(&fat, "authorized_keys").unwrap(), "ssh-rsa B\n");
+        assert_eq!(
+            testing::read(&fat, "token-hashes").unwrap(),
+            "sha256:00\n",
+            "an empty one leaves what is there"
+        );
+    }
+
+    #[test]
+    fn what_is_no_file_system_is_an_error() {
+        assert!(fill(&mut vec![0; 1 << 20], &Access::default()).is_err());
+    }
+}
