@@ -75,7 +75,7 @@ pub(crate) async fn observe(bus: &Bus) -> Result<(Capabilities, Sample), AgentEr
 pub(crate) async fn is_there(bus: &Bus) -> Result<bool, AgentError> {
     timeout(PATIENCE, async {
         let connection = connect(bus).await?;
-        let name = BUS_NAME.try_into().map_err(zbus::Error::from)?;
+        let name = BUS_NAME.try_into()?;
         let owned = DBusProxy::new(&connection).await?.name_has_owner(name).await;
         Ok(owned.map_err(zbus::Error::from)?)
     })

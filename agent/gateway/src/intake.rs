@@ -133,14 +133,49 @@ impl HttpBody for Intake {
     }
 }
 
-/// Closing a connection with unread bytes resets it, and the reset may overtake the response that says why. So the
-/// rest of a body that was refused is read and thrown away, up to a bound.
-impl Drop for Intake {
+/// A body of which the rest is read and thrown away, up to a bound, when nobody wants it any more. Else the
+/// connection would be closed with unread bytes, which resets it, and the reset may overtake the response that says
+/// why the request was refused.
+pub(crate) struct Drained {
+    inner: Body,
+    done: bool,
+}
+
+impl Drained {
+    /// A body that will not be left unread.
+    pub(crate) fn new(inner: Body) -> Self {
+        let done = inner.is_end_stream();
+        Self { inner, done }
+    }
+}
+
+impl HttpBody for Drained {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(pin!(&mut self.inner).poll_frame(cx));
+        self.done = !matches!(frame, Some(Ok(_))) || self.inner.is_end_stream();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for Drained {
     fn drop(&mut self) {
         let rest = mem::take(&mut self.inner);
-        let unread = !rest.is_end_stream() && self.fault.get() != Some(&Fault::Broken);
         // While the runtime is being taken down there is nobody left to read to.
-        if let (true, Ok(runtime)) = (unread, tokio::runtime::Handle::try_current()) {
+        if let (false, Ok(runtime)) = (self.done, tokio::runtime::Handle::try_current()) {
             runtime.spawn(timeout(DRAINING, drain(rest)));
         }
     }

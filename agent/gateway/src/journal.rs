@@ -1,6 +1,9 @@
 //! What is logged: one line per request, with who, what and how it ended; never a token, a query or a body.
 
-use crate::caller::{Actor, Peer};
+use crate::{
+    caller::{Actor, Peer},
+    intake::Drained,
+};
 use axum::{
     body::Body,
     extract::Request,
@@ -103,7 +106,7 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let mut line = RequestLine::begin(&request, id.clone());
     request.headers_mut().insert(REQUEST_ID, id.clone());
     request.extensions_mut().insert(line.actor.clone());
-    let mut response = next.run(request).await;
+    let mut response = next.run(request.map(|body| Body::new(Drained::new(body)))).await;
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
     headers.insert(

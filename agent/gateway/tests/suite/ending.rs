@@ -1,0 +1,164 @@
+//! How things end: the engine's death, the client's going, the gateway's own stop.
+
+use crate::{
+    client::Client,
+    engine::Engine,
+    process::{Setup, gateway_with_engine},
+};
+use std::{fs, thread};
+
+#[test]
+fn without_an_engine_there_is_503_and_a_time_to_try_again() {
+    let setup = Setup::new();
+    let gateway = setup.serve();
+    let answer = gateway.ask_locally("GET /v1/models", "");
+    assert_eq!(
+        (answer.status, answer.json()["error"]["code"].as_str()),
+        (503, Some("engine_unavailable"))
+    );
+    assert_eq!(answer.header("retry-after"), Some("2"));
+}
+
+#[test]
+fn an_engine_that_comes_back_soon_is_waited_for() {
+    let (setup, gateway, engine, token) = gateway_with_engine();
+    drop(engine);
+    fs::remove_file(setup.engine_socket()).unwrap();
+    let mut client = gateway.client();
+    client.send("GET /v1/models", &[&token], "");
+    let engine = Engine::listen(&setup.engine_socket());
+    let mut call = engine.next();
+    call.head();
+    call.answer("{}");
+    assert_eq!(client.answer().status, 200);
+}
+
+#[test]
+fn an_engine_that_dies_before_it_answers_is_502() {
+    let (_setup, gateway, engine, token) = gateway_with_engine();
+    let mut client = gateway.client();
+    client.send("POST /v1/chat/completions", &[&token], "{}");
+    let mut call = engine.next();
+    call.head();
+    call.read(2);
+    drop(call);
+    let answer = client.answer();
+    assert_eq!(
+        (answer.status, answer.json()["error"]["code"].as_str()),
+        (502, Some("engine_lost"))
+    );
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert!(
+        engine.is_idle(),
+        "a request that may have been seen is not repeated"
+    );
+}
+
+#[test]
+fn an_engine_that_dies_in_a_stream_leaves_an_error_event_and_an_orderly_end() {
+    let (_setup, gateway, engine, token) = gateway_with_engine();
+    let mut client = gateway.client();
+    client.send("POST /v1/chat/completions", &[&token], "{}");
+    let mut call = engine.next();
+    call.head();
+    call.begin("text/event-stream");
+    call.chunk("data: {\"n\":1}\n\n");
+    assert_eq!(client.head().status, 200);
+    assert_eq!(client.chunk().unwrap(), "data: {\"n\":1}\n\n");
+    call.chunk("data: {\"ha");
+    drop(call);
+    let event = client.chunk().unwrap();
+    let json = event
+        .strip_prefix("data: ")
+        .unwrap()
+        .strip_suffix("\n\n")
+        .unwrap();
+    let error: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(error["error"]["code"], "engine_lost");
+    assert_eq!(client.chunk(), None);
+    // The next question finds the connection and the gateway as before.
+    client.send("GET /v1/models", &[&token], "");
+    let mut call = engine.next();
+    call.head();
+    call.answer("{}");
+    assert_eq!(client.answer().body, "{}");
+}
+
+#[test]
+fn an_engine_that_dies_in_a_plain_answer_leaves_one_that_is_visibly_cut() {
+    let (_setup, gateway, engine, token) = gateway_with_engine();
+    let mut client = gateway.client();
+    client.send("GET /v1/x", &[&token], "");
+    let mut call = engine.next();
+    call.head();
+    call.begin("application/json");
+    call.chunk("{\"half\":");
+    assert_eq!(client.head().status, 200);
+    assert_eq!(client.chunk().unwrap(), "{\"half\":");
+    drop(call);
+    assert_eq!(client.rest(), "", "an orderly end would be 0 and two line ends");
+    gateway.wait_for_line("cut short");
+}
+
+#[test]
+fn a_client_that_goes_frees_the_engine() {
+    let (_setup, gateway, engine, token) = gateway_with_engine();
+    let begin = || {
+        let mut client = gateway.client();
+        client.send("POST /v1/chat/completions", &[&token], "{}");
+        let mut call = engine.next();
+        call.head();
+        (client, call)
+    };
+    let (client, call) = begin();
+    drop(client);
+    call.wait_for_hang_up();
+    let (mut client, mut call) = begin();
+    call.begin("text/event-stream");
+    call.chunk("data: 1\n\n");
+    client.head();
+    client.chunk();
+    drop(client);
+    call.wait_for_hang_up();
+}
+
+#[test]
+fn running_answers_finish_when_it_stops() {
+    let (_setup, gateway, engine, token) = gateway_with_engine();
+    let mut client = gateway.client();
+    let _idle = gateway.client();
+    client.send("POST /v1/chat/completions", &[&token], "{}");
+    let mut call = engine.next();
+    call.head();
+    call.begin("text/event-stream");
+    client.head();
+    gateway.terminate();
+    gateway.wait_for_line("stopping");
+    call.chunk("data: 1\n\n");
+    assert_eq!(client.chunk().unwrap(), "data: 1\n\n");
+    call.write("0\r\n\r\n");
+    assert_eq!(client.chunk(), None);
+    let address = gateway.address;
+    assert!(gateway.wait().success());
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn two_clients_at_once_are_both_answered() {
+    let (_setup, gateway, engine, _token) = gateway_with_engine();
+    let ask = |path: &'static str| {
+        let local = gateway.local.clone();
+        thread::spawn(move || Client::unix(&local).ask(path, &[], "").body)
+    };
+    let clients = [ask("GET /v1/a"), ask("GET /v1/b")];
+    // Both have arrived before either is answered.
+    let mut calls = [engine.next(), engine.next()];
+    for call in calls.iter_mut().rev() {
+        let path = call.head().split(' ').nth(1).unwrap().to_owned();
+        call.answer(&format!("\"{path}\""));
+    }
+    assert_eq!(
+        clients.map(|client| client.join().unwrap()),
+        ["\"/v1/a\"", "\"/v1/b\""]
+    );
+}

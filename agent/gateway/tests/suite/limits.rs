@@ -1,0 +1,77 @@
+//! What is too much.
+
+use crate::process::gateway_with_engine;
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn a_body_that_says_it_is_too_large_is_refused_unread() {
+    let (_setup, gateway, engine, token) = gateway_with_engine();
+    let mut client = gateway.client();
+    client.write(&format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\n{token}\r\nContent-Length: {}\r\n\r\n",
+        MIB + 1
+    ));
+    let answer = client.answer();
+    assert_eq!(
+        (answer.status, answer.json()["error"]["code"].as_str()),
+        (413, Some("request_too_large"))
+    );
+    assert!(engine.is_idle());
+}
+
+#[test]
+fn whoever_sends_a_large_body_first_can_still_read_why_it_was_refused() {
+    let (_setup, gateway, _engine, token) = gateway_with_engine();
+    let body = "x".repeat(8 * MIB);
+    assert_eq!(
+        gateway.ask("POST /v1/chat/completions", &[&token], &body).status,
+        413
+    );
+    assert_eq!(
+        gateway.ask("POST /api/v1/tokens", &[&token], &body).json()["type"],
+        "/problems/too-large"
+    );
+    assert_eq!(gateway.ask("POST /v1/chat/completions", &[], &body).status, 401);
+}
+
+#[test]
+fn a_chunked_body_is_counted_as_it_comes() {
+    let (_setup, gateway, engine, token) = gateway_with_engine();
+    let mut client = gateway.client();
+    client.write(&format!(
+        "POST /v1/x HTTP/1.1\r\nHost: h\r\n{token}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ));
+    let chunk = "x".repeat(MIB / 2);
+    let drained = std::thread::spawn(move || engine.next().wait_for_hang_up());
+    for _ in 0..3 {
+        client.write(&format!("{:x}\r\n{chunk}\r\n", chunk.len()));
+    }
+    assert_eq!(client.answer().status, 413);
+    drained.join().unwrap();
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let (_setup, gateway, _engine, _token) = gateway_with_engine();
+    let long = format!("X-Long: {}", "x".repeat(20 << 10));
+    assert_eq!(gateway.ask("GET /", &[&long], "").status, 431);
+    let many: Vec<String> = (0..100).map(|n| format!("X-{n}: 1")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(gateway.ask("GET /", &many, "").status, 431);
+}
+
+#[test]
+fn connections_are_counted_apart_for_network_and_local() {
+    let (_setup, gateway, _engine, _token) = gateway_with_engine();
+    let mut open: Vec<_> = (0..256).map(|_| gateway.client()).collect();
+    // Each is served, so all slots are taken.
+    open.iter_mut()
+        .for_each(|client| assert_eq!(client.ask("GET /", &[], "").status, 200));
+    let mut refused = gateway.client();
+    assert_eq!(refused.head().status, 503);
+    assert_eq!(gateway.ask_locally("GET /", "").status, 200);
+    drop(open);
+    // The slots come back as the gateway notices.
+    while gateway.client().try_ask("GET /") != Some(200) {}
+}

@@ -1,0 +1,13 @@
+//! The gateway as others meet it: the program itself on loopback, with a fake inferd behind it.
+
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
+mod client;
+mod engine;
+mod process;
+
+mod access;
+mod ending;
+mod limits;
+mod management;
+mod streaming;

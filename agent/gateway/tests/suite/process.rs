@@ -1,0 +1,179 @@
+//! The gateway's process.
+
+use crate::{
+    client::{Answer, Client},
+    engine::{DEADLINE, Engine},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+};
+use tempfile::TempDir;
+
+type Log = Arc<(Mutex<Vec<String>>, Condvar)>;
+
+/// Everything that belongs to one gateway.
+pub(crate) struct Setup {
+    pub(crate) folder: TempDir,
+    hashes: Option<String>,
+}
+
+impl Setup {
+    /// Empty state.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("state")).unwrap();
+        Self { folder, hashes: None }
+    }
+
+    /// With a credential of token hashes.
+    pub(crate) fn with_hashes(hashes: &str) -> Self {
+        Self {
+            hashes: Some(hashes.to_owned()),
+            ..Self::new()
+        }
+    }
+
+    /// inferd's socket.
+    pub(crate) fn engine_socket(&self) -> PathBuf {
+        self.folder.path().join("infer.sock")
+    }
+
+    /// The token store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.path().join("state/tokens.json")
+    }
+
+    /// Runs the program with a subcommand.
+    pub(crate) fn command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command
+            .env_remove("JOURNAL_STREAM")
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("CREDENTIALS_DIRECTORY");
+        command
+            .arg(subcommand)
+            .arg("--state")
+            .arg(self.folder.path().join("state"));
+        if let Some(hashes) = &self.hashes {
+            fs::write(self.folder.path().join("hearth.token-hashes"), hashes).unwrap();
+            command.env("CREDENTIALS_DIRECTORY", self.folder.path());
+        }
+        command
+    }
+
+    /// The first token's text.
+    pub(crate) fn first_token(&self) -> String {
+        let output = self.command("first-token").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Starts the gateway and waits until it is ready.
+    pub(crate) fn serve(&self) -> Gateway {
+        let local = self.folder.path().join("gateway.sock");
+        let mut command = self.command("serve");
+        command
+            .args(["--listen", "127.0.0.1:0", "--bus", "none", "--local"])
+            .arg(&local);
+        command.arg("--infer").arg(self.engine_socket());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let log = Log::default();
+        let writer = log.clone();
+        thread::spawn(move || {
+            for line in stderr.lines() {
+                writer.0.lock().unwrap().push(line.unwrap());
+                writer.1.notify_all();
+            }
+        });
+        let mut gateway = Gateway {
+            child,
+            log,
+            local,
+            address: ([127, 0, 0, 1], 0).into(),
+        };
+        gateway.wait_for_line("ready");
+        let line = gateway.wait_for_line("listening on ");
+        gateway.address = line.rsplit(' ').next().unwrap().parse().unwrap();
+        gateway
+    }
+}
+
+/// A running gateway.
+pub(crate) struct Gateway {
+    child: Child,
+    log: Log,
+    pub(crate) local: PathBuf,
+    pub(crate) address: SocketAddr,
+}
+
+impl Gateway {
+    /// A connection by TCP.
+    pub(crate) fn client(&self) -> Client {
+        Client::tcp(self.address)
+    }
+
+    /// One request by TCP.
+    pub(crate) fn ask(&self, line: &str, headers: &[&str], body: &str) -> Answer {
+        self.client().ask(line, headers, body)
+    }
+
+    /// One request by the local socket.
+    pub(crate) fn ask_locally(&self, line: &str, body: &str) -> Answer {
+        Client::unix(&self.local).ask(line, &[], body)
+    }
+
+    /// Waits for a log line that contains a text.
+    pub(crate) fn wait_for_line(&self, text: &str) -> String {
+        let find = |lines: &Vec<String>| lines.iter().find(|line| line.contains(text)).cloned();
+        let lines = self.log.0.lock().unwrap();
+        let (lines, _) = self
+            .log
+            .1
+            .wait_timeout_while(lines, DEADLINE, |lines| find(lines).is_none())
+            .unwrap();
+        find(&lines).unwrap_or_else(|| panic!("no {text:?} in {lines:#?}"))
+    }
+
+    /// The log so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.0.lock().unwrap().join("\n")
+    }
+
+    /// Asks it to stop.
+    pub(crate) fn terminate(&self) {
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A gateway with an engine behind it and a token for administration.
+pub(crate) fn gateway_with_engine() -> (Setup, Gateway, Engine, String) {
+    let setup = Setup::new();
+    let header = format!("Authorization: Bearer {}", setup.first_token());
+    let engine = Engine::listen(&setup.engine_socket());
+    let gateway = setup.serve();
+    (setup, gateway, engine, header)
+}
