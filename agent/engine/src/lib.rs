@@ -1,1 +1,19 @@
-//! Placeholder.
+//! Tokens: model files, chat templates, sequences, the scheduler and the model's own thread.
+//!
+//! What is absent: this crate knows no HTTP, no D-Bus and no systemd, and has no async code. Time is asked only to
+//! measure and to choose a way of computing, never to decide what happens.
+
+pub mod error;
+pub mod gguf;
+pub mod hyperparameters;
+pub mod kv;
+pub mod llama;
+pub mod model;
+mod output;
+pub mod sampler;
+pub mod stop;
+pub mod template;
+pub mod text;
+#[cfg(any(test, feature = "tiny-model"))]
+pub mod tiny;
+pub mod vocabulary;
