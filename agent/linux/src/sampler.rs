@@ -39,8 +39,9 @@ pub fn discover(tree: &Tree) -> Capabilities {
 
 /// Reads everything that changes, again and again.
 ///
-/// Files are opened for each sample: a descriptor kept open saves a third of the time, which is too little to matter
-/// once in some seconds, and goes stale when a driver is loaded anew.
+/// Files are opened for each sample. A descriptor kept open reads an attribute in 0.9 µs instead of 6 µs (measured), but
+/// all 51 files of an Intel N100 take a quarter of a millisecond, 0.005 % of one core every five seconds, and an open
+/// descriptor goes stale when its driver is loaded anew.
 #[derive(Debug)]
 pub struct Sampler {
     tree: Tree,

@@ -1,0 +1,56 @@
+//! Where logs go: to the journal with their fields when the service manager has connected it, else to stderr.
+
+use anyhow::Context;
+use nix::sys::stat::fstat;
+use std::io::{self, IsTerminal};
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// Prefix of the fields' names in the journal: `HEARTH_PATH`, `HEARTH_UID` …
+const FIELD_PREFIX: &str = "HEARTH";
+
+pub(crate) fn start() -> anyhow::Result<()> {
+    let started = if is_connected()? {
+        to_journal()?
+    } else {
+        to_stderr()
+    };
+    started.context("cannot start logging")
+}
+
+/// Whether stderr is the stream that `$JOURNAL_STREAM` names by device and inode; see systemd.exec(5).
+fn is_connected() -> anyhow::Result<bool> {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return Ok(false);
+    };
+    let stat = fstat(io::stderr()).context("cannot inspect stderr")?;
+    Ok(stream == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+fn to_journal() -> anyhow::Result<Result<(), TryInitError>> {
+    let priorities = PriorityMappings {
+        info: Priority::Informational,
+        ..PriorityMappings::new()
+    };
+    let layer = tracing_journald::layer().context("cannot reach the journal")?;
+    let layer = layer
+        .with_field_prefix(Some(FIELD_PREFIX.to_owned()))
+        .with_priority_mappings(priorities);
+    Ok(tracing_subscriber::registry()
+        .with(LevelFilter::INFO)
+        .with(layer)
+        .try_init())
+}
+
+fn to_stderr() -> Result<(), TryInitError> {
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(colour);
+    tracing_subscriber::registry()
+        .with(LevelFilter::INFO)
+        .with(layer)
+        .try_init()
+}

@@ -1,0 +1,175 @@
+//! The properties of the interface to read, and which of them have changed.
+
+use crate::interval::Interval;
+use machine::{Bytes, Sample};
+use std::collections::HashMap;
+use zbus::Variant;
+
+/// The values of the properties that change.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Published {
+    /// `SampleInterval`, in milliseconds.
+    pub(crate) sample_interval: u64,
+    /// `MemoryTotal`, in bytes.
+    pub(crate) memory_total: Option<u64>,
+    /// `MemoryAvailable`, in bytes.
+    pub(crate) memory_available: Option<u64>,
+    /// `ZoneTemperatures`: type and millidegrees Celsius of each zone that could be read.
+    pub(crate) zone_temperatures: Vec<(String, i32)>,
+    /// `PolicyFrequencies`: number and clock in kHz of each policy that could be read.
+    pub(crate) policy_frequencies: Vec<(u32, u64)>,
+    /// `WarningCount`: files that cannot be read or believed.
+    pub(crate) warning_count: u32,
+}
+
+/// What a `PropertiesChanged` signal tells.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Changes {
+    /// New values.
+    pub(crate) changed: HashMap<&'static str, Variant<'static>>,
+    /// Properties that have no value any more.
+    pub(crate) invalidated: Vec<&'static str>,
+}
+
+impl Published {
+    pub(crate) fn new(interval: Interval, sample: &Sample, warnings: usize) -> Self {
+        Self {
+            sample_interval: interval.millis(),
+            memory_total: sample.memory.mem_total.map(|Bytes(bytes)| bytes),
+            memory_available: sample.memory.mem_available.map(|Bytes(bytes)| bytes),
+            zone_temperatures: zone_temperatures(sample),
+            policy_frequencies: policy_frequencies(sample),
+            warning_count: u32::try_from(warnings).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// What differs from an earlier state.
+    pub(crate) fn changes_since(&self, before: &Self) -> Changes {
+        let mut changes = Changes::default();
+        let mut tell = |name, differs: bool, value: Option<Variant<'static>>| match (differs, value) {
+            (false, _) => {}
+            (true, Some(value)) => drop(changes.changed.insert(name, value)),
+            (true, None) => changes.invalidated.push(name),
+        };
+        let (now, was) = (self, before);
+        tell(
+            "SampleInterval",
+            now.sample_interval != was.sample_interval,
+            Some(now.sample_interval.into()),
+        );
+        tell(
+            "MemoryTotal",
+            now.memory_total != was.memory_total,
+            now.memory_total.map(Variant::from),
+        );
+        tell(
+            "MemoryAvailable",
+            now.memory_available != was.memory_available,
+            now.memory_available.map(Variant::from),
+        );
+        tell(
+            "ZoneTemperatures",
+            now.zone_temperatures != was.zone_temperatures,
+            Some(now.zone_temperatures.clone().into()),
+        );
+        tell(
+            "PolicyFrequencies",
+            now.policy_frequencies != was.policy_frequencies,
+            Some(now.policy_frequencies.clone().into()),
+        );
+        tell(
+            "WarningCount",
+            now.warning_count != was.warning_count,
+            Some(now.warning_count.into()),
+        );
+        changes
+    }
+}
+
+impl Changes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.invalidated.is_empty()
+    }
+}
+
+fn zone_temperatures(sample: &Sample) -> Vec<(String, i32)> {
+    let read = sample.zones.iter().filter_map(|zone| {
+        let name = zone
+            .kind
+            .clone()
+            .unwrap_or_else(|| format!("thermal_zone{}", zone.id));
+        // A temperature that could be believed fits.
+        Some((name, i32::try_from(zone.temp?.0).ok()?))
+    });
+    read.collect()
+}
+
+fn policy_frequencies(sample: &Sample) -> Vec<(u32, u64)> {
+    let read = sample
+        .policies
+        .iter()
+        .filter_map(|policy| Some((policy.id, policy.scaling_cur_freq?.0)));
+    read.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use machine::{MilliCelsius, ZoneSample};
+
+    fn zone(id: u32, kind: Option<&str>, temp: Option<i64>) -> ZoneSample {
+        ZoneSample {
+            id,
+            kind: kind.map(str::to_owned),
+            temp: temp.map(MilliCelsius),
+        }
+    }
+
+    #[test]
+    fn only_zones_that_could_be_read_are_published() {
+        let zones = vec![
+            zone(0, Some("acpitz"), Some(27_800)),
+            zone(1, Some("iwlwifi_1"), None),
+            zone(2, None, Some(40_000)),
+        ];
+        let sample = Sample {
+            zones,
+            ..Sample::default()
+        };
+        let published = Published::new(Interval::default(), &sample, 1);
+        let expected = [
+            ("acpitz".to_owned(), 27_800),
+            ("thermal_zone2".to_owned(), 40_000),
+        ];
+        assert_eq!(published.zone_temperatures, expected);
+        assert_eq!((published.sample_interval, published.warning_count), (5000, 1));
+        assert_eq!(published.memory_total, None);
+    }
+
+    #[test]
+    fn what_stays_is_not_told_again() {
+        let mut sample = Sample::default();
+        sample.memory.mem_total = Some(Bytes(100));
+        sample.memory.mem_available = Some(Bytes(60));
+        let before = Published::new(Interval::default(), &sample, 0);
+        assert!(before.changes_since(&before).is_empty());
+
+        sample.memory.mem_available = Some(Bytes(50));
+        let changes = Published::new(Interval::default(), &sample, 0).changes_since(&before);
+        assert_eq!(
+            changes.changed,
+            HashMap::from([("MemoryAvailable", Variant::from(50u64))])
+        );
+        assert!(changes.invalidated.is_empty());
+    }
+
+    #[test]
+    fn a_value_that_is_lost_is_invalidated_and_never_zero() {
+        let mut sample = Sample::default();
+        sample.memory.mem_total = Some(Bytes(100));
+        let before = Published::new(Interval::default(), &sample, 0);
+        let changes = Published::new(Interval::default(), &Sample::default(), 1).changes_since(&before);
+        assert_eq!(changes.invalidated, ["MemoryTotal"]);
+        assert_eq!(changes.changed.keys().collect::<Vec<_>>(), [&"WarningCount"]);
+    }
+}

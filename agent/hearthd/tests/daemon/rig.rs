@@ -1,0 +1,175 @@
+//! A private bus and a hearthd on it, both ended with the test.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::future::Future;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+use zbus::Connection;
+
+/// No step of a test takes so long, even on a machine that is busy with others.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits, but not for ever.
+pub(crate) async fn timely<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("nothing happened for half a minute")
+}
+
+/// The root of a captured tree.
+pub(crate) fn machine(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/machines")
+        .join(name)
+}
+
+/// A `dbus-daemon` that listens in a folder of its own.
+pub(crate) struct Bus {
+    pub(crate) address: String,
+    child: Child,
+    _folder: TempDir,
+}
+
+impl Bus {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = format!("unix:path={}/bus", folder.path().display());
+        let mut child = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--nopidfile", "--print-address=1"])
+            .arg(format!("--address={address}"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("cannot start dbus-daemon; install the package dbus-daemon");
+        // It prints its address once it listens.
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert!(line.starts_with("unix:path="), "{line}");
+        Self {
+            address,
+            child,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) async fn connect(&self) -> Connection {
+        let builder = zbus::connection::Builder::address(self.address.as_str());
+        builder.build().await.unwrap()
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// A running hearthd and the socket by which it tells how it is.
+pub(crate) struct Hearthd {
+    child: Child,
+    notify: UnixDatagram,
+    _folder: TempDir,
+}
+
+impl Hearthd {
+    /// Starts it and waits until it is ready.
+    pub(crate) fn start(bus: &Bus, root: &Path, interval: u64) -> Self {
+        Self::spawn(bus, root, interval, None)
+    }
+
+    /// Starts it with a watchdog of so many microseconds.
+    pub(crate) fn start_watched(bus: &Bus, root: &Path, interval: u64, usec: u64) -> Self {
+        Self::spawn(bus, root, interval, Some(usec))
+    }
+
+    fn spawn(bus: &Bus, root: &Path, interval: u64, watchdog: Option<u64>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("notify");
+        let notify = UnixDatagram::bind(&socket).unwrap();
+        notify.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut command = command(&bus.address, root);
+        command
+            .arg(format!("--interval={interval}"))
+            .env("NOTIFY_SOCKET", socket);
+        if let Some(usec) = watchdog {
+            command.env("WATCHDOG_USEC", usec.to_string());
+        }
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut hearthd = Self {
+            child,
+            notify,
+            _folder: folder,
+        };
+        hearthd.wait_for("READY=1");
+        hearthd
+    }
+
+    /// Runs it where it is expected to end by itself.
+    pub(crate) fn run_to_end(address: &str, root: &Path) -> Output {
+        command(address, root).output().unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has told the service manager this.
+    pub(crate) fn wait_for(&mut self, state: &str) {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = self.notify.recv(&mut buffer).expect("no word from hearthd");
+            let text = std::str::from_utf8(&buffer[..length]).unwrap();
+            if text.lines().any(|line| line == state) {
+                return;
+            }
+        }
+    }
+
+    /// Asks it to stop by a signal, which must end it well, and returns what it has logged.
+    pub(crate) fn stop(mut self, signal: Signal) -> String {
+        kill(Pid::from_raw(self.pid().try_into().unwrap()), signal).unwrap();
+        self.wait_for("STOPPING=1");
+        let (code, log) = self.end();
+        assert_eq!(code, Some(0), "{log}");
+        log
+    }
+
+    /// Waits for its end; returns the exit code and what it has logged.
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
+        let mut log = String::new();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut log)
+            .unwrap();
+        (self.child.wait().unwrap().code(), log)
+    }
+}
+
+impl Drop for Hearthd {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+fn command(address: &str, root: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hearthd"));
+    command.args(["run", "--bus", address]).arg("--root").arg(root);
+    for name in ["NOTIFY_SOCKET", "JOURNAL_STREAM", "WATCHDOG_USEC", "WATCHDOG_PID"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn end(child: &mut Child) {
+    // One that has ended already is what was wanted.
+    drop(child.kill());
+    drop(child.wait());
+}
