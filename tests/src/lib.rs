@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod host;
+pub mod kills;
 pub mod oracle;
 pub mod process;
 pub mod python;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table};
+use image::{Event, Progress};
 
 /// The checks of one run. All run, whatever becomes of those before; the end tells what failed.
 #[derive(Debug, Default)]
@@ -95,6 +96,18 @@ pub fn step<T>(what: &str, step: impl FnOnce() -> Result<T>) -> Result<T> {
     let result = step()?;
     say(&format!("{} {:>7}  {what}", mark(true), seconds(start.elapsed())));
     Ok(result)
+}
+
+/// Runs the image builder's work with its steps told as they come. What outside programs write stays in their logs.
+pub fn with_progress<T, E>(
+    work: impl FnOnce(Progress<'_>) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    work(Progress::new(&|event| match event {
+        Event::Started { step } => say(&format!("… {step}")),
+        Event::Finished { step, took, ok } => say(&format!("{} {:>7}  {step}", mark(ok), seconds(took))),
+        Event::Note { text } => say(&format!("     {text}")),
+        Event::Line { .. } | Event::Amount { .. } => {}
+    }))
 }
 
 /// A table as text, in Markdown.

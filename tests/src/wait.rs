@@ -1,8 +1,8 @@
-//! Waiting for a condition. The only place that sleeps.
+//! Waiting: for a condition, or for Ctrl-C. The only place that sleeps.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -36,6 +36,16 @@ pub fn until_ok<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Resul
         Some(last) => last.context(error.to_string()),
         None => error,
     })
+}
+
+/// Waits for Ctrl-C.
+pub fn for_interrupt() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime
+        .block_on(tokio::signal::ctrl_c())
+        .context("cannot wait for Ctrl-C")
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ use crate::wait;
 use activation::Activator;
 use bus::Bus;
 
+/// The daemons and the command.
+const BUILT: [&str; 4] = ["hearthd", "inferd", "gateway", "hearth"];
 /// How long a daemon may take to be ready.
 const READY: Duration = Duration::from_secs(30);
 
@@ -127,6 +129,11 @@ impl HostStack {
         format!("http://{}", self.address)
     }
 
+    /// The folder of sockets, state and logs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The gateway's local socket.
     pub fn local_socket(&self) -> PathBuf {
         self.folder.path().join("gateway.sock")
@@ -193,6 +200,23 @@ pub fn with_stack<T>(options: &Options, test: impl FnOnce(&mut HostStack) -> Res
         say(&stack.logs());
     }
     result
+}
+
+/// Builds the daemons and the command into the folder that [`daemon`] finds them in.
+pub fn build() -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["build", "--release", "--quiet"]);
+    command.args(BUILT.iter().flat_map(|name| ["--package", name]));
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?}: {status}");
+    }
+    Ok(())
 }
 
 /// A daemon or the command, as it was built into the folder of the running program.

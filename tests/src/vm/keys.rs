@@ -35,6 +35,11 @@ impl Keys {
         &self.private
     }
 
+    /// The system credential that lets it in as admin.
+    pub fn credential(&self) -> (String, String) {
+        ("ssh.authorized_keys.admin".to_owned(), self.public.clone())
+    }
+
     /// The public key, one line of `authorized_keys`.
     pub fn public(&self) -> &str {
         &self.public

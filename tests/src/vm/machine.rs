@@ -7,6 +7,8 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use image::Progress;
+use image::flash::{Access, Flashed};
 
 use super::accel::Accel;
 use super::qemu::{Firmware, Guest};
@@ -36,15 +38,8 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Makes a folder below `cache`, copies the image there as the disk, makes a key, and finds out what can run guests.
-    pub fn new(cache: &Path, image: &Path) -> Result<Self> {
-        let setup = Self::without_disk(cache)?;
-        disk::from_image(image, &setup.disk(), disk::SIZE)?;
-        Ok(setup)
-    }
-
-    /// The same with a disk still to be put at [`Self::disk`].
-    pub fn without_disk(cache: &Path) -> Result<Self> {
+    /// Makes a folder below `cache` and a key, and finds out what can run guests. The disk is still to be made.
+    pub fn new(cache: &Path) -> Result<Self> {
         let place = cache.join("vm");
         std::fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
         let folder = tempfile::Builder::new().prefix("run-").tempdir_in(&place)?.keep();
@@ -64,8 +59,23 @@ impl Setup {
         })
     }
 
-    /// The guest's disk.
-    pub fn disk(&self) -> PathBuf {
+    /// Makes the disk a copy of the image.
+    pub fn copy_image(&self, image: &Path) -> Result<()> {
+        disk::copy(image, &self.disk())
+    }
+
+    /// Makes the disk by flashing the image with `access` on its `CONFIG`, at most at `rate` bytes a second.
+    pub fn flash_image(
+        &self,
+        image: &Path,
+        access: &Access,
+        rate: Option<u64>,
+        progress: Progress<'_>,
+    ) -> Result<Flashed> {
+        disk::write(image, &self.disk(), access, rate, progress)
+    }
+
+    fn disk(&self) -> PathBuf {
         self.folder.join("disk.raw")
     }
 
@@ -74,7 +84,7 @@ impl Setup {
         &self.folder
     }
 
-    /// The key that [`Self::key_credential`] lets in.
+    /// The run's key. Whether it lets in is up to the credential or the disk.
     pub fn keys(&self) -> &Keys {
         &self.keys
     }
@@ -82,14 +92,6 @@ impl Setup {
     /// What runs the guest.
     pub fn accel(&self) -> Accel {
         self.accel
-    }
-
-    /// The credential that lets the run's key in as admin.
-    pub fn key_credential(&self) -> (String, String) {
-        (
-            "ssh.authorized_keys.admin".to_owned(),
-            self.keys.public().to_owned(),
-        )
     }
 
     /// Leaves the folder, without the disk, when this is dropped: something failed, and it tells what.

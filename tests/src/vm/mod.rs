@@ -1,10 +1,10 @@
 //! A virtual machine that boots the image as it is shipped.
 //!
-//! The disk is a copy of the image on a larger disk, as flashing makes one. Nothing of the image is changed: the caller's
-//! key and other credentials come in by SMBIOS, as systemd documents it (systemd.system-credentials(7)).
+//! The disk is the image on a larger disk, copied or flashed. Nothing of the image is changed: keys and tokens come in as
+//! an owner brings them in, on `CONFIG` or by SMBIOS (systemd.system-credentials(7)).
 
 pub mod accel;
-pub mod disk;
+mod disk;
 mod evidence;
 mod keys;
 mod machine;
@@ -16,4 +16,4 @@ mod ssh;
 pub use keys::Keys;
 pub use machine::{Machine, Setup};
 pub use serial::token_on;
-pub use ssh::Ssh;
+pub use ssh::{Ssh, quote};

@@ -144,7 +144,7 @@ fn options(address: SocketAddr, key: &Path, known_hosts: &Path) -> Vec<String> {
 }
 
 /// A text as one word of a POSIX shell.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

@@ -1,0 +1,49 @@
+//! The three daemons on this host, without root, for quick work: no image, no virtual machine. hearthd only observes.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use image::{Paths, ensure_model};
+use tests::host::{HostStack, Options, build};
+use tests::report::{say, step, with_progress};
+
+/// Runs hearthd, inferd and the gateway on this host, without root, until Ctrl-C.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Examples:\n  dev\n  dev --listen 0.0.0.0:8080")]
+struct Cli {
+    /// Where the gateway listens
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    step("build the daemons", build)?;
+    let model = with_progress(|progress| ensure_model(&Paths::discover(), progress))?;
+    let mut options = Options::models(model.parent().context("a model without a folder")?);
+    options.listen = Some(cli.listen);
+    let stack = step("start the daemons", || HostStack::start(&options))?;
+    let (url, token, socket) = (stack.url(), stack.token(), stack.local_socket());
+    say(&format!(
+        "\nURL    {url}\ntoken  {token}\nlogs   {}",
+        stack.folder().display()
+    ));
+    say(&format!(
+        "try    hearth --socket {} ask \"What is a hearth?\"",
+        socket.display()
+    ));
+    say(&format!("       HEARTH_TOKEN={token} hearth --host {url} status"));
+    say("\nThe daemons run until Ctrl-C. inferd starts with the first question.");
+    tests::wait::for_interrupt()
+}

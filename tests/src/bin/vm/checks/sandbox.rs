@@ -1,0 +1,210 @@
+//! What the daemons cannot do, tried.
+
+use std::io::ErrorKind;
+use std::net::{TcpListener, UdpSocket};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::guest::Guest;
+
+/// The units and the highest exposure that `systemd-analyze security` may give them.
+pub(crate) const UNITS: [(&str, f64); 3] = [
+    ("hearth-inferd.service", 0.8),
+    ("hearth-gateway.service", 1.5),
+    ("hearthd.service", 2.0),
+];
+
+/// A unit's exposure by `systemd-analyze security`, 0 to 10.
+pub(crate) fn exposure(guest: &mut Guest, unit: &str) -> Result<f64> {
+    let text = guest.sudo(&format!("systemd-analyze security --no-pager {unit} | tail -n 1"))?;
+    let figure = text
+        .split_once(".service: ")
+        .and_then(|(_, rest)| rest.split_whitespace().next());
+    let figure = figure.with_context(|| format!("no exposure in {text:?}"))?;
+    figure.parse().with_context(|| format!("not a figure: {text:?}"))
+}
+
+/// A unit's exposure is within its limit.
+pub(crate) fn security(guest: &mut Guest, unit: &str, limit: f64) -> Result<String> {
+    let seen = exposure(guest, unit)?;
+    ensure!(seen <= limit, "{seen}, the limit is {limit}");
+    Ok(format!("{seen} (limit {limit})"))
+}
+
+/// Ears on this host: what the guest reaches at 10.0.2.2.
+struct Ears {
+    tcp: TcpListener,
+    udp: UdpSocket,
+}
+
+impl Ears {
+    fn open() -> Result<Self> {
+        let tcp = TcpListener::bind("127.0.0.1:0")?;
+        let udp = UdpSocket::bind(tcp.local_addr()?).context("the same port is not free for UDP")?;
+        tcp.set_nonblocking(true)?;
+        udp.set_nonblocking(true)?;
+        Ok(Self { tcp, udp })
+    }
+
+    fn port(&self) -> Result<u16> {
+        Ok(self.tcp.local_addr()?.port())
+    }
+
+    /// How many connections and datagrams have come since the last call.
+    fn heard(&self) -> Result<usize> {
+        let connections = drain(|| self.tcp.accept().map(|_| ()))?;
+        let datagrams = drain(|| self.udp.recv(&mut [0; 64]).map(|_| ()))?;
+        Ok(connections + datagrams)
+    }
+}
+
+fn drain(mut take: impl FnMut() -> std::io::Result<()>) -> Result<usize> {
+    let mut count = 0;
+    loop {
+        match take() {
+            Ok(()) => count += 1,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(count),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Tries to look up a name, to connect, and to send a datagram; a word for each. The name needs no outside server: it is
+/// the router's, which every part of the resolver knows while there is a network.
+fn probe(port: u16) -> String {
+    format!(
+        "echo ran; timeout 60 getent ahosts _gateway >/dev/null && echo resolved; \
+         (exec 3<>/dev/tcp/10.0.2.2/{port}) 2>/dev/null && echo connected; \
+         (echo x >/dev/udp/10.0.2.2/{port}) 2>/dev/null && echo sent; true"
+    )
+}
+
+/// From a copy of inferd's own unit, of which only the program differs, no name resolves and no packet leaves; outside of
+/// it the same probe does all three.
+pub(crate) fn inferd_has_no_network(guest: &mut Guest) -> Result<String> {
+    let ears = Ears::open()?;
+    let script = probe(ears.port()?);
+    let outside = guest.run(&format!("bash -c {}", word(&script)))?;
+    let heard_outside = ears.heard()?;
+    ensure!(
+        outside == "ran\nresolved\nconnected\nsent",
+        "outside the sandbox the probe itself fails: {outside}"
+    );
+    ensure!(
+        heard_outside == 2,
+        "outside the sandbox {heard_outside} of 2 packets arrived"
+    );
+    let inside = run_in_inferds_unit(guest, &script)?;
+    let heard_inside = ears.heard()?;
+    ensure!(inside == "ran", "inside the sandbox the probe could: {inside}");
+    ensure!(heard_inside == 0, "{heard_inside} packets left the sandbox");
+    Ok("outside: resolved, connected, sent; inside: none, and nothing arrived".to_owned())
+}
+
+/// Runs a script as a oneshot unit that has every line of inferd's but those that say what runs, and when.
+fn run_in_inferds_unit(guest: &mut Guest, script: &str) -> Result<String> {
+    let unit = guest.run("systemctl cat hearth-inferd.service")?;
+    let kept = unit
+        .lines()
+        .filter(|line| !line.starts_with(['#', ';']))
+        .filter(|line| {
+            let dropped = [
+                "ExecStart=",
+                "Type=",
+                "Restart",
+                "Requires=",
+                "After=",
+                "NotifyAccess=",
+                "WatchdogSec=",
+            ];
+            !dropped.iter().any(|start| line.starts_with(start))
+        });
+    let escaped = script
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('$', "$$")
+        .replace('%', "%%");
+    let what_runs = format!(
+        "[Service]\nType=oneshot\nExecStart=/bin/bash -c \"{escaped}\"\nStandardOutput=truncate:/run/hearth-probe.out\n"
+    );
+    let text = kept.collect::<Vec<_>>().join("\n") + "\n" + &what_runs;
+    let path = "/run/systemd/system/hearth-probe.service";
+    guest.sudo(&format!(
+        "printf %s {} >{path} && systemctl daemon-reload",
+        word(&text)
+    ))?;
+    guest.sudo("systemctl start hearth-probe.service || { journalctl -u hearth-probe.service -n 20 --no-pager >&2; false; }")?;
+    let said = guest.sudo(&format!(
+        "cat /run/hearth-probe.out; rm {path}; systemctl daemon-reload"
+    ))?;
+    Ok(said)
+}
+
+/// The network namespace of the running inferd holds nothing but a loopback.
+pub(crate) fn inferds_namespace_is_empty(guest: &mut Guest) -> Result<String> {
+    let pid = guest.main_pid("hearth-inferd.service")?;
+    let links = guest.sudo(&format!(
+        "nsenter --target {pid} --net ip -brief link | cut -d ' ' -f 1"
+    ))?;
+    ensure!(links == "lo", "inferd sees {links}");
+    let sockets = guest.sudo(&format!(
+        "nsenter --target {pid} --net ss --tcp --udp --raw --all --no-header | wc -l"
+    ))?;
+    ensure!(sockets == "0", "inferd's namespace has {sockets} sockets");
+    Ok("lo alone, no socket in it".to_owned())
+}
+
+/// hearthd holds no network socket. The same question finds the gateway's, so the answer means something.
+pub(crate) fn hearthd_has_no_network_socket(guest: &mut Guest) -> Result<String> {
+    let sockets = guest.sudo("ss --tcp --udp --raw --packet --all --numeric --processes --no-header")?;
+    let of = |pid: u32| {
+        sockets
+            .lines()
+            .filter(|line| line.contains(&format!("pid={pid},")))
+            .count()
+    };
+    let gateway = of(guest.main_pid("hearth-gateway.service")?);
+    ensure!(gateway > 0, "not even the gateway has a socket: {sockets}");
+    let hearthd = of(guest.main_pid("hearthd.service")?);
+    ensure!(hearthd == 0, "hearthd holds {hearthd}: {sockets}");
+    Ok(format!("hearthd 0, gateway {gateway}"))
+}
+
+/// hearthd runs as root with hardly a capability, and no process of ours can gain one.
+pub(crate) fn capabilities(guest: &mut Guest) -> Result<String> {
+    let mut seen = Vec::new();
+    for (unit, most) in [
+        ("hearthd.service", 2),
+        ("hearth-gateway.service", 0),
+        ("hearth-inferd.service", 0),
+    ] {
+        let pid = guest.main_pid(unit)?;
+        let status = guest.sudo(&format!(
+            "grep -E '^(CapEff|CapBnd|NoNewPrivs)' /proc/{pid}/status"
+        ))?;
+        let field = |name: &str| {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .map(str::trim)
+        };
+        for set in ["CapEff:", "CapBnd:"] {
+            let bits = u64::from_str_radix(field(set).context("no capabilities told")?, 16)?;
+            ensure!(bits.count_ones() <= most, "{unit} has {set} {bits:#x}");
+        }
+        ensure!(
+            field("NoNewPrivs:") == Some("1"),
+            "{unit} may gain privileges: {status}"
+        );
+        seen.push(format!(
+            "{unit} {}",
+            field("CapEff:").unwrap_or_default().trim_start_matches('0')
+        ));
+    }
+    Ok(seen.join(", ").replace(".service ", ".service 0x"))
+}
+
+/// A text as one word of the guest's shell.
+fn word(text: &str) -> String {
+    tests::vm::quote(text)
+}

@@ -1,0 +1,62 @@
+//! The image in QEMU: shown, tested, and measured at length.
+
+mod checks;
+mod guest;
+mod image;
+mod prove;
+mod suite;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Boots Hearth's image in QEMU: to look at it, to test it, or to measure it at length.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build the image if need be, boot it, ask it a question, and leave it running until Ctrl-C
+    Up {
+        /// End after the first answer
+        #[arg(long)]
+        once: bool,
+        /// What to ask
+        #[arg(long, default_value = "What is the capital of France?")]
+        question: String,
+    },
+    /// Boot the image twice and check everything that must hold in the guest
+    Test,
+    /// Print the long tables: times, memory, security, ten questions by two ways, kills
+    Prove,
+}
+
+const EXAMPLES: &str = "Examples:
+  vm up
+  vm up --once --question 'Who wrote Romeo and Juliet?'
+  vm test
+  vm prove | tee proof.txt";
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Up { once, question } => up::run(&question, once),
+        Command::Test => suite::run(),
+        Command::Prove => prove::run(),
+    }
+}

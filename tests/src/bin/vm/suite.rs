@@ -1,0 +1,224 @@
+//! `vm test`: two boots of one disk, and everything that must hold in them.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use api::rest::TokenList;
+use image::flash::Token;
+use tests::oracle::Answer;
+use tests::python::OpenAi;
+use tests::questions::QUESTIONS;
+use tests::report::{Report, say, seconds};
+use tests::vm::{Keys, Setup, token_on};
+
+use crate::checks::disk::{Identity, layout, root_is_verified};
+use crate::checks::{access, answers, bus, memory, recovery, sandbox, settled};
+use crate::guest::Guest;
+use crate::image::Parts;
+
+/// Most tokens of an answer.
+const TOKENS: u32 = 24;
+
+/// A check on a running guest.
+type Check = fn(&mut Guest) -> Result<String>;
+
+/// Those of the first boot that need nothing but the guest, in their order: the engine must not be stopped before it has
+/// been looked at.
+const FIRST: [(&str, Check); 17] = [
+    ("no unit has failed", settled::no_failed_units),
+    (
+        "tokens open the door, others do not",
+        access::tokens_open_the_door,
+    ),
+    ("root cannot log in", access::root_is_refused),
+    ("passwords are not taken", access::passwords_are_refused),
+    ("the disk has its final layout", layout),
+    ("the root is verified", root_is_verified),
+    ("hearth.local is announced", settled::name_on_the_network),
+    ("hearth status over SSH", answers::status_over_ssh),
+    ("everyone may read on the bus", bus::everyone_may_read),
+    (
+        "only root and the gateway may change on the bus",
+        bus::only_root_may_change,
+    ),
+    (
+        "no name resolves and no packet leaves inferd's sandbox",
+        sandbox::inferd_has_no_network,
+    ),
+    (
+        "inferd's network namespace is empty",
+        sandbox::inferds_namespace_is_empty,
+    ),
+    (
+        "hearthd holds no network socket",
+        sandbox::hearthd_has_no_network_socket,
+    ),
+    ("the daemons have hardly a capability", sandbox::capabilities),
+    ("memory of each daemon", memory::daemons),
+    ("inferd killed after 3 tokens", |guest| {
+        recovery::engine_killed(guest, 3)
+    }),
+    ("inferd killed after 1 token", |guest| {
+        recovery::engine_killed(guest, 1)
+    }),
+];
+
+/// Runs both boots' checks; evidence is kept if one fails.
+pub(crate) fn run() -> Result<ExitCode> {
+    let parts = Parts::ensure()?;
+    let mut report = Report::new();
+    let (mut setup, _) = parts.flashed(String::new(), None)?;
+    if let Err(error) = both_boots(&parts, &setup, &mut report) {
+        report.record("the run goes to its end", Duration::ZERO, Err(error));
+    }
+    if !report.failures().is_empty() {
+        setup.keep();
+        say(&format!("evidence is in {}", setup.folder().display()));
+    }
+    Ok(report.finish())
+}
+
+fn both_boots(parts: &Parts, setup: &Setup, report: &mut Report) -> Result<()> {
+    let expected = parts.oracle(&[QUESTIONS[0].wordings[0]], TOKENS)?;
+    let expected = expected.first().context("the oracle is silent")?;
+    say("first boot: a flashed disk with a key on CONFIG, and no token given");
+    let mut guest = first_boot(setup, expected, report)?;
+    first_checks(parts, &mut guest, expected, report);
+    collect_if_failed(&mut guest, report);
+    let before = Identity::read(&mut guest)?;
+    let token = guest.token.clone();
+    report.check("a graceful reboot", || Ok(seconds(guest.machine.reboot()?)));
+    say("second boot of the same disk: another key and a token's hash by credential");
+    second_boot(setup, &token, &before, report)
+}
+
+/// Boots without any token, so that the appliance makes one.
+fn first_boot(setup: &Setup, expected: &Answer, report: &mut Report) -> Result<Guest> {
+    let machine = setup.boot(&[]);
+    let mut machine = keep_note(report, "the gateway answers", machine, |machine| {
+        format!("{} after QEMU's start", seconds(machine.started().elapsed()))
+    })?;
+    let token = machine.wait_for_token();
+    let token = keep_note(report, "the first token is on the console", token, |_| {
+        String::new()
+    })?;
+    let mut guest = Guest { machine, token };
+    report.check("the first question is answered", || {
+        let time = answers::first_token(&mut guest, expected)?;
+        Ok(format!("first token {} after QEMU's start", seconds(time)))
+    });
+    Ok(guest)
+}
+
+fn first_checks(parts: &Parts, guest: &mut Guest, expected: &Answer, report: &mut Report) {
+    report.check("a greedy answer over REST is candle's own", || {
+        answers::over_rest(guest, expected)
+    });
+    report.check("hearth ask over SSH says the same", || {
+        answers::over_ssh(guest, expected)
+    });
+    report.check("OpenAI's client says the same", || {
+        answers::openai_agrees(guest, &OpenAi::ensure(&parts.paths)?, expected)
+    });
+    for (unit, limit) in sandbox::UNITS {
+        report.check(&format!("exposure of {unit}"), || {
+            sandbox::security(guest, unit, limit)
+        });
+    }
+    for (name, check) in FIRST {
+        report.check(name, || check(guest));
+    }
+    report.check("inferd killed after 9 tokens", || {
+        recovery::engine_killed(guest, 9)
+    });
+    report.check("memory of the idle guest", || memory::idle(guest));
+}
+
+/// Boots with other means of access, to show that they work too and that what was made has stayed.
+fn second_boot(setup: &Setup, first: &str, before: &Identity, report: &mut Report) -> Result<()> {
+    let keys = Keys::make(setup.folder(), "other-key")?;
+    let given = Token::new()?;
+    let machine = setup.boot(&[
+        keys.credential(),
+        ("hearth.token-hashes".to_owned(), given.hash_line()),
+    ]);
+    let machine = keep_note(report, "it boots again", machine, |machine| {
+        format!(
+            "the gateway answers {} after QEMU's start",
+            seconds(machine.started().elapsed())
+        )
+    })?;
+    let mut guest = Guest {
+        machine,
+        token: first.to_owned(),
+    };
+    report.check("a key given as a credential lets admin in", || {
+        Ok(guest
+            .machine
+            .ssh_with(&keys)?
+            .run("id --name --user")?
+            .trim()
+            .to_owned())
+    });
+    report.check("a token whose hash is a credential opens the door", || {
+        let list: TokenList = guest
+            .machine
+            .client()
+            .with_token(&given.text)
+            .get("/api/v1/tokens")?
+            .expect(200)?
+            .json()?;
+        Ok(format!("{} tokens known", list.tokens.len()))
+    });
+    report.check(
+        "the first token is still good, and no second one was made",
+        || {
+            guest.client().get("/api/v1/tokens")?.expect(200)?;
+            ensure!(
+                token_on(&guest.machine.console()?).is_none(),
+                "another token is on the console"
+            );
+            Ok(String::new())
+        },
+    );
+    report.check("the machine knows itself again", || {
+        Identity::read(&mut guest)?.same_as(before)
+    });
+    report.check("no unit has failed in the second boot", || {
+        settled::no_failed_units(&mut guest)
+    });
+    report.check("the first boot ended in order", || {
+        settled::last_boot_ended_in_order(&mut guest)
+    });
+    collect_if_failed(&mut guest, report);
+    report.check("the power button", || {
+        Ok(format!("off after {}", seconds(guest.machine.power_off()?)))
+    });
+    Ok(())
+}
+
+/// Counts a step that the rest depends on as a check of its own, and hands on what it gave.
+fn keep_note<T>(
+    report: &mut Report,
+    name: &str,
+    result: Result<T>,
+    note: impl FnOnce(&T) -> String,
+) -> Result<T> {
+    match result {
+        Ok(value) => {
+            report.check(name, || Ok(note(&value)));
+            Ok(value)
+        }
+        Err(error) => Err(error.context(name.to_owned())),
+    }
+}
+
+fn collect_if_failed(guest: &mut Guest, report: &Report) {
+    if report.failures().is_empty() {
+        return;
+    }
+    if let Err(error) = guest.machine.collect_evidence() {
+        say(&format!("the guest cannot be asked for evidence: {error:#}"));
+    }
+}

@@ -1,0 +1,10 @@
+//! The daemons on this host, end to end, as clients meet them.
+//!
+//! Most tests have a made-up model, for what they test is behaviour. Where the answers matter it is SmolLM2.
+
+mod answers;
+mod command;
+mod door;
+mod kills;
+mod models;
+mod streams;
