@@ -1,2 +1,71 @@
-//! Placeholder.
-fn main() {}
+//! The command an administrator types on the appliance, or on a laptop with `--host`.
+//!
+//! It speaks only to the gateway: one path, one audit. On the appliance that is the local socket, where the kernel
+//! vouches for the user; from elsewhere the network and a token.
+
+mod ask;
+mod cli;
+mod client;
+mod endpoint;
+mod events;
+mod manual;
+mod models;
+mod screen;
+mod status;
+mod token;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use client::Client;
+use std::{io, process::ExitCode};
+
+/// What a shell calls a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        // Whoever reads the output has seen enough, as in "hearth status | head".
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let line = screen::harmless(&format!("{error:#}"));
+            anstream::eprintln!("{}hearth:{:#} {line}", screen::BAD, screen::BAD);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match &cli.command {
+        Command::Completions { shell } => return manual::completions(*shell),
+        Command::Man { folder } => return manual::pages(folder),
+        _ => (),
+    }
+    let client = Client::new(cli.endpoint()?, cli::token_from_environment()?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        tokio::select! {
+            outcome = talk(&client, cli.command) => outcome.map(|()| ExitCode::SUCCESS),
+            pressed = tokio::signal::ctrl_c() => pressed.map(|()| ExitCode::from(INTERRUPTED)).map_err(Into::into),
+        }
+    })
+}
+
+async fn talk(client: &Client, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Status { engine, json } => status::status(client, engine, json).await,
+        Command::Ask(question) => ask::ask(client, question).await,
+        Command::Models { json } => models::models(client, json).await,
+        Command::Token { command } => token::token(client, command).await,
+        // Answered before there was a client.
+        Command::Completions { .. } | Command::Man { .. } => Ok(()),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let broken = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    // The gateway's own connection can break too; that is an error and is wrapped in the client's.
+    error.downcast_ref::<io::Error>().is_some_and(broken)
+}

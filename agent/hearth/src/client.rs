@@ -1,0 +1,298 @@
+//! One request at a time to the gateway, over its local socket or the network.
+
+use crate::{
+    endpoint::Endpoint,
+    screen::{self, WARN},
+};
+use api::{openai::ErrorBody, rest::Problem};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+    header::{self, HeaderValue},
+};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use std::{io, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+use tokio_util::task::AbortOnDropHandle;
+
+/// How long connecting may take.
+const CONNECTING: Duration = Duration::from_secs(10);
+/// The largest answer that is taken whole.
+const LARGEST: usize = 16 << 20;
+
+/// Why there is no answer. Each tells what was tried, and the way out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// Nobody takes the connection.
+    #[error("cannot connect to {endpoint}: {source}{}", way_out(endpoint, source))]
+    Connect { endpoint: Endpoint, source: io::Error },
+    /// The connection broke, or what came is not HTTP.
+    #[error("{endpoint} hung up: {source}")]
+    Broken {
+        endpoint: Endpoint,
+        source: hyper::Error,
+    },
+    /// The gateway refused.
+    #[error("{endpoint} refuses: {message} ({status}){}", remedy(*status))]
+    Refused {
+        endpoint: Endpoint,
+        status: StatusCode,
+        message: String,
+    },
+    /// What came is not what was agreed.
+    #[error("{endpoint} answers {path} with something else than expected: {problem}")]
+    Unexpected {
+        endpoint: Endpoint,
+        path: String,
+        problem: String,
+    },
+}
+
+fn way_out(endpoint: &Endpoint, source: &io::Error) -> &'static str {
+    use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
+    match (endpoint, source.kind()) {
+        (Endpoint::Socket(_), PermissionDenied) => "; run it as root or join the group hearth-admin",
+        (Endpoint::Socket(_), NotFound | ConnectionRefused) => {
+            "; on the appliance see \"systemctl status hearth-gateway\", from elsewhere give --host http://NAME:8080"
+        }
+        (Endpoint::Network { port: 80, .. }, ConnectionRefused) => {
+            "; Hearth listens on port 8080: http://NAME:8080"
+        }
+        _ => "",
+    }
+}
+
+fn remedy(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "; set HEARTH_TOKEN to a valid token",
+        StatusCode::FORBIDDEN => "; use a token with a higher role",
+        _ => "",
+    }
+}
+
+/// An answer whose status is a good one, with the connection it comes by.
+pub(crate) struct Reply {
+    /// The head and the body.
+    pub(crate) response: Response<Incoming>,
+    connection: AbortOnDropHandle<()>,
+}
+
+/// Speaks to one gateway.
+pub(crate) struct Client {
+    endpoint: Endpoint,
+    token: Option<HeaderValue>,
+}
+
+impl Client {
+    /// A client of the gateway there, with the value of the `Authorization` header if there is one.
+    pub(crate) fn new(endpoint: Endpoint, token: Option<HeaderValue>) -> Self {
+        Self { endpoint, token }
+    }
+
+    /// GET.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.whole(Method::GET, path, Bytes::new()).await
+    }
+
+    /// DELETE.
+    pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.whole(Method::DELETE, path, Bytes::new()).await
+    }
+
+    /// POST of JSON.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        json: Vec<u8>,
+    ) -> Result<T, ClientError> {
+        self.whole(Method::POST, path, json.into()).await
+    }
+
+    /// POST of JSON, answered as it comes.
+    pub(crate) async fn stream(&self, path: &str, json: Vec<u8>) -> Result<Reply, ClientError> {
+        self.send(Method::POST, path, json.into()).await
+    }
+
+    /// An error about this gateway's answer.
+    pub(crate) fn unexpected(&self, path: &str, problem: impl ToString) -> ClientError {
+        ClientError::Unexpected {
+            endpoint: self.endpoint.clone(),
+            path: path.to_owned(),
+            problem: problem.to_string(),
+        }
+    }
+
+    /// An error about the connection to this gateway.
+    pub(crate) fn broken(&self, source: hyper::Error) -> ClientError {
+        ClientError::Broken {
+            endpoint: self.endpoint.clone(),
+            source,
+        }
+    }
+
+    async fn whole<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        json: Bytes,
+    ) -> Result<T, ClientError> {
+        let Reply { response, connection } = self.send(method, path, json).await?;
+        let body = self.collect(path, response.into_body()).await?;
+        drop(connection);
+        serde_json::from_slice(&body).map_err(|error| self.unexpected(path, error))
+    }
+
+    async fn collect(&self, path: &str, body: Incoming) -> Result<Bytes, ClientError> {
+        let whole = Limited::new(body, LARGEST).collect().await;
+        whole
+            .map(|whole| whole.to_bytes())
+            .map_err(|error| self.unexpected(path, error))
+    }
+
+    async fn send(&self, method: Method, path: &str, json: Bytes) -> Result<Reply, ClientError> {
+        let (mut sender, connection) = self.connect().await?;
+        let request = self.request(method, path, json)?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|source| self.broken(source))?;
+        let reply = Reply { response, connection };
+        if reply.response.status().is_success() {
+            Ok(reply)
+        } else {
+            Err(self.refusal(path, reply).await)
+        }
+    }
+
+    fn request(&self, method: Method, path: &str, json: Bytes) -> Result<Request<Full<Bytes>>, ClientError> {
+        let host = match &self.endpoint {
+            Endpoint::Socket(_) => "localhost".to_owned(),
+            network => network.to_string().trim_start_matches("http://").to_owned(),
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, host);
+        if !json.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if let (Endpoint::Network { .. }, Some(token)) = (&self.endpoint, &self.token) {
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        request
+            .body(Full::new(json))
+            .map_err(|error| self.unexpected(path, error))
+    }
+
+    async fn connect(&self) -> Result<(SendRequest<Full<Bytes>>, AbortOnDropHandle<()>), ClientError> {
+        let failed = |source| ClientError::Connect {
+            endpoint: self.endpoint.clone(),
+            source,
+        };
+        let late = |_| failed(io::ErrorKind::TimedOut.into());
+        match &self.endpoint {
+            Endpoint::Socket(path) => {
+                let stream = timeout(CONNECTING, UnixStream::connect(path))
+                    .await
+                    .map_err(late)?;
+                self.shake_hands(stream.map_err(failed)?).await
+            }
+            Endpoint::Network { host, port } => {
+                let stream = TcpStream::connect((host.as_str(), *port));
+                let stream = timeout(CONNECTING, stream).await.map_err(late)?.map_err(failed)?;
+                self.warn_of_plain_text(&stream).map_err(failed)?;
+                self.shake_hands(stream).await
+            }
+        }
+    }
+
+    fn warn_of_plain_text(&self, stream: &TcpStream) -> io::Result<()> {
+        if self.token.is_some() && !stream.peer_addr()?.ip().to_canonical().is_loopback() {
+            anstream::eprintln!(
+                "{WARN}hearth: the token travels unencrypted; use a network that you trust{WARN:#}"
+            );
+        }
+        stream.set_nodelay(true)
+    }
+
+    async fn shake_hands<S>(
+        &self,
+        stream: S,
+    ) -> Result<(SendRequest<Full<Bytes>>, AbortOnDropHandle<()>), ClientError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| self.broken(error))?;
+        // Its error reaches whoever waits for the answer or reads it.
+        let task = tokio::spawn(async { drop(connection.await) });
+        Ok((sender, AbortOnDropHandle::new(task)))
+    }
+
+    async fn refusal(&self, path: &str, reply: Reply) -> ClientError {
+        let status = reply.response.status();
+        match self.collect(path, reply.response.into_body()).await {
+            Ok(body) => {
+                let message = screen::one_line(&explanation(&body));
+                ClientError::Refused {
+                    endpoint: self.endpoint.clone(),
+                    status,
+                    message,
+                }
+            }
+            Err(error) => error,
+        }
+    }
+}
+
+/// What the body of a refusal says, in whichever of the two shapes.
+fn explanation(body: &[u8]) -> String {
+    let problem = serde_json::from_slice::<Problem>(body).map(|problem| problem.detail);
+    let openai = || serde_json::from_slice::<ErrorBody>(body).map(|body| body.error.message);
+    problem
+        .or_else(|_| openai())
+        .unwrap_or_else(|_| "no explanation came".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_shapes_of_refusal_are_understood() {
+        let problem = br#"{"type":"/problems/x","title":"X","status":404,"detail":"gone"}"#;
+        assert_eq!(explanation(problem), "gone");
+        let openai = br#"{"error":{"message":"full","type":"server_error","param":null,"code":null}}"#;
+        assert_eq!(explanation(openai), "full");
+        assert_eq!(explanation(b"<html>"), "no explanation came");
+    }
+
+    #[test]
+    fn errors_tell_the_way_out() {
+        let connect = |endpoint, kind: io::ErrorKind| {
+            ClientError::Connect {
+                endpoint,
+                source: kind.into(),
+            }
+            .to_string()
+        };
+        let socket = Endpoint::Socket("/run/x".into());
+        assert!(connect(socket.clone(), io::ErrorKind::PermissionDenied).contains("hearth-admin"));
+        assert!(connect(socket.clone(), io::ErrorKind::NotFound).contains("--host"));
+        let refused = ClientError::Refused {
+            endpoint: socket,
+            status: StatusCode::UNAUTHORIZED,
+            message: "no".into(),
+        };
+        assert!(refused.to_string().contains("HEARTH_TOKEN"));
+    }
+}

@@ -1,0 +1,109 @@
+//! What is shown to people. Names and answers come from outside, so none of them may steer the terminal.
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{Attribute, Cell, Table, presets};
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+
+/// For what is wrong.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// For what wants attention.
+pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
+/// For names of things.
+pub(crate) const NAME: Style = Style::new().bold();
+
+/// A text with every control character made visible, except line ends and tabs.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && !"\n\t".contains(c) {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// As [`harmless`], for what must stay on one line.
+pub(crate) fn one_line(text: &str) -> String {
+    harmless(text).replace(['\n', '\t'], " ")
+}
+
+/// Writes an answer as it comes: raw into a pipe or a file, harmless on a terminal.
+pub(crate) struct Answer {
+    terminal: bool,
+}
+
+impl Answer {
+    /// To standard output.
+    pub(crate) fn new() -> Self {
+        Self {
+            terminal: io::stdout().is_terminal(),
+        }
+    }
+
+    /// Whether somebody watches.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.terminal
+    }
+
+    /// Writes a piece and shows it at once.
+    pub(crate) fn write(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.terminal {
+            out.write_all(harmless(text).as_bytes())?;
+        } else {
+            out.write_all(text.as_bytes())?;
+        }
+        out.flush()
+    }
+}
+
+/// Prints JSON.
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(value)?;
+    Answer::new().write(&format!("{text}\n"))?;
+    Ok(())
+}
+
+/// Prints text with styles, which are left out where they would not be understood.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    write!(anstream::stdout().lock(), "{text}")
+}
+
+/// A table with a head; cells are shown on one line, whatever they hold.
+pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(head.map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
+    // Colour and width are anstream's and the terminal's business, not comfy-table's guess about this process.
+    table.enforce_styling();
+    for row in rows {
+        table.add_row(row.map(|cell| one_line(&cell)));
+    }
+    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    format!("{}\n", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        assert_eq!(
+            harmless("a\u{1b}[2J\r\u{9b}\u{7f}\n\tb"),
+            "a\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}\n\tb"
+        );
+        assert_eq!(one_line("a\nb"), "a b");
+    }
+
+    #[test]
+    fn a_cell_stays_in_its_row() {
+        let shown = table(["NAME"], [["a\nb\u{1b}[31m".to_owned()]]);
+        assert_eq!(shown.lines().count(), 2);
+        assert!(shown.contains("a b\u{fffd}[31m"), "{shown:?}");
+    }
+}

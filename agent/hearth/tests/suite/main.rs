@@ -1,0 +1,10 @@
+//! The command as people meet it: the program itself, with a fake gateway on a Unix socket or on loopback.
+
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
+mod command;
+mod gateway;
+
+mod asking;
+mod calling;
+mod managing;
