@@ -24,7 +24,8 @@ pub const MAX_SAMPLE_INTERVAL_MS: u64 = 3_600_000;
     default_path = "/org/hearth/Agent1"
 )]
 pub trait Agent {
-    /// Reads the machine now. JSON of [`machine::Sample`].
+    /// Reads the machine now, or answers with a sample younger than [`MIN_SAMPLE_INTERVAL_MS`]. JSON of
+    /// [`machine::Sample`].
     fn sample(&self) -> zbus::Result<String>;
     /// What was found on the machine. JSON of [`machine::Capabilities`].
     fn capabilities(&self) -> zbus::Result<String>;

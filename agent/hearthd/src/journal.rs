@@ -20,6 +20,17 @@ pub(crate) fn start() -> anyhow::Result<()> {
     started.context("cannot start logging")
 }
 
+/// Says in one line why hearthd ends: the error and all its causes.
+pub(crate) fn complain(error: &anyhow::Error) {
+    // The journal takes the priority from this prefix; see sd-daemon(3).
+    let priority = if is_connected().unwrap_or(false) {
+        "<3>"
+    } else {
+        ""
+    };
+    eprintln!("{priority}hearthd: {error:#}");
+}
+
 /// Whether stderr is the stream that `$JOURNAL_STREAM` names by device and inode; see systemd.exec(5).
 fn is_connected() -> anyhow::Result<bool> {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else {

@@ -30,8 +30,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line for the journal and for people: the error and all its causes.
-            eprintln!("hearthd: {error:#}");
+            journal::complain(&error);
             ExitCode::FAILURE
         }
     }

@@ -100,7 +100,8 @@ pub struct Zone {
     pub id: u32,
     /// What the zone measures, `type`.
     pub kind: Option<String>,
-    /// Its trip points, by number. Absurd temperatures are left out with a warning.
+    /// Its trip points, by number. Those that the kernel marks as unset (−274 °C) are left out; those at absurd
+    /// temperatures too, with a warning.
     pub trip_points: Vec<TripPoint>,
 }
 

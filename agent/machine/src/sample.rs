@@ -90,7 +90,7 @@ pub struct HwmonSample {
 pub struct CoolingSample {
     /// The number in `cooling_deviceN`.
     pub id: u32,
-    /// 0 is off.
+    /// 0 is off; `null` also for an idle `intel_powerclamp`, which has no state (it says −1).
     pub cur_state: Option<u64>,
 }
 
