@@ -4,11 +4,11 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use ::tests::host::build;
+use ::tests::report::{Report, say, seconds, step, table, with_progress};
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use image::{Paths, ensure_setup};
-use tests::host::build;
-use tests::report::{Report, say, seconds, step, table, with_progress};
 
 /// Runs all suites: those beside the code, the daemons on this host, the image in a virtual machine.
 #[derive(Debug, Parser)]

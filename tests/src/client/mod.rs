@@ -39,27 +39,42 @@ enum Address {
 pub struct Client {
     address: Address,
     token: Option<String>,
+    limit: Duration,
 }
 
 impl Client {
     /// A client of a TCP address.
     pub fn tcp(address: SocketAddr) -> Self {
-        let address = Address::Tcp(address);
-        Self { address, token: None }
+        Self::new(Address::Tcp(address))
     }
 
     /// A client of a Unix socket.
     pub fn unix(path: &Path) -> Self {
-        let address = Address::Unix(path.to_owned());
-        Self { address, token: None }
+        Self::new(Address::Unix(path.to_owned()))
+    }
+
+    fn new(address: Address) -> Self {
+        Self {
+            address,
+            token: None,
+            limit: LIMIT,
+        }
     }
 
     /// The same with a bearer token.
     pub fn with_token(&self, token: &str) -> Self {
         let token = Some(token.to_owned());
         Self {
-            address: self.address.clone(),
             token,
+            ..self.clone()
+        }
+    }
+
+    /// The same with less patience: `limit` for an answer or an event.
+    pub fn with_limit(&self, limit: Duration) -> Self {
+        Self {
+            limit,
+            ..self.clone()
         }
     }
 
@@ -82,7 +97,7 @@ impl Client {
     pub fn exchange(&self, method: &str, path: &str, body: Bytes) -> Result<Answer> {
         let (runtime, response) = self.begin(method, path, body)?;
         let (head, body) = response.into_parts();
-        let body = within(&runtime, "the answer's body", async {
+        let body = within(&runtime, self.limit, "the answer's body", async {
             Ok(body.collect().await?.to_bytes())
         })?;
         Ok(Answer { head, body })
@@ -104,7 +119,7 @@ impl Client {
         if response.status() != 200 {
             bail!("the stream did not begin: {}", response.status());
         }
-        Ok(Stream::new(runtime, response.into_body()))
+        Ok(Stream::new(runtime, response.into_body(), self.limit))
     }
 
     fn begin(&self, method: &str, path: &str, body: Bytes) -> Result<(Runtime, Response<Incoming>)> {
@@ -113,7 +128,7 @@ impl Client {
             .build()?;
         let request = self.request(method, path, body)?;
         let what = format!("an answer to {method} {path}");
-        let response = within(&runtime, &what, async {
+        let response = within(&runtime, self.limit, &what, async {
             let mut sender = self.connect().await?;
             Ok(sender.send_request(request).await?)
         });
@@ -153,10 +168,15 @@ where
     Ok(sender)
 }
 
-/// Runs an exchange's next part, for no longer than [`LIMIT`].
-fn within<T>(runtime: &Runtime, what: &str, part: impl Future<Output = Result<T>>) -> Result<T> {
-    let limited = runtime.block_on(async { tokio::time::timeout(LIMIT, part).await });
-    limited.with_context(|| format!("waited {} s for {what}", LIMIT.as_secs()))?
+/// Runs an exchange's next part, for no longer than `limit`.
+fn within<T>(
+    runtime: &Runtime,
+    limit: Duration,
+    what: &str,
+    part: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let limited = runtime.block_on(async { tokio::time::timeout(limit, part).await });
+    limited.with_context(|| format!("waited {} s for {what}", limit.as_secs()))?
 }
 
 /// A whole answer.

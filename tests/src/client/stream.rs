@@ -1,5 +1,7 @@
 //! Server-sent events of one answer.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use api::openai::{ChatChunk, Error, ErrorBody};
 use http_body_util::BodyExt;
@@ -53,14 +55,16 @@ pub struct Stream {
     body: Incoming,
     runtime: Runtime,
     buffer: Vec<u8>,
+    limit: Duration,
 }
 
 impl Stream {
-    pub(super) fn new(runtime: Runtime, body: Incoming) -> Self {
+    pub(super) fn new(runtime: Runtime, body: Incoming, limit: Duration) -> Self {
         Self {
             body,
             runtime,
             buffer: Vec::new(),
+            limit,
         }
     }
 
@@ -71,7 +75,7 @@ impl Stream {
                 return Event::parse(&data).map(Some);
             }
             let body = &mut self.body;
-            let frame = within(&self.runtime, "an event", async {
+            let frame = within(&self.runtime, self.limit, "an event", async {
                 Ok(body.frame().await.transpose()?)
             })?;
             match frame.map(|frame| frame.into_data()) {

@@ -139,6 +139,7 @@ impl Setup {
             ssh: None,
             qemu,
             started,
+            answered: Duration::ZERO,
             folder: folder.clone(),
             keys: self.keys.clone(),
             ssh_address: ssh,
@@ -170,6 +171,7 @@ pub struct Machine {
     ssh: Option<Ssh>,
     qemu: Process,
     started: Instant,
+    answered: Duration,
     folder: PathBuf,
     keys: Keys,
     ssh_address: SocketAddr,
@@ -182,9 +184,9 @@ impl Machine {
         self.started
     }
 
-    /// QEMU's process id.
-    pub fn pid(&self) -> u32 {
-        self.qemu.pid()
+    /// How long after QEMU's start the gateway answered.
+    pub fn answered(&self) -> Duration {
+        self.answered
     }
 
     /// Where the guest's port 8080 is on this host.
@@ -218,11 +220,13 @@ impl Machine {
     }
 
     fn wait_for_gateway(&mut self) -> Result<()> {
-        let client = self.client();
+        // Until the guest has an address, attempts lead nowhere, and QEMU repeats the same one ever more seldom.
+        let client = self.client().with_limit(Duration::from_secs(2));
         wait::until("the gateway in the guest", BOOT, || {
             self.check()?;
             Ok(client.get("/api/v1/health").ok())
         })?;
+        self.answered = self.started.elapsed();
         Ok(())
     }
 

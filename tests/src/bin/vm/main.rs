@@ -2,20 +2,25 @@
 
 mod checks;
 mod guest;
-mod image;
+mod parts;
 mod prove;
 mod suite;
 mod up;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use parts::Parts;
 
 /// Boots Hearth's image in QEMU: to look at it, to test it, or to measure it at length.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Cli {
+    /// Boot this image instead of the checkout's own, which then is not built
+    #[arg(long, value_name = "PATH", global = true)]
+    image: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -44,7 +49,7 @@ const EXAMPLES: &str = "Examples:
   vm prove | tee proof.txt";
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -53,10 +58,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<ExitCode> {
-    match command {
-        Command::Up { once, question } => up::run(&question, once),
-        Command::Test => suite::run(),
-        Command::Prove => prove::run(),
+fn run(cli: Cli) -> Result<ExitCode> {
+    let parts = || Parts::ensure(cli.image.clone());
+    match cli.command {
+        Command::Up { once, question } => up::run(parts, &question, once),
+        Command::Test => suite::run(&parts()?),
+        Command::Prove => prove::run(&parts()?),
     }
 }

@@ -1,6 +1,244 @@
-//! x
-use anyhow::Result;
+//! `vm prove`: the long tables, each figure measured in this run.
+
 use std::process::ExitCode;
-pub(crate) fn run() -> Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use image::flash::{Flashed, Token};
+use tests::host::{self, Options, with_stack};
+use tests::kills::{Kill, Kills, seed};
+use tests::oracle::Answer;
+use tests::python::{OpenAi, Reply};
+use tests::questions::QUESTIONS;
+use tests::report::{Report, say, seconds, step, table};
+use tests::vm::{Setup, token_on};
+
+use crate::checks::{answers, memory, sandbox, settled};
+use crate::guest::{Guest, MODEL};
+use crate::parts::Parts;
+
+/// Most tokens of an answer.
+const TOKENS: u32 = 32;
+/// A slow stick or card reader, bytes a second.
+const RATE: u64 = 40_000_000;
+/// The goal from the first byte written to the first token.
+const DEPLOY_GOAL: Duration = Duration::from_secs(15 * 60);
+
+/// Measures, prints, and fails if an answer differs or a goal is missed.
+pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
+    let mut report = Report::new();
+    sizes(parts)?;
+    kills(parts, &mut report)?;
+    let questions: Vec<&str> = QUESTIONS.iter().flat_map(|question| question.wordings).collect();
+    let expected = parts.oracle(&questions, TOKENS)?;
+    let token = Token::new()?;
+    let (mut setup, flashed) = parts.flashed(token.hash_line(), Some(RATE))?;
+    if let Err(error) = in_the_guest(parts, &setup, flashed, &token, &expected, &mut report) {
+        report.record("the run goes to its end", Duration::ZERO, Err(error));
+    }
+    if !report.failures().is_empty() {
+        setup.keep();
+        say(&format!("evidence is in {}", setup.folder().display()));
+    }
+    Ok(report.finish())
+}
+
+fn title(words: &str) {
+    say(&format!("\n## {words}\n"));
+}
+
+fn sizes(parts: &Parts) -> Result<()> {
+    let sizes = parts.sizes()?;
+    title("Size of the image");
+    let mib = |bytes: u64| format!("{:.0} MiB", bytes as f64 / 1_048_576.0);
+    let mut rows = vec![
+        vec!["raw, holes counted".to_owned(), mib(sizes.apparent)],
+        vec!["raw, as it lies on the disk".to_owned(), mib(sizes.allocated)],
+    ];
+    rows.extend(sizes.compressed.map(|bytes| vec!["zstd".to_owned(), mib(bytes)]));
+    say(&table(&["form", "size"], &rows));
+    Ok(())
+}
+
+/// Twenty kills of the host's own build, with the real model.
+fn kills(parts: &Parts, report: &mut Report) -> Result<()> {
+    step("build the daemons", host::build)?;
+    title("inferd killed at 20 random tokens, on this host");
+    let options = Options::models(parts.model.parent().context("a model without a folder")?);
+    let kills = Kills {
+        model: MODEL,
+        count: 20,
+        longest: 40,
+        answer: 400,
+    };
+    let mut rows = Vec::new();
+    report.check("20 kills, each with an error event and an answer after", || {
+        let seen = |kill: Kill| rows.push(vec![kill.tokens.to_string(), kill.error]);
+        with_stack(&options, |stack| kills.run(stack, seed()?, seen))?;
+        Ok("hearthd and the gateway ran on".to_owned())
+    });
+    say(&table(&["after tokens", "what the client was told"], &rows));
+    Ok(())
+}
+
+fn in_the_guest(
+    parts: &Parts,
+    setup: &Setup,
+    flashed: Flashed,
+    token: &Token,
+    expected: &[Answer],
+    report: &mut Report,
+) -> Result<()> {
+    let machine = step("boot the flashed disk", || setup.boot(&[]))?;
+    let mut guest = Guest {
+        machine,
+        token: token.text.clone(),
+    };
+    let first = expected.first().context("no question")?;
+    report.check("from the first byte to the first token", || {
+        deploy(&mut guest, setup, flashed, first)
+    });
+    report.check("no token on the console, for one was on CONFIG", || {
+        ensure!(token_on(&guest.machine.console()?).is_none(), "one was made");
+        Ok(String::new())
+    });
+    report.check("no unit has failed", || settled::no_failed_units(&mut guest));
+    figures(&mut guest)?;
+    report.check(
+        "ten questions by three ways are answered as by candle's own model",
+        || conversation(parts, &mut guest, expected),
+    );
+    if !report.failures().is_empty() {
+        guest.machine.collect_evidence()?;
+    }
+    report.check("the power button", || {
+        Ok(format!("off after {}", seconds(guest.machine.power_off()?)))
+    });
+    Ok(())
+}
+
+fn deploy(guest: &mut Guest, setup: &Setup, flashed: Flashed, first: &Answer) -> Result<String> {
+    let answered = guest.machine.answered();
+    let first_token = answers::first_token(guest, first)?;
+    let total = flashed.write_time + flashed.verify_time + first_token;
+    title(&format!(
+        "From the first byte to the first token (guest on {:?}, 2 processors, 2 GiB)",
+        setup.accel()
+    ));
+    let written = format!(
+        "write {:.0} MB at {} MB/s",
+        flashed.written as f64 / 1e6,
+        RATE / 1_000_000
+    );
+    let rows = [
+        (written.as_str(), flashed.write_time),
+        ("read it back and compare", flashed.verify_time),
+        ("from QEMU's start until the gateway answers", answered),
+        ("from QEMU's start to the first token", first_token),
+        ("together", total),
+    ];
+    say(&table(
+        &["what", "time"],
+        &rows.map(|(what, time)| vec![what.to_owned(), seconds(time)]),
+    ));
+    ensure!(
+        total < DEPLOY_GOAL,
+        "{} is more than the goal of {}",
+        seconds(total),
+        seconds(DEPLOY_GOAL)
+    );
+    Ok(format!(
+        "{}, the goal is {}",
+        seconds(total),
+        seconds(DEPLOY_GOAL)
+    ))
+}
+
+/// Memory and exposure.
+fn figures(guest: &mut Guest) -> Result<()> {
+    let loaded = memory::used_mib(guest)?;
+    let daemons = memory::pss_mib(guest)?;
+    guest.sudo("systemctl stop hearth-inferd.service")?;
+    let idle = memory::used_mib(guest)?;
+    title("Memory");
+    let mut rows = vec![
+        vec![
+            "guest, used (MemTotal − MemAvailable), engine not running".to_owned(),
+            format!("{idle:.0} MiB"),
+        ],
+        vec![
+            "guest, used, model loaded and idle".to_owned(),
+            format!("{loaded:.0} MiB"),
+        ],
+    ];
+    rows.extend(
+        daemons
+            .iter()
+            .map(|(unit, mib)| vec![format!("PSS of {unit}"), format!("{mib:.1} MiB")]),
+    );
+    say(&table(&["what", "memory"], &rows));
+    title("systemd-analyze security, in the guest");
+    let mut rows = Vec::new();
+    for (unit, limit) in sandbox::UNITS {
+        rows.push(vec![
+            unit.to_owned(),
+            sandbox::exposure(guest, unit)?.to_string(),
+            limit.to_string(),
+        ]);
+    }
+    say(&table(&["unit", "exposure", "limit"], &rows));
+    Ok(())
+}
+
+/// Every question in both wordings, by `hearth ask` over SSH and by OpenAI's client whole and streamed.
+fn conversation(parts: &Parts, guest: &mut Guest, expected: &[Answer]) -> Result<String> {
+    let client = OpenAi::ensure(&parts.paths)?;
+    let start = Instant::now();
+    let replies = answers::through_openai(guest, &client, expected, TOKENS)?;
+    let mut rows = Vec::new();
+    let mut differing = Vec::new();
+    for (answer, reply) in expected.iter().zip(&replies) {
+        let typed = answers::ask_over_ssh(guest, &answer.question, TOKENS)?;
+        let verdicts = verdicts(answer, &typed, reply);
+        differing.extend(
+            verdicts
+                .iter()
+                .filter(|same| !**same)
+                .map(|_| answer.question.clone()),
+        );
+        rows.push(row(answer, verdicts));
+    }
+    title(&format!(
+        "Ten questions, greedy, at most {TOKENS} tokens, in {}",
+        seconds(start.elapsed())
+    ));
+    let header = [
+        "question",
+        "candle's own answer",
+        "tokens",
+        "hearth ask over SSH",
+        "openai",
+        "openai, streamed",
+    ];
+    say(&table(&header, &rows));
+    if !differing.is_empty() {
+        bail!("{} answers differ: {}", differing.len(), differing.join("; "));
+    }
+    let version = replies
+        .first()
+        .map(|reply| reply.client.clone())
+        .unwrap_or_default();
+    Ok(format!("{} answers, openai {version}", 3 * expected.len()))
+}
+
+fn verdicts(expected: &Answer, typed: &str, reply: &Reply) -> [bool; 3] {
+    [typed, &reply.text, &reply.streamed].map(|text| answers::same(text, expected).is_ok())
+}
+
+fn row(answer: &Answer, verdicts: [bool; 3]) -> Vec<String> {
+    let text = answer.text.replace('\n', " ⏎ ").replace('|', "\\|");
+    let said = [answer.question.clone(), text, answer.tokens.len().to_string()];
+    said.into_iter()
+        .chain(verdicts.map(|same| if same { "equal" } else { "DIFFERS" }.to_owned()))
+        .collect()
 }

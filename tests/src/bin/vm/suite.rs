@@ -15,7 +15,7 @@ use tests::vm::{Keys, Setup, token_on};
 use crate::checks::disk::{Identity, layout, root_is_verified};
 use crate::checks::{access, answers, bus, memory, recovery, sandbox, settled};
 use crate::guest::Guest;
-use crate::image::Parts;
+use crate::parts::Parts;
 
 /// Most tokens of an answer.
 const TOKENS: u32 = 24;
@@ -65,11 +65,10 @@ const FIRST: [(&str, Check); 17] = [
 ];
 
 /// Runs both boots' checks; evidence is kept if one fails.
-pub(crate) fn run() -> Result<ExitCode> {
-    let parts = Parts::ensure()?;
+pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
     let mut report = Report::new();
     let (mut setup, _) = parts.flashed(String::new(), None)?;
-    if let Err(error) = both_boots(&parts, &setup, &mut report) {
+    if let Err(error) = both_boots(parts, &setup, &mut report) {
         report.record("the run goes to its end", Duration::ZERO, Err(error));
     }
     if !report.failures().is_empty() {
@@ -97,7 +96,7 @@ fn both_boots(parts: &Parts, setup: &Setup, report: &mut Report) -> Result<()> {
 fn first_boot(setup: &Setup, expected: &Answer, report: &mut Report) -> Result<Guest> {
     let machine = setup.boot(&[]);
     let mut machine = keep_note(report, "the gateway answers", machine, |machine| {
-        format!("{} after QEMU's start", seconds(machine.started().elapsed()))
+        format!("{} after QEMU's start", seconds(machine.answered()))
     })?;
     let token = machine.wait_for_token();
     let token = keep_note(report, "the first token is on the console", token, |_| {
@@ -146,7 +145,7 @@ fn second_boot(setup: &Setup, first: &str, before: &Identity, report: &mut Repor
     let machine = keep_note(report, "it boots again", machine, |machine| {
         format!(
             "the gateway answers {} after QEMU's start",
-            seconds(machine.started().elapsed())
+            seconds(machine.answered())
         )
     })?;
     let mut guest = Guest {

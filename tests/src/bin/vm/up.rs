@@ -10,15 +10,15 @@ use tests::vm::{Machine, Setup};
 use tests::wait;
 
 use crate::guest::MODEL;
-use crate::image::Parts;
+use crate::parts::Parts;
 
 /// The longest answer to the question.
 const TOKENS: u32 = 64;
 
 /// Boots the image, asks, prints everything needed to go on, and waits for Ctrl-C unless it is for `once`.
-pub(crate) fn run(question: &str, once: bool) -> Result<ExitCode> {
+pub(crate) fn run(parts: impl FnOnce() -> Result<Parts>, question: &str, once: bool) -> Result<ExitCode> {
     let start = Instant::now();
-    let parts = Parts::ensure()?;
+    let parts = parts()?;
     let mut setup = parts.copied()?;
     let result = show(&setup, question, start);
     if result.is_err() {

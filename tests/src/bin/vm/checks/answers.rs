@@ -61,12 +61,17 @@ pub(crate) fn ask_over_ssh(guest: &mut Guest, question: &str, tokens: u32) -> Re
 }
 
 /// The answers that OpenAI's own client gets, whole and streamed.
-pub(crate) fn through_openai(guest: &mut Guest, client: &OpenAi, expected: &[Answer]) -> Result<Vec<Reply>> {
+pub(crate) fn through_openai(
+    guest: &mut Guest,
+    client: &OpenAi,
+    expected: &[Answer],
+    tokens: u32,
+) -> Result<Vec<Reply>> {
     let replies = client.ask(&Order {
         base_url: format!("http://{}/v1", guest.machine.http()),
         api_key: &guest.token,
         model: MODEL,
-        max_tokens: expected.iter().map(limit).max().context("no question")?,
+        max_tokens: tokens,
         questions: expected.iter().map(|answer| answer.question.as_str()).collect(),
     })?;
     ensure!(replies.len() == expected.len(), "{} replies", replies.len());
@@ -75,7 +80,7 @@ pub(crate) fn through_openai(guest: &mut Guest, client: &OpenAi, expected: &[Ans
 
 /// OpenAI's client gets the expected answer both ways.
 pub(crate) fn openai_agrees(guest: &mut Guest, client: &OpenAi, expected: &Answer) -> Result<String> {
-    for reply in through_openai(guest, client, std::slice::from_ref(expected))? {
+    for reply in through_openai(guest, client, std::slice::from_ref(expected), limit(expected))? {
         same(&reply.text, expected)?;
         same(&reply.streamed, expected)?;
         ensure!(
@@ -109,7 +114,8 @@ fn limit(expected: &Answer) -> u32 {
     expected.tokens.len() as u32 + 1
 }
 
-fn same(text: &str, expected: &Answer) -> Result<()> {
+/// An error that shows both unless the text is the expected answer.
+pub(crate) fn same(text: &str, expected: &Answer) -> Result<()> {
     ensure!(
         text.trim_end() == expected.text.trim_end(),
         "{text:?} instead of {:?}",

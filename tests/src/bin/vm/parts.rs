@@ -1,10 +1,11 @@
 //! What a run needs from the image builder.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use image::flash::{Access, Flashed};
-use image::{Paths, Progress, ensure_image, ensure_model, ensure_packages};
+use image::{Options, Paths, Progress, build, ensure_image, ensure_model, ensure_packages};
 use tests::oracle::{self, Answer};
 use tests::report;
 use tests::vm::Setup;
@@ -15,16 +16,56 @@ pub(crate) struct Parts {
     pub(crate) paths: Paths,
     pub(crate) image: PathBuf,
     pub(crate) model: PathBuf,
+    given: bool,
+}
+
+/// The image's sizes in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub(crate) apparent: u64,
+    pub(crate) allocated: u64,
+    pub(crate) compressed: Option<u64>,
 }
 
 impl Parts {
-    /// Installs, fetches and builds what is missing, telling what it does.
-    pub(crate) fn ensure() -> Result<Self> {
+    /// Installs, fetches and builds what is missing, telling what it does. A given image is taken as it is.
+    pub(crate) fn ensure(given: Option<PathBuf>) -> Result<Self> {
         let paths = Paths::discover();
         report::with_progress(|progress| ensure_packages(&paths, progress))?;
-        let image = report::with_progress(|progress| ensure_image(&paths, progress))?;
+        let build = || report::with_progress(|progress| ensure_image(&paths, progress));
+        let is_given = given.is_some();
+        let image = given.map_or_else(build, Ok)?;
         let model = report::with_progress(|progress| ensure_model(&paths, progress))?;
-        Ok(Self { paths, image, model })
+        Ok(Self {
+            paths,
+            image,
+            model,
+            given: is_given,
+        })
+    }
+
+    /// How large the image is. It is compressed only if it is the checkout's own.
+    pub(crate) fn sizes(&self) -> Result<Sizes> {
+        if self.given {
+            let metadata = self.image.metadata()?;
+            let (apparent, allocated) = (metadata.len(), metadata.blocks() * 512);
+            return Ok(Sizes {
+                apparent,
+                allocated,
+                compressed: None,
+            });
+        }
+        let options = Options {
+            compress: true,
+            ..Options::default()
+        };
+        let built = report::with_progress(|progress| build(&options, &self.paths, progress))?;
+        let compressed = built.compressed.map(|(_, bytes)| bytes);
+        Ok(Sizes {
+            apparent: built.apparent,
+            allocated: built.allocated,
+            compressed,
+        })
     }
 
     /// A machine whose disk is a copy of the image.
