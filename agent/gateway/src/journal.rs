@@ -14,14 +14,20 @@ use axum::{
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::{
+    fmt,
     io::{self, IsTerminal},
     pin::{Pin, pin},
     sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
     time::Instant,
 };
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{field::Field, level_filters::LevelFilter};
+use tracing_subscriber::{
+    Layer,
+    fmt::format::{self, Writer},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -35,12 +41,22 @@ pub(crate) fn start() {
             .with_writer(io::stderr)
             .with_ansi(ansi)
             .with_target(false)
+            .fmt_fields(format::debug_fn(message_only))
     });
     let journal = journal.map(|layer| layer.with_field_prefix(Some("HEARTH".to_owned())));
     tracing_subscriber::registry()
         .with(journal)
         .with(stderr.with_filter(LevelFilter::INFO))
         .init();
+}
+
+/// The message says all that a person wants; the fields are for queries in the journal.
+fn message_only(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    if field.name() == "message" {
+        write!(writer, "{value:?}")
+    } else {
+        Ok(())
+    }
 }
 
 /// Where the line learns who called, once that is known.

@@ -41,7 +41,7 @@ pub(crate) enum ClientError {
         source: hyper::Error,
     },
     /// The gateway refused.
-    #[error("{endpoint} refuses: {message} ({status}){}", remedy(*status))]
+    #[error("{endpoint}: {message} ({status}){}", remedy(*status))]
     Refused {
         endpoint: Endpoint,
         status: StatusCode,

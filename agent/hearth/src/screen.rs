@@ -1,7 +1,7 @@
 //! What is shown to people. Names and answers come from outside, so none of them may steer the terminal.
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{Attribute, Cell, Table, presets};
+use comfy_table::{Table, presets};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -75,16 +75,18 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 /// A table with a head; cells are shown on one line, whatever they hold.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header(head.map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
-    // Colour and width are anstream's and the terminal's business, not comfy-table's guess about this process.
-    table.enforce_styling();
+    table.load_style(presets::NOTHING).set_header(head);
     for row in rows {
         table.add_row(row.map(|cell| one_line(&cell)));
     }
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    format!("{}\n", lines.join("\n"))
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let mut lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    if let Some(head) = lines.first_mut() {
+        *head = format!("{NAME}{head}{NAME:#}");
+    }
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]

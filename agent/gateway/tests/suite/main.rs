@@ -8,6 +8,8 @@ mod process;
 
 mod access;
 mod ending;
+mod figures;
 mod limits;
 mod management;
 mod streaming;
+mod systemd;

@@ -13,7 +13,7 @@ use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread,
 };
@@ -78,35 +78,53 @@ impl Setup {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Starts the gateway and waits until it is ready.
-    pub(crate) fn serve(&self) -> Gateway {
-        let local = self.folder.path().join("gateway.sock");
+    /// Where the local socket is made.
+    pub(crate) fn local(&self) -> PathBuf {
+        self.folder.path().join("gateway.sock")
+    }
+
+    /// The command that starts it, but for the local socket.
+    pub(crate) fn serve_command(&self) -> Command {
         let mut command = self.command("serve");
         command
-            .args(["--listen", "127.0.0.1:0", "--bus", "none", "--local"])
-            .arg(&local);
-        command.arg("--infer").arg(self.engine_socket());
+            .args(["--listen", "127.0.0.1:0", "--bus", "none", "--infer"])
+            .arg(self.engine_socket());
+        command
+    }
+
+    /// Starts the gateway and waits until it is ready.
+    pub(crate) fn serve(&self) -> Gateway {
+        let mut command = self.serve_command();
+        command.arg("--local").arg(self.local());
+        self.start(command)
+    }
+
+    /// Starts a command that serves and waits until it is ready.
+    pub(crate) fn start(&self, mut command: Command) -> Gateway {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
         let log = Log::default();
-        let writer = log.clone();
-        thread::spawn(move || {
-            for line in stderr.lines() {
-                writer.0.lock().unwrap().push(line.unwrap());
-                writer.1.notify_all();
-            }
-        });
+        collect(child.stderr.take().unwrap(), log.clone());
+        let address = ([127, 0, 0, 1], 0).into();
         let mut gateway = Gateway {
             child,
             log,
-            local,
-            address: ([127, 0, 0, 1], 0).into(),
+            local: self.local(),
+            address,
         };
         gateway.wait_for_line("ready");
         let line = gateway.wait_for_line("listening on ");
         gateway.address = line.rsplit(' ').next().unwrap().parse().unwrap();
         gateway
     }
+}
+
+fn collect(stderr: ChildStderr, log: Log) {
+    thread::spawn(move || {
+        for line in BufReader::new(stderr).lines() {
+            log.0.lock().unwrap().push(line.unwrap());
+            log.1.notify_all();
+        }
+    });
 }
 
 /// A running gateway.
@@ -148,6 +166,11 @@ impl Gateway {
     /// The log so far.
     pub(crate) fn log(&self) -> String {
         self.log.0.lock().unwrap().join("\n")
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks it to stop.

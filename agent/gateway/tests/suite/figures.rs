@@ -1,0 +1,80 @@
+//! What the gateway costs. Run on demand:
+//! `cargo test --release -p gateway --test suite -- --ignored --nocapture figures`
+
+use crate::{
+    client::Client,
+    engine::Engine,
+    process::{Gateway, gateway_with_engine},
+};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+const ROUNDS: usize = 5000;
+
+#[test]
+#[ignore = "a measurement"]
+fn time_and_memory() {
+    let (setup, gateway, engine, token) = gateway_with_engine();
+    println!("idle:  {}", pss(&gateway));
+    let socket = setup.engine_socket();
+    let engine = answer_always(engine);
+    let direct = measure(|| assert_eq!(Client::unix(&socket).ask("GET /v1/x", &[], "").status, 200));
+    let mut client = gateway.client();
+    let through = measure(|| assert_eq!(client.ask("GET /v1/x", &[&token], "").status, 200));
+    drop((client, engine));
+    println!("a request to the engine itself: {direct}; through the gateway: {through}");
+    println!("after: {}", pss(&gateway));
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn time_of_a_streamed_event() {
+    let (_setup, gateway, engine, token) = gateway_with_engine();
+    let mut client = gateway.client();
+    client.send("POST /v1/chat/completions", &[&token], "{}");
+    let mut call = engine.next();
+    call.head();
+    call.begin("text/event-stream");
+    client.head();
+    let event = format!("data: {}\n\n", "x".repeat(200));
+    let through = measure(|| {
+        call.chunk(&event);
+        assert_eq!(client.chunk().unwrap().len(), event.len());
+    });
+    println!("an event from the engine's write to the client's read: {through}");
+    println!("streaming: {}", pss(&gateway));
+}
+
+fn answer_always(engine: Engine) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        for _ in 0..2 * ROUNDS {
+            let mut call = engine.next();
+            call.head();
+            call.answer("{}");
+        }
+    })
+}
+
+fn measure(mut round: impl FnMut()) -> String {
+    let mut times: Vec<Duration> = (0..ROUNDS)
+        .map(|_| {
+            let began = Instant::now();
+            round();
+            began.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    let [median, slow] = [50, 99].map(|percent| times[ROUNDS * percent / 100].as_micros());
+    format!("median {median} µs, 99th percentile {slow} µs")
+}
+
+fn pss(gateway: &Gateway) -> String {
+    let path = format!("/proc/{}/smaps_rollup", gateway.pid());
+    let text = std::fs::read_to_string(Path::new(&path)).unwrap();
+    text.lines()
+        .filter(|line| line.starts_with("Pss:") || line.starts_with("Pss_Anon"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
