@@ -28,7 +28,7 @@ pub const LEAST_DISK: u64 = 6 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum FlashError {
     /// A path could not be opened, read or written.
-    #[error("cannot {doing} {}: {source}", path.display())]
+    #[error("cannot {doing} {}", path.display())]
     Io {
         /// The verb.
         doing: &'static str,

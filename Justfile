@@ -1,0 +1,49 @@
+# The front door. `just` alone lists what there is; each recipe does its own set-up.
+
+image := "cargo run --release --quiet --package image --"
+tests := "cargo run --release --quiet --package tests --bin"
+
+# List the recipes
+default:
+    @just --list --unsorted
+
+# Boot the image in QEMU, show its first answer, and leave it running until Ctrl-C
+up *ARGS: setup
+    {{tests}} vm -- up {{ARGS}}
+
+# Run all tests: lints, beside the code, the daemons on this host, the image in QEMU; with the time of each
+test *ARGS: setup lint
+    {{tests}} suites -- {{ARGS}}
+
+# The quick loop: lints and the tests beside the code; downloads nothing but crates
+check: lint
+    cargo test --release --workspace --exclude tests
+
+# Print the long tables: times, memory, security, ten questions two ways, kills
+prove: setup
+    {{tests}} vm -- prove
+
+# Run the three daemons on this machine without root; hearthd only observes
+dev *ARGS: setup
+    {{tests}} dev -- {{ARGS}}
+
+# Build the disk image, unless it is up to date (--compress, --fresh)
+image *ARGS: setup
+    {{image}} build {{ARGS}}
+
+# Write the image to a disk with your SSH key and a new token; without DEVICE, list the disks that would do
+flash *ARGS: setup
+    {{image}} flash {{ARGS}}
+
+# The virtual machine's own commands: up, test, prove
+vm *ARGS: setup
+    {{tests}} vm -- {{ARGS}}
+
+# Install the packages, the tools tree and the model that builds and tests need
+setup:
+    {{image}} setup
+
+# Formatting and warnings
+lint:
+    cargo fmt --all --check
+    cargo clippy --release --workspace --all-targets --quiet -- --deny warnings
