@@ -3,9 +3,10 @@
 //! Only failures are counted and only failures are refused: a valid token passes from the same address, so nobody
 //! can be locked out by a neighbour.
 
+use crate::slots::neighbourhood;
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
@@ -49,14 +50,6 @@ impl Attempts {
                 .map(|(key, _)| *key);
             oldest.map(|key| self.full_at.remove(&key));
         }
-    }
-}
-
-/// IPv6 hosts have a /64 to themselves, so the rest of the address tells nothing.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-        v4 => v4,
     }
 }
 

@@ -26,6 +26,16 @@ pub(crate) enum Peer {
     },
 }
 
+impl Peer {
+    /// The address, for a peer that has one.
+    pub(crate) fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Network(address) => Some(address),
+            Self::Local { .. } => None,
+        }
+    }
+}
+
 /// Who a request was found to come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Actor {

@@ -1,15 +1,14 @@
 //! Connections: how many, how long, and how they end.
 
-use crate::caller::Peer;
+use crate::{caller::Peer, slots::Slots};
 use axum::Router;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::socket::{setsockopt, sockopt};
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{io, pin::pin, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::Semaphore,
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -17,6 +16,8 @@ use tower::Service;
 
 /// Connections from the network at a time.
 const MOST_NETWORK: usize = 256;
+/// And from one address: many clients at once, or a proxy in front, and still no machine takes all.
+const MOST_FROM_ONE: usize = 64;
 /// Connections to the local socket at a time: apart, so that the network cannot keep the administrator out.
 const MOST_LOCAL: usize = 32;
 /// How long a request's head may take, and how long a connection may be idle between two requests.
@@ -51,7 +52,7 @@ impl Connections {
 
     /// Takes connections from the network.
     pub(crate) async fn accept_network(self, listener: TcpListener) {
-        let slots = Arc::new(Semaphore::new(MOST_NETWORK));
+        let slots = Slots::new(MOST_NETWORK, MOST_FROM_ONE);
         while let Some(accepted) = self.stopping.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok((stream, address)) => match prepare(&stream) {
@@ -70,7 +71,7 @@ impl Connections {
 
     /// Takes connections from users of this machine.
     pub(crate) async fn accept_local(self, listener: UnixListener) {
-        let slots = Arc::new(Semaphore::new(MOST_LOCAL));
+        let slots = Slots::new(MOST_LOCAL, MOST_LOCAL);
         while let Some(accepted) = self.stopping.run_until_cancelled(listener.accept()).await {
             match accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?.uid(), stream))) {
                 Ok((uid, stream)) => self.admit(stream, Peer::Local { uid }, &slots, UnixStream::try_write),
@@ -86,16 +87,11 @@ impl Connections {
         tokio::time::timeout(patience, self.running.wait()).await.is_ok()
     }
 
-    fn admit<S>(
-        &self,
-        stream: S,
-        peer: Peer,
-        slots: &Arc<Semaphore>,
-        refuse: fn(&S, &[u8]) -> io::Result<usize>,
-    ) where
+    fn admit<S>(&self, stream: S, peer: Peer, slots: &Slots, refuse: fn(&S, &[u8]) -> io::Result<usize>)
+    where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Ok(slot) = slots.clone().try_acquire_owned() else {
+        let Some(slot) = slots.take(peer.address()) else {
             // Told once, without waiting: whoever does not take it learns it from the closing.
             if let Err(error) = refuse(&stream, FULL) {
                 tracing::debug!("{peer:?} was not told that all connections are taken: {error}");

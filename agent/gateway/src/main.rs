@@ -17,6 +17,7 @@ mod refusal;
 mod rest;
 mod routes;
 mod serve;
+mod slots;
 mod tokens;
 
 use agent::Bus;
