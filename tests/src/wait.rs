@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 /// How long to wait before asking again.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Asks `probe` until it has an answer. `what` names the condition in the error once `limit` is over; a probe's own error
 /// ends the wait at once.

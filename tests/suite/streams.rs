@@ -1,14 +1,17 @@
 //! Several clients, and clients that go away.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use api::openai::ErrorBody;
 use tests::client::{Answer, Client, greedy, said};
-use tests::host::{Options, with_stack};
+use tests::host::{HostStack, Options, with_stack};
 use tests::report::say;
+use tests::wait;
 
-use crate::models::{TINY, tiny};
+use crate::models::{SMOLLM2, TINY, tiny, with_smollm2};
 
 /// More clients than any queue has room for.
 const CROWD: usize = 96;
@@ -40,7 +43,7 @@ fn two_clients_at_once_both_get_what_each_gets_alone() -> Result<()> {
 }
 
 fn told(error: &mut anyhow::Error) -> anyhow::Error {
-    anyhow::anyhow!("{error:#}")
+    anyhow!("{error:#}")
 }
 
 #[test]
@@ -71,6 +74,61 @@ fn a_full_queue_is_503_with_the_time_to_come_back() -> Result<()> {
     })
 }
 
+#[test]
+fn a_client_that_hangs_up_frees_the_engine_within_one_token() -> Result<()> {
+    with_stack(&with_smollm2()?, |stack| {
+        let (tokens, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let client = stack.admin();
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| count_tokens(&client, &tokens, &done));
+            let passed = (1..=6)
+                .map(|index| hang_up(stack, &tokens, index))
+                .collect::<Result<Vec<_>>>();
+            done.store(true, Ordering::SeqCst);
+            let counted = other.join().map_err(|_| anyhow!("the other client panicked"))?;
+            say(&format!(
+                "tokens of the other client until the slot was free: {:?}",
+                passed.as_ref()
+            ));
+            counted.and(passed)
+        })?;
+        ensure!(stack.inferd_starts() == 1, "inferd was restarted");
+        Ok(())
+    })
+}
+
+/// The clock of the test: the engine makes a token for each of its clients in turn, so while one that has gone is still
+/// served, every token of this one is followed by one for nobody.
+fn count_tokens(client: &Client, tokens: &AtomicUsize, done: &AtomicBool) -> Result<()> {
+    while !done.load(Ordering::SeqCst) {
+        let mut stream = client.stream(&greedy(SMOLLM2, "Count from one to a thousand.", 1000))?;
+        while !done.load(Ordering::SeqCst) && stream.read_tokens(1).is_ok() {
+            tokens.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    Ok(())
+}
+
+/// Hangs up after some tokens. An error if the other client got more than two before the slot was free: the one whose
+/// turn it was, and one while this looked.
+fn hang_up(stack: &HostStack, tokens: &AtomicUsize, index: usize) -> Result<usize> {
+    let mut stream = stack
+        .admin()
+        .stream(&greedy(SMOLLM2, "Tell me a long story.", 1000))?;
+    stream.read_tokens(2 * index)?;
+    let active = stack.engine()?.active;
+    ensure!(active == 2, "{active} clients are being answered instead of 2");
+    let before = tokens.load(Ordering::SeqCst);
+    drop(stream);
+    let freed = || Ok((stack.engine()?.active < 2).then(|| tokens.load(Ordering::SeqCst) - before));
+    let passed = wait::until("a free slot", Duration::from_secs(30), freed)?;
+    ensure!(
+        passed <= 2,
+        "hang-up {index}: the other client got {passed} tokens until the slot was free"
+    );
+    Ok(passed)
+}
+
 /// Asks from many threads at once.
 fn crowd(client: &Client) -> Result<Vec<Answer>> {
     let ask = || client.post("/v1/chat/completions", &greedy(TINY, "hello", 300));
@@ -78,7 +136,7 @@ fn crowd(client: &Client) -> Result<Vec<Answer>> {
         let threads: Vec<_> = (0..CROWD).map(|_| scope.spawn(ask)).collect();
         threads
             .into_iter()
-            .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))?)
+            .map(|thread| thread.join().map_err(|_| anyhow!("a client panicked"))?)
             .collect()
     })
 }
