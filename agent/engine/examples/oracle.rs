@@ -41,15 +41,24 @@ fn main() -> Result<()> {
     let loading = Instant::now();
     let model = Model::load(&arguments.model, 4096)?;
     let load_seconds = loading.elapsed().as_secs_f64();
-    let mut oracle = (!arguments.only_ours).then(|| load_oracle(&arguments.model)).transpose()?;
+    let mut oracle = (!arguments.only_ours)
+        .then(|| load_oracle(&arguments.model))
+        .transpose()?;
     let mut answers = Vec::new();
     for question in &arguments.questions {
-        let prompt = model.prompt(&[Message { role: Role::User, content: question.clone() }])?;
+        let prompt = model.prompt(&[Message {
+            role: Role::User,
+            content: question.clone(),
+        }])?;
         let ours = ours(&model, &prompt, &arguments)?;
-        let candles = oracle.as_mut().map(|oracle| candles(oracle, &model, &prompt, &arguments)).transpose()?;
+        let candles = oracle
+            .as_mut()
+            .map(|oracle| candles(oracle, &model, &prompt, &arguments))
+            .transpose()?;
         answers.push(compare(question, &prompt, &model, &ours, candles.as_ref()));
     }
-    let report = json!({ "load_seconds": load_seconds, "output_way": model.llama.output_path(), "answers": answers });
+    let report =
+        json!({ "load_seconds": load_seconds, "output_way": model.llama.output_path(), "answers": answers });
     println!("{}", serde_json::to_string_pretty(&report)?);
     let equal = answers.iter().all(|answer| answer["equal"] != json!(false));
     ensure!(equal, "the tokens differ");
@@ -72,15 +81,18 @@ fn load_oracle(path: &Path) -> Result<ModelWeights> {
 
 fn ours(model: &Model, prompt: &[u32], arguments: &Arguments) -> Result<Run> {
     let mut kv = model.new_kv()?;
-    let (last, before) = prompt.chunks(arguments.chunk).collect::<Vec<_>>().split_last().map_or(
-        (prompt, Vec::new()),
-        |(last, before)| (*last, before.to_vec()),
-    );
+    let (last, before) = prompt
+        .chunks(arguments.chunk)
+        .collect::<Vec<_>>()
+        .split_last()
+        .map_or((prompt, Vec::new()), |(last, before)| (*last, before.to_vec()));
     let step = |position: usize, token: Option<u32>| match token {
         Some(token) => Ok(model.llama.forward(&[token], &mut kv)?),
         None => {
             ensure!(position == 0, "the prompt comes first");
-            before.iter().try_for_each(|chunk| model.llama.prefill(chunk, &mut kv))?;
+            before
+                .iter()
+                .try_for_each(|chunk| model.llama.prefill(chunk, &mut kv))?;
             Ok(model.llama.forward(last, &mut kv)?)
         }
     };
@@ -115,11 +127,27 @@ fn generate(
         logits.push(step(prompt + tokens.len(), Some(token))?);
         tokens.push(token);
     }
-    Ok(Run { tokens, logits, prefill_seconds, decode_seconds: start.elapsed().as_secs_f64() })
+    Ok(Run {
+        tokens,
+        logits,
+        prefill_seconds,
+        decode_seconds: start.elapsed().as_secs_f64(),
+    })
 }
 
-fn compare(question: &str, prompt: &[u32], model: &Model, ours: &Run, candles: Option<&Run>) -> serde_json::Value {
-    let bytes: Vec<u8> = ours.tokens.iter().flat_map(|&token| model.vocabulary.bytes(token)).copied().collect();
+fn compare(
+    question: &str,
+    prompt: &[u32],
+    model: &Model,
+    ours: &Run,
+    candles: Option<&Run>,
+) -> serde_json::Value {
+    let bytes: Vec<u8> = ours
+        .tokens
+        .iter()
+        .flat_map(|&token| model.vocabulary.bytes(token))
+        .copied()
+        .collect();
     json!({
         "question": question,
         "text": String::from_utf8_lossy(&bytes),
@@ -135,12 +163,22 @@ fn compare(question: &str, prompt: &[u32], model: &Model, ours: &Run, candles: O
 }
 
 fn same_bits(a: &[Vec<f32>], b: &[Vec<f32>]) -> bool {
-    let bits = |logits: &[Vec<f32>]| logits.iter().flatten().map(|logit| logit.to_bits()).collect::<Vec<_>>();
+    let bits = |logits: &[Vec<f32>]| {
+        logits
+            .iter()
+            .flatten()
+            .map(|logit| logit.to_bits())
+            .collect::<Vec<_>>()
+    };
     bits(a) == bits(b)
 }
 
 fn difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
-    a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    a.iter()
+        .flatten()
+        .zip(b.iter().flatten())
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max)
 }
 
 fn speed(run: &Run, prompt: usize) -> serde_json::Value {

@@ -101,16 +101,33 @@ pub fn check_fixed(reader: &mut impl Read) -> Result<FixedHead, HeadError> {
     if !(2..=3).contains(&version) {
         return Err(HeadError::Version(version));
     }
-    let tensors = limited("the number of tensors", u64::from_le_bytes(array(reader)?), MAX_TENSORS)?;
-    let entries = limited("the number of metadata entries", u64::from_le_bytes(array(reader)?), MAX_ENTRIES)?;
-    Ok(FixedHead { version, tensors, entries })
+    let tensors = limited(
+        "the number of tensors",
+        u64::from_le_bytes(array(reader)?),
+        MAX_TENSORS,
+    )?;
+    let entries = limited(
+        "the number of metadata entries",
+        u64::from_le_bytes(array(reader)?),
+        MAX_ENTRIES,
+    )?;
+    Ok(FixedHead {
+        version,
+        tensors,
+        entries,
+    })
 }
 
 /// Walks the whole head of a file of `file_bytes` bytes and checks every length, type and offset in it.
 ///
 /// Memory use does not depend on what the file claims, apart from its names' total.
 pub fn check(reader: impl Read, file_bytes: u64) -> Result<Head, HeadError> {
-    let mut walk = Walk { reader: reader.take(MAX_HEAD_BYTES), position: 0, elements: 0, alignment: DEFAULT_ALIGNMENT };
+    let mut walk = Walk {
+        reader: reader.take(MAX_HEAD_BYTES),
+        position: 0,
+        elements: 0,
+        alignment: DEFAULT_ALIGNMENT,
+    };
     let fixed = check_fixed(&mut walk.reader)?;
     walk.position = FIXED_HEAD_BYTES;
     walk.entries(fixed.entries)?;
@@ -122,7 +139,11 @@ pub fn check(reader: impl Read, file_bytes: u64) -> Result<Head, HeadError> {
         tensor.check(data_bytes, walk.alignment)?;
         tensor_bytes += tensor.bytes;
     }
-    Ok(Head { version: fixed.version, data_offset, tensor_bytes })
+    Ok(Head {
+        version: fixed.version,
+        data_offset,
+        tensor_bytes,
+    })
 }
 
 struct Tensor {
@@ -134,13 +155,19 @@ struct Tensor {
 impl Tensor {
     fn check(&self, data_bytes: u64, alignment: u64) -> Result<(), HeadError> {
         if !self.offset.is_multiple_of(alignment) {
-            return Err(value(&self.name, format!("its offset {} is not a multiple of {alignment}", self.offset)));
+            return Err(value(
+                &self.name,
+                format!("its offset {} is not a multiple of {alignment}", self.offset),
+            ));
         }
         match self.offset.checked_add(self.bytes) {
             Some(end) if end <= data_bytes => Ok(()),
             _ => Err(value(
                 &self.name,
-                format!("needs {} bytes at offset {}, of {data_bytes} in the file", self.bytes, self.offset),
+                format!(
+                    "needs {} bytes at offset {}, of {data_bytes} in the file",
+                    self.bytes, self.offset
+                ),
             )),
         }
     }
@@ -173,11 +200,17 @@ impl<R: Read> Walk<R> {
     fn read_alignment(&mut self, kind: u32) -> Result<(), HeadError> {
         let key = "general.alignment";
         if kind != 4 {
-            return Err(HeadError::Type { what: key.to_owned(), found: kind });
+            return Err(HeadError::Type {
+                what: key.to_owned(),
+                found: kind,
+            });
         }
         let alignment = self.u32()?;
         if !alignment.is_power_of_two() || !(8..=65_536).contains(&alignment) {
-            return Err(value(key, format!("is {alignment}; a power of two from 8 to 65536 is allowed")));
+            return Err(value(
+                key,
+                format!("is {alignment}; a power of two from 8 to 65536 is allowed"),
+            ));
         }
         self.alignment = u64::from(alignment);
         Ok(())
@@ -196,11 +229,18 @@ impl<R: Read> Walk<R> {
         let kind = self.u32()?;
         let count = self.u64()?;
         self.elements = self.elements.saturating_add(count);
-        limited("the number of elements of all arrays", self.elements, MAX_ELEMENTS)?;
+        limited(
+            "the number of elements of all arrays",
+            self.elements,
+            MAX_ELEMENTS,
+        )?;
         match kind {
             7 => (0..count).try_for_each(|_| self.boolean(key)),
             8 => (0..count).try_for_each(|_| self.string(key)),
-            9 => Err(value(key, "is an array of arrays, which no supported model has".to_owned())),
+            9 => Err(value(
+                key,
+                "is an array of arrays, which no supported model has".to_owned(),
+            )),
             _ => self.skip(count * scalar_bytes(key, kind)?),
         }
     }
@@ -242,15 +282,28 @@ impl<R: Read> Walk<R> {
         for dimension in 0..rank {
             let length = self.u64()?;
             row = if dimension == 0 { length } else { row };
-            elements = elements.checked_mul(length).filter(|&n| n > 0 && n < 1 << 40).ok_or_else(|| {
-                value(&name, "has a dimension of 0, or more elements than any model".to_owned())
-            })?;
+            elements = elements
+                .checked_mul(length)
+                .filter(|&n| n > 0 && n < 1 << 40)
+                .ok_or_else(|| {
+                    value(
+                        &name,
+                        "has a dimension of 0, or more elements than any model".to_owned(),
+                    )
+                })?;
         }
         let (block, block_bytes) = block(&name, self.u32()?)?;
         if !row.is_multiple_of(block) {
-            return Err(value(&name, format!("has rows of {row} elements, not a multiple of its type's {block}")));
+            return Err(value(
+                &name,
+                format!("has rows of {row} elements, not a multiple of its type's {block}"),
+            ));
         }
-        Ok(Tensor { name, offset: self.u64()?, bytes: elements / block * block_bytes })
+        Ok(Tensor {
+            name,
+            offset: self.u64()?,
+            bytes: elements / block * block_bytes,
+        })
     }
 
     fn name(&mut self) -> Result<String, HeadError> {
@@ -296,13 +349,20 @@ fn array<const N: usize>(reader: &mut impl Read) -> Result<[u8; N], HeadError> {
 
 fn limited(what: &str, found: u64, limit: u64) -> Result<u64, HeadError> {
     if found > limit {
-        return Err(HeadError::Limit { what: what.to_owned(), found, limit });
+        return Err(HeadError::Limit {
+            what: what.to_owned(),
+            found,
+            limit,
+        });
     }
     Ok(found)
 }
 
 fn value(what: &str, problem: String) -> HeadError {
-    HeadError::Value { what: format!("`{what}`"), problem }
+    HeadError::Value {
+        what: format!("`{what}`"),
+        problem,
+    }
 }
 
 fn scalar_bytes(key: &str, kind: u32) -> Result<u64, HeadError> {
@@ -311,26 +371,32 @@ fn scalar_bytes(key: &str, kind: u32) -> Result<u64, HeadError> {
         2 | 3 => Ok(2),
         4..=6 => Ok(4),
         10..=12 => Ok(8),
-        _ => Err(HeadError::Type { what: format!("`{key}`"), found: kind }),
+        _ => Err(HeadError::Type {
+            what: format!("`{key}`"),
+            found: kind,
+        }),
     }
 }
 
 /// Elements and bytes of one block of a tensor type that candle reads. Source: ggml's `enum ggml_type`.
 fn block(name: &str, kind: u32) -> Result<(u64, u64), HeadError> {
     match kind {
-        0 => Ok((1, 4)),       // F32
-        1 | 30 => Ok((1, 2)),  // F16, BF16
-        2 => Ok((32, 18)),     // Q4_0
-        3 => Ok((32, 20)),     // Q4_1
-        6 => Ok((32, 22)),     // Q5_0
-        7 => Ok((32, 24)),     // Q5_1
-        8 => Ok((32, 34)),     // Q8_0
-        10 => Ok((256, 84)),   // Q2_K
-        11 => Ok((256, 110)),  // Q3_K
-        12 => Ok((256, 144)),  // Q4_K
-        13 => Ok((256, 176)),  // Q5_K
-        14 => Ok((256, 210)),  // Q6_K
-        _ => Err(HeadError::Type { what: format!("tensor `{name}`"), found: kind }),
+        0 => Ok((1, 4)),      // F32
+        1 | 30 => Ok((1, 2)), // F16, BF16
+        2 => Ok((32, 18)),    // Q4_0
+        3 => Ok((32, 20)),    // Q4_1
+        6 => Ok((32, 22)),    // Q5_0
+        7 => Ok((32, 24)),    // Q5_1
+        8 => Ok((32, 34)),    // Q8_0
+        10 => Ok((256, 84)),  // Q2_K
+        11 => Ok((256, 110)), // Q3_K
+        12 => Ok((256, 144)), // Q4_K
+        13 => Ok((256, 176)), // Q5_K
+        14 => Ok((256, 210)), // Q6_K
+        _ => Err(HeadError::Type {
+            what: format!("tensor `{name}`"),
+            found: kind,
+        }),
     }
 }
 

@@ -60,11 +60,17 @@ impl Hyperparameters {
 
     fn check(&self, keys: &Keys) -> Result<(), LoadError> {
         if !self.width.is_multiple_of(self.heads) || !self.head_dim.is_multiple_of(2) {
-            let problem = format!("is {}, which {} heads do not divide evenly", self.width, self.heads);
+            let problem = format!(
+                "is {}, which {} heads do not divide evenly",
+                self.width, self.heads
+            );
             return Err(keys.problem("llama.embedding_length", problem));
         }
         if !self.heads.is_multiple_of(self.kv_heads) {
-            let problem = format!("is {}, which does not divide the {} heads", self.kv_heads, self.heads);
+            let problem = format!(
+                "is {}, which does not divide the {} heads",
+                self.kv_heads, self.heads
+            );
             return Err(keys.problem("llama.attention.head_count_kv", problem));
         }
         let rope = keys.count("llama.rope.dimension_count", 1..=self.width)?;
@@ -89,9 +95,13 @@ pub(crate) struct Keys<'a> {
     pub(crate) path: &'a Path,
 }
 
-impl Keys<'_> {
+impl<'a> Keys<'a> {
     pub(crate) fn problem(&self, key: &str, problem: impl Into<String>) -> LoadError {
-        LoadError::Key { path: self.path.to_owned(), key: key.to_owned(), problem: problem.into() }
+        LoadError::Key {
+            path: self.path.to_owned(),
+            key: key.to_owned(),
+            problem: problem.into(),
+        }
     }
 
     pub(crate) fn text(&self, key: &str) -> Result<Option<&str>, LoadError> {
@@ -106,26 +116,30 @@ impl Keys<'_> {
         match self.content.metadata.get(key) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(other) => Err(self.problem(key, format!("is {:?}, neither true nor false", other.value_type()))),
+            Some(other) => Err(self.problem(
+                key,
+                format!("is {:?}, neither true nor false", other.value_type()),
+            )),
         }
     }
 
     pub(crate) fn integer(&self, key: &str) -> Result<Option<u64>, LoadError> {
         match self.content.metadata.get(key) {
             None => Ok(None),
-            Some(value) => value.to_u64().map(Some).map_err(|_| {
-                self.problem(key, format!("is {:?}, not a whole number", value.value_type()))
-            }),
+            Some(value) => value
+                .to_u64()
+                .map(Some)
+                .map_err(|_| self.problem(key, format!("is {:?}, not a whole number", value.value_type()))),
         }
     }
 
     /// The strings of an array.
-    pub(crate) fn texts(&self, key: &str) -> Result<Vec<&str>, LoadError> {
+    pub(crate) fn texts(&self, key: &str) -> Result<Vec<&'a str>, LoadError> {
         let Some(Value::Array(values)) = self.content.metadata.get(key) else {
             return Err(self.problem(key, "is missing, or is not an array"));
         };
-        let text = |value| match value {
-            &Value::String(ref text) => Ok(text.as_str()),
+        let text = |value: &'a Value| match value {
+            Value::String(text) => Ok(text.as_str()),
             _ => Err(self.problem(key, "has an element that is not a string")),
         };
         values.iter().map(text).collect()
@@ -144,11 +158,16 @@ impl Keys<'_> {
     }
 
     fn count(&self, key: &str, allowed: std::ops::RangeInclusive<usize>) -> Result<usize, LoadError> {
-        let found = self.integer(key)?.ok_or_else(|| self.problem(key, "is missing"))?;
-        usize::try_from(found).ok().filter(|count| allowed.contains(count)).ok_or_else(|| {
-            let problem = format!("is {found}; {} to {} is allowed", allowed.start(), allowed.end());
-            self.problem(key, problem)
-        })
+        let found = self
+            .integer(key)?
+            .ok_or_else(|| self.problem(key, "is missing"))?;
+        usize::try_from(found)
+            .ok()
+            .filter(|count| allowed.contains(count))
+            .ok_or_else(|| {
+                let problem = format!("is {found}; {} to {} is allowed", allowed.start(), allowed.end());
+                self.problem(key, problem)
+            })
     }
 
     fn vocabulary(&self) -> Result<usize, LoadError> {
@@ -177,7 +196,10 @@ impl Keys<'_> {
             }
         }
         if self.content.tensor_infos.contains_key("rope_freqs.weight") {
-            return Err(self.problem("rope_freqs.weight", "is there; scaled rotary frequencies are not supported"));
+            return Err(self.problem(
+                "rope_freqs.weight",
+                "is there; scaled rotary frequencies are not supported",
+            ));
         }
         Ok(())
     }

@@ -31,9 +31,19 @@ impl KvCache {
         let capacity = FIRST_POSITIONS.min(limit);
         let shape = (parameters.kv_heads, capacity, parameters.head_dim);
         let empty = || Tensor::zeros(shape, DType::F32, &Device::Cpu);
-        let layer = |_| Ok(LayerKv { keys: empty()?, values: empty()? });
+        let layer = |_| {
+            Ok(LayerKv {
+                keys: empty()?,
+                values: empty()?,
+            })
+        };
         let layers = (0..parameters.layers).map(layer).collect::<Result<_>>()?;
-        Ok(Self { layers, length: 0, capacity, limit })
+        Ok(Self {
+            layers,
+            length: 0,
+            capacity,
+            limit,
+        })
     }
 
     /// Positions that are filled.
@@ -50,7 +60,10 @@ impl KvCache {
     pub(crate) fn reserve(&mut self, more: usize) -> Result<()> {
         let needed = self.length + more;
         if needed > self.limit {
-            candle_core::bail!("{needed} positions are needed, and the context holds {}", self.limit)
+            candle_core::bail!(
+                "{needed} positions are needed, and the context holds {}",
+                self.limit
+            )
         }
         if needed <= self.capacity {
             return Ok(());
@@ -71,7 +84,10 @@ impl KvCache {
         let total = self.length + keys.dim(1)?;
         storage.keys.slice_set(keys, 1, self.length)?;
         storage.values.slice_set(values, 1, self.length)?;
-        Ok((storage.keys.narrow(1, 0, total)?, storage.values.narrow(1, 0, total)?))
+        Ok((
+            storage.keys.narrow(1, 0, total)?,
+            storage.values.narrow(1, 0, total)?,
+        ))
     }
 
     /// Counts the appended positions as filled.

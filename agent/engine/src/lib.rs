@@ -3,6 +3,8 @@
 //! What is absent: this crate knows no HTTP, no D-Bus and no systemd, and has no async code. Time is asked only to
 //! measure and to choose a way of computing, never to decide what happens.
 
+pub mod catalog;
+pub mod engine;
 pub mod error;
 pub mod gguf;
 pub mod hyperparameters;
@@ -10,7 +12,10 @@ pub mod kv;
 pub mod llama;
 pub mod model;
 mod output;
+pub mod request;
 pub mod sampler;
+pub mod scheduler;
+mod sequence;
 pub mod stop;
 pub mod template;
 pub mod text;

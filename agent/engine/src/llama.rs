@@ -51,7 +51,10 @@ impl Llama {
         context: usize,
     ) -> std::result::Result<Self, LoadError> {
         let parameters = Hyperparameters::read(content, path)?;
-        let mut tensors = Tensors { keys: Keys { content, path }, file };
+        let mut tensors = Tensors {
+            keys: Keys { content, path },
+            file,
+        };
         let (width, vocabulary) = (parameters.width, parameters.vocabulary);
         let embedding = Arc::new(tensors.quantised("token_embd.weight", &[vocabulary, width])?);
         let output = match content.tensor_infos.contains_key("output.weight") {
@@ -62,10 +65,20 @@ impl Llama {
         let layers = (0..parameters.layers)
             .map(|index| tensors.layer(index, &parameters))
             .collect::<std::result::Result<_, _>>()?;
-        let candle = |source| LoadError::Candle { path: path.to_owned(), source };
+        let candle = |source| LoadError::Candle {
+            path: path.to_owned(),
+            source,
+        };
         let rope = Rope::new(&parameters, context).map_err(candle)?;
         let output = Output::new(output).map_err(candle)?;
-        Ok(Self { parameters, embedding, layers, norm, output, rope })
+        Ok(Self {
+            parameters,
+            embedding,
+            layers,
+            norm,
+            output,
+            rope,
+        })
     }
 
     /// Its dimensions.
@@ -82,10 +95,18 @@ impl Llama {
     fn run(&self, tokens: &[u32], kv: &mut KvCache) -> Result<Tensor> {
         kv.reserve(tokens.len())?;
         let ids = Tensor::new(tokens, &Device::Cpu)?;
-        let mask = (tokens.len() > 1).then(|| causal_mask(tokens.len(), kv.length())).transpose()?;
+        let mask = (tokens.len() > 1)
+            .then(|| causal_mask(tokens.len(), kv.length()))
+            .transpose()?;
         let mut x = self.embedding.embedding(&ids)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            let attention = self.attend(index, layer, &layer.attention_norm.forward(&x)?, mask.as_ref(), kv)?;
+            let attention = self.attend(
+                index,
+                layer,
+                &layer.attention_norm.forward(&x)?,
+                mask.as_ref(),
+                kv,
+            )?;
             x = (attention + &x)?;
             x = (layer.feed_forward(&layer.feed_forward_norm.forward(&x)?)? + &x)?;
         }
@@ -113,7 +134,13 @@ impl Llama {
         mask: Option<&Tensor>,
         kv: &KvCache,
     ) -> Result<Tensor> {
-        let Hyperparameters { heads, kv_heads, head_dim, width, .. } = self.parameters;
+        let Hyperparameters {
+            heads,
+            kv_heads,
+            head_dim,
+            width,
+            ..
+        } = self.parameters;
         let new = x.dim(0)?;
         let query = by_head(&layer.query.forward(x)?, heads, head_dim)?;
         let key = by_head(&layer.key.forward(x)?, kv_heads, head_dim)?;
@@ -133,7 +160,9 @@ impl Llama {
         let weights = candle_nn::ops::softmax_last_dim(&scores)?;
         let weights = weights.reshape((kv_heads, heads / kv_heads * new, keys.dim(1)?))?;
         let mixed = weights.matmul(&values)?.reshape((heads, new, head_dim))?;
-        layer.attention_output.forward(&mixed.transpose(0, 1)?.reshape((new, width))?)
+        layer
+            .attention_output
+            .forward(&mixed.transpose(0, 1)?.reshape((new, width))?)
     }
 }
 
@@ -147,7 +176,9 @@ impl Layer {
 
 /// `[positions, heads * head_dim]` to `[heads, positions, head_dim]`, contiguous.
 fn by_head(x: &Tensor, heads: usize, head_dim: usize) -> Result<Tensor> {
-    x.reshape((x.dim(0)?, heads, head_dim))?.transpose(0, 1)?.contiguous()
+    x.reshape((x.dim(0)?, heads, head_dim))?
+        .transpose(0, 1)?
+        .contiguous()
 }
 
 /// What is added to scores `[heads, new, old + new]`: 0 where a token may look, negative infinity ahead of it.
@@ -183,7 +214,10 @@ impl Rope {
         let frequencies = Tensor::new(frequencies, &Device::Cpu)?.reshape((1, dim / 2))?;
         let positions = Tensor::arange(0, context as u32, &Device::Cpu)?.to_dtype(DType::F32)?;
         let angles = positions.reshape((context, 1))?.matmul(&frequencies)?;
-        Ok(Self { cos: angles.cos()?, sin: angles.sin()? })
+        Ok(Self {
+            cos: angles.cos()?,
+            sin: angles.sin()?,
+        })
     }
 
     /// Turns `[heads, positions, head_dim]` whose first position is `start`.
@@ -225,22 +259,34 @@ impl Tensors<'_> {
 
     fn norm(&mut self, name: &str, p: &Hyperparameters) -> std::result::Result<Norm, LoadError> {
         let tensor = self.quantised(name, &[p.width])?;
-        let weight = tensor.dequantize(&Device::Cpu).map_err(|source| self.candle(source))?;
-        Ok(Norm { weight, epsilon: p.rms_epsilon as f32 })
+        let weight = tensor
+            .dequantize(&Device::Cpu)
+            .map_err(|source| self.candle(source))?;
+        Ok(Norm {
+            weight,
+            epsilon: p.rms_epsilon as f32,
+        })
     }
 
     fn quantised(&mut self, name: &str, shape: &[usize]) -> std::result::Result<QTensor, LoadError> {
         let info = self.keys.content.tensor_infos.get(name);
         let info = info.ok_or_else(|| self.keys.problem(name, "is missing"))?;
         if info.shape.dims() != shape {
-            let problem = format!("has the shape {:?}; the metadata demands {shape:?}", info.shape.dims());
+            let problem = format!(
+                "has the shape {:?}; the metadata demands {shape:?}",
+                info.shape.dims()
+            );
             return Err(self.keys.problem(name, problem));
         }
         let offset = self.keys.content.tensor_data_offset;
-        info.read(self.file, offset, &Device::Cpu).map_err(|source| self.candle(source))
+        info.read(self.file, offset, &Device::Cpu)
+            .map_err(|source| self.candle(source))
     }
 
     fn candle(&self, source: candle_core::Error) -> LoadError {
-        LoadError::Candle { path: self.keys.path.to_owned(), source }
+        LoadError::Candle {
+            path: self.keys.path.to_owned(),
+            source,
+        }
     }
 }

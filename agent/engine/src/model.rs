@@ -27,18 +27,31 @@ impl Model {
     /// Loads a GGUF file. `context` is the most tokens that a sequence may have; less if the model was trained for
     /// less.
     pub fn load(path: &Path, context: usize) -> Result<Self, LoadError> {
-        let io = |source| LoadError::Io { path: path.to_owned(), source };
+        let io = |source| LoadError::Io {
+            path: path.to_owned(),
+            source,
+        };
         let mut file = BufReader::new(File::open(path).map_err(io)?);
         let bytes = file.get_ref().metadata().map_err(io)?.len();
-        gguf::check(&mut file, bytes).map_err(|source| LoadError::Head { path: path.to_owned(), source })?;
+        gguf::check(&mut file, bytes).map_err(|source| LoadError::Head {
+            path: path.to_owned(),
+            source,
+        })?;
         std::io::Seek::rewind(&mut file).map_err(io)?;
-        let content =
-            Content::read(&mut file).map_err(|source| LoadError::Candle { path: path.to_owned(), source })?;
+        let content = Content::read(&mut file).map_err(|source| LoadError::Candle {
+            path: path.to_owned(),
+            source,
+        })?;
         let vocabulary = Vocabulary::read(&content, path)?;
         let template = ChatTemplate::read(&content, path, &vocabulary)?;
         let context = context.min(crate::hyperparameters::Hyperparameters::read(&content, path)?.context);
         let llama = Llama::load(&content, &mut file, path, context)?;
-        Ok(Self { llama, vocabulary, template, context })
+        Ok(Self {
+            llama,
+            vocabulary,
+            template,
+            context,
+        })
     }
 
     /// Most tokens that a sequence may have.
@@ -52,11 +65,16 @@ impl Model {
         let said: usize = messages.iter().map(|message| message.content.len()).sum();
         let at_least = said / self.vocabulary.longest();
         if at_least >= context {
-            return Err(RequestError::ContextLength { prompt: at_least, context });
+            return Err(RequestError::ContextLength {
+                prompt: at_least,
+                context,
+            });
         }
         let tokens = self.template.tokens(messages, &self.vocabulary)?;
         match tokens.len() {
-            0 => Err(RequestError::Template("it makes nothing of the messages".to_owned())),
+            0 => Err(RequestError::Template(
+                "it makes nothing of the messages".to_owned(),
+            )),
             prompt if prompt >= context => Err(RequestError::ContextLength { prompt, context }),
             _ => Ok(tokens),
         }

@@ -42,15 +42,24 @@ impl Sampler {
                 return token;
             }
         }
-        candidates.last().map_or_else(|| greedy(logits), |&(token, _)| token)
+        candidates
+            .last()
+            .map_or_else(|| greedy(logits), |&(token, _)| token)
     }
 
     /// Tokens with weights relative to the likeliest's. Those below a hundred-millionth of it are left out: all of a
     /// vocabulary's together would not be noticed.
     fn probabilities(&self, logits: &[f32]) -> Vec<(u32, f32)> {
-        let highest = logits.iter().copied().filter(|logit| !logit.is_nan()).fold(f32::NEG_INFINITY, f32::max);
+        let highest = logits
+            .iter()
+            .copied()
+            .filter(|logit| !logit.is_nan())
+            .fold(f32::NEG_INFINITY, f32::max);
         let weight = |logit: f32| ((logit - highest) / self.sampling.temperature).exp();
-        let weighted = logits.iter().enumerate().map(|(token, &logit)| (token as u32, weight(logit)));
+        let weighted = logits
+            .iter()
+            .enumerate()
+            .map(|(token, &logit)| (token as u32, weight(logit)));
         weighted.filter(|&(_, weight)| weight >= 1e-8).collect()
     }
 }
@@ -105,7 +114,11 @@ mod tests {
     use super::*;
 
     fn sampler(temperature: f32, top_p: f32, seed: u64) -> Sampler {
-        Sampler::new(Sampling { temperature, top_p, seed })
+        Sampler::new(Sampling {
+            temperature,
+            top_p,
+            seed,
+        })
     }
 
     #[test]
@@ -134,9 +147,17 @@ mod tests {
             counts[sampler.sample(&logits) as usize] += 1;
         }
         let total = 1.0 + 4.0 * std::f64::consts::E;
-        let expected = [1.0 / total, std::f64::consts::E / total, 3.0 * std::f64::consts::E / total, 0.0];
+        let expected = [
+            1.0 / total,
+            std::f64::consts::E / total,
+            3.0 * std::f64::consts::E / total,
+            0.0,
+        ];
         for (count, expected) in counts.into_iter().zip(expected) {
-            assert!((f64::from(count) / 40_000.0 - expected).abs() < 0.01, "{counts:?}");
+            assert!(
+                (f64::from(count) / 40_000.0 - expected).abs() < 0.01,
+                "{counts:?}"
+            );
         }
     }
 
@@ -147,7 +168,15 @@ mod tests {
         for _ in 0..500 {
             assert_ne!(sampler.sample(&logits), 1);
         }
-        assert_eq!(Sampler::new(Sampling { temperature: 1.0, top_p: 0.0, seed: 5 }).sample(&logits), 2);
+        assert_eq!(
+            Sampler::new(Sampling {
+                temperature: 1.0,
+                top_p: 0.0,
+                seed: 5
+            })
+            .sample(&logits),
+            2
+        );
     }
 
     #[test]

@@ -20,7 +20,10 @@ impl StopFinder {
     /// One that looks for these; empty ones are ignored.
     pub fn new(stops: Vec<String>) -> Self {
         let stops = stops.into_iter().filter(|stop| !stop.is_empty()).collect();
-        Self { stops, held: String::new() }
+        Self {
+            stops,
+            held: String::new(),
+        }
     }
 
     /// Takes a piece of text and says what may be emitted.
@@ -28,11 +31,22 @@ impl StopFinder {
         self.held.push_str(piece);
         if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop)).min() {
             self.held.truncate(at);
-            return Released { text: std::mem::take(&mut self.held), stopped: true };
+            return Released {
+                text: std::mem::take(&mut self.held),
+                stopped: true,
+            };
         }
-        let keep = self.stops.iter().map(|stop| overlap(&self.held, stop)).max().unwrap_or(0);
+        let keep = self
+            .stops
+            .iter()
+            .map(|stop| overlap(&self.held, stop))
+            .max()
+            .unwrap_or(0);
         let held = self.held.split_off(self.held.len() - keep);
-        Released { text: std::mem::replace(&mut self.held, held), stopped: false }
+        Released {
+            text: std::mem::replace(&mut self.held, held),
+            stopped: false,
+        }
     }
 
     /// What was held back, at the end of the answer.
@@ -44,7 +58,10 @@ impl StopFinder {
 /// Length of the longest end of `text` that is a beginning of `stop`.
 fn overlap(text: &str, stop: &str) -> usize {
     let beginnings = stop.char_indices().map(|(at, _)| at).rev();
-    beginnings.into_iter().find(|&at| text.ends_with(&stop[..at])).unwrap_or(0)
+    beginnings
+        .into_iter()
+        .find(|&at| text.ends_with(&stop[..at]))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -72,20 +89,44 @@ mod tests {
     #[test]
     fn a_stop_across_pieces_is_found() {
         assert_eq!(run(&["END"], &["one E", "N", "D two"]), ("one ".to_owned(), true));
-        assert_eq!(run(&["END"], &["one E", "N", "d two"]), ("one ENd two".to_owned(), false));
+        assert_eq!(
+            run(&["END"], &["one E", "N", "d two"]),
+            ("one ENd two".to_owned(), false)
+        );
     }
 
     #[test]
     fn what_may_begin_a_stop_is_held_back() {
         let mut finder = finder(&["aab"]);
-        assert_eq!(finder.push("xaa"), Released { text: "x".to_owned(), stopped: false });
-        assert_eq!(finder.push("a"), Released { text: "a".to_owned(), stopped: false });
-        assert_eq!(finder.push("b"), Released { text: String::new(), stopped: true });
+        assert_eq!(
+            finder.push("xaa"),
+            Released {
+                text: "x".to_owned(),
+                stopped: false
+            }
+        );
+        assert_eq!(
+            finder.push("a"),
+            Released {
+                text: "a".to_owned(),
+                stopped: false
+            }
+        );
+        assert_eq!(
+            finder.push("b"),
+            Released {
+                text: String::new(),
+                stopped: true
+            }
+        );
     }
 
     #[test]
     fn the_first_of_several_counts() {
-        assert_eq!(run(&["two", "one"], &["zero one two"]), ("zero ".to_owned(), true));
+        assert_eq!(
+            run(&["two", "one"], &["zero one two"]),
+            ("zero ".to_owned(), true)
+        );
     }
 
     #[test]

@@ -67,15 +67,18 @@ impl ChatTemplate {
     pub fn read(content: &Content, path: &Path, vocabulary: &Vocabulary) -> Result<Self, LoadError> {
         let keys = Keys { content, path };
         let key = "tokenizer.chat_template";
-        let source = keys.text(key)?.ok_or_else(|| {
-            keys.problem(key, "is missing: this model was not made for conversations")
-        })?;
+        let source = keys
+            .text(key)?
+            .ok_or_else(|| keys.problem(key, "is missing: this model was not made for conversations"))?;
         let count = keys.texts("tokenizer.ggml.tokens")?.len();
         let spelling = |key| {
             let id = token_id(&keys, key, count)?;
             Ok(id.and_then(|id| vocabulary.spelling(id)).unwrap_or_default())
         };
-        let environment = environment(source).map_err(|source| LoadError::Template { path: path.to_owned(), source })?;
+        let environment = environment(source).map_err(|source| LoadError::Template {
+            path: path.to_owned(),
+            source,
+        })?;
         Ok(Self {
             environment,
             bos: spelling("tokenizer.ggml.bos_token_id")?,
@@ -88,7 +91,10 @@ impl ChatTemplate {
         let separator = unused_character(messages)?;
         let guarded: Vec<Message> = messages
             .iter()
-            .map(|message| Message { content: guard(&message.content, vocabulary, separator), ..message.clone() })
+            .map(|message| Message {
+                content: guard(&message.content, vocabulary, separator),
+                ..message.clone()
+            })
             .collect();
         let rendered = self.render(&guarded)?;
         let mut tokens = tokenize(&rendered, vocabulary, separator)?;
@@ -101,7 +107,8 @@ impl ChatTemplate {
     fn render(&self, messages: &[Message]) -> Result<String, RequestError> {
         let refused = |error: minijinja::Error| RequestError::Template(reason(&error));
         let template = self.environment.get_template("chat").map_err(refused)?;
-        let turn = |message: &Message| context! { role => message.role.name(), content => message.content.as_str() };
+        let turn =
+            |message: &Message| context! { role => message.role.name(), content => message.content.as_str() };
         let turns: Value = messages.iter().map(turn).collect();
         let context = context! {
             messages => turns,
@@ -110,8 +117,13 @@ impl ChatTemplate {
             eos_token => self.eos.as_str(),
         };
         let said: usize = messages.iter().map(|message| message.content.len()).sum();
-        let mut output = Bounded { bytes: Vec::new(), limit: RENDERED_MARGIN + said * 4 };
-        template.render_captured_to(context, &mut output).map_err(refused)?;
+        let mut output = Bounded {
+            bytes: Vec::new(),
+            limit: RENDERED_MARGIN + said * 4,
+        };
+        template
+            .render_captured_to(context, &mut output)
+            .map_err(refused)?;
         String::from_utf8(output.bytes).map_err(|error| RequestError::Template(error.to_string()))
     }
 }
@@ -126,12 +138,20 @@ fn reason(error: &minijinja::Error) -> String {
 fn environment(source: &str) -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     // As Hugging Face's transformers set up Jinja, for which the templates were written.
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()?,
+    );
     environment.set_fuel(Some(FUEL));
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
-        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-    });
+    environment.add_function(
+        "raise_exception",
+        |message: String| -> Result<Value, minijinja::Error> {
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+        },
+    );
     environment.add_template_owned("chat", source.to_owned())?;
     Ok(environment)
 }
@@ -159,7 +179,11 @@ impl Write for Bounded {
 fn unused_character(messages: &[Message]) -> Result<char, RequestError> {
     SEPARATORS
         .into_iter()
-        .find(|&separator| messages.iter().all(|message| !message.content.contains(separator)))
+        .find(|&separator| {
+            messages
+                .iter()
+                .all(|message| !message.content.contains(separator))
+        })
         .ok_or_else(|| RequestError::Tokenize("they contain every Unicode noncharacter".to_owned()))
 }
 

@@ -45,13 +45,24 @@ impl Model {
         let mut metadata = hyperparameters(context);
         metadata.extend(tokenizer());
         let tokens = tokens().len();
-        Ok(Self { metadata, tensors: tensors(tokens)? })
+        Ok(Self {
+            metadata,
+            tensors: tensors(tokens)?,
+        })
     }
 
     /// The file's bytes.
     pub fn bytes(&self) -> Result<Vec<u8>> {
-        let mut metadata: Vec<_> = self.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
-        let mut tensors: Vec<_> = self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let mut metadata: Vec<_> = self
+            .metadata
+            .iter()
+            .map(|(key, value)| (key.as_str(), value))
+            .collect();
+        let mut tensors: Vec<_> = self
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
+            .collect();
         metadata.sort_by_key(|(key, _)| *key);
         tensors.sort_by_key(|(name, _)| *name);
         let mut file = Cursor::new(Vec::new());
@@ -70,16 +81,26 @@ fn hyperparameters(context: u32) -> HashMap<String, Value> {
         ("llama.attention.head_count_kv", KV_HEADS as u32),
         ("llama.rope.dimension_count", (WIDTH / HEADS) as u32),
     ];
-    let mut metadata: HashMap<_, _> = counts.map(|(key, count)| (key.to_owned(), Value::U32(count))).into();
-    metadata.insert("general.architecture".to_owned(), Value::String("llama".to_owned()));
-    metadata.insert("llama.attention.layer_norm_rms_epsilon".to_owned(), Value::F32(1e-5));
+    let mut metadata: HashMap<_, _> = counts
+        .map(|(key, count)| (key.to_owned(), Value::U32(count)))
+        .into();
+    metadata.insert(
+        "general.architecture".to_owned(),
+        Value::String("llama".to_owned()),
+    );
+    metadata.insert(
+        "llama.attention.layer_norm_rms_epsilon".to_owned(),
+        Value::F32(1e-5),
+    );
     metadata
 }
 
 fn tokenizer() -> HashMap<String, Value> {
     let texts = |texts: Vec<String>| Value::Array(texts.into_iter().map(Value::String).collect());
     let tokens = tokens();
-    let kinds = (0..tokens.len()).map(|id| Value::I32(if id < MARKS.len() { 3 } else { 1 })).collect();
+    let kinds = (0..tokens.len())
+        .map(|id| Value::I32(if id < MARKS.len() { 3 } else { 1 }))
+        .collect();
     let entries = [
         ("model", Value::String("gpt2".to_owned())),
         ("pre", Value::String("smollm".to_owned())),
@@ -89,18 +110,31 @@ fn tokenizer() -> HashMap<String, Value> {
         ("bos_token_id", Value::U32(1)),
         ("eos_token_id", Value::U32(2)),
     ];
-    let mut metadata: HashMap<_, _> =
-        entries.map(|(key, value)| (format!("tokenizer.ggml.{key}"), value)).into();
-    metadata.insert("tokenizer.chat_template".to_owned(), Value::String(TEMPLATE.to_owned()));
+    let mut metadata: HashMap<_, _> = entries
+        .map(|(key, value)| (format!("tokenizer.ggml.{key}"), value))
+        .into();
+    metadata.insert(
+        "tokenizer.chat_template".to_owned(),
+        Value::String(TEMPLATE.to_owned()),
+    );
     metadata
 }
 
 /// The marks, GPT-2's alphabet of bytes, and what the merges make of it.
 fn tokens() -> Vec<String> {
     let printable = |code: &u32| matches!(code, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
-    let alphabet = (0..256).filter(printable).chain(256..256 + 68).filter_map(char::from_u32).map(String::from);
+    let alphabet = (0..256)
+        .filter(printable)
+        .chain(256..256 + 68)
+        .filter_map(char::from_u32)
+        .map(String::from);
     let merged = MERGES.map(|merge| merge.replace(' ', ""));
-    MARKS.map(str::to_owned).into_iter().chain(alphabet).chain(merged).collect()
+    MARKS
+        .map(str::to_owned)
+        .into_iter()
+        .chain(alphabet)
+        .chain(merged)
+        .collect()
 }
 
 fn tensors(tokens: usize) -> Result<HashMap<String, QTensor>> {
@@ -126,7 +160,11 @@ fn tensors(tokens: usize) -> Result<HashMap<String, QTensor>> {
             ("ffn_up", FEED_FORWARD, WIDTH),
             ("ffn_down", WIDTH, FEED_FORWARD),
         ] {
-            add(format!("blk.{layer}.{part}.weight"), &[rows, columns], GgmlDType::Q4_1)?;
+            add(
+                format!("blk.{layer}.{part}.weight"),
+                &[rows, columns],
+                GgmlDType::Q4_1,
+            )?;
         }
     }
     Ok(tensors)
@@ -147,7 +185,10 @@ impl Noise {
     }
 
     fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 40) as f32 / (1_u64 << 24) as f32 - 0.5
     }
 }

@@ -47,7 +47,10 @@ impl Vocabulary {
             return Err(keys.problem("tokenizer.ggml.model", problem));
         }
         let splitter = splitter(&keys)?;
-        let candle = |source| LoadError::Candle { path: path.to_owned(), source };
+        let candle = |source| LoadError::Candle {
+            path: path.to_owned(),
+            source,
+        };
         let mut tokenizer = Tokenizer::from_gguf(content).map_err(candle)?;
         tokenizer.with_pre_tokenizer(Some(splitter));
         // Whatever reaches the tokenizer is text; the marks of a template are looked up, never parsed out of it.
@@ -107,7 +110,9 @@ impl Vocabulary {
             return None;
         }
         let mut marks = self.marks.iter();
-        marks.find(|(mark, _)| text.starts_with(mark.as_str())).map(|(mark, token)| (mark.as_str(), *token))
+        marks
+            .find(|(mark, _)| text.starts_with(mark.as_str()))
+            .map(|(mark, token)| (mark.as_str(), *token))
     }
 
     /// The most bytes that one token stands for.
@@ -120,16 +125,23 @@ fn splitter(keys: &Keys) -> Result<PreTokenizerWrapper, LoadError> {
     let key = "tokenizer.ggml.pre";
     let bytes = |regex| ByteLevel::new(false, true, regex).into();
     let split = |pattern: &str| {
-        Split::new(SplitPattern::Regex(pattern.to_owned()), SplitDelimiterBehavior::Isolated, false)
-            .map(|split| Sequence::new(vec![split.into(), bytes(false)]).into())
-            .map_err(|error| keys.problem(key, format!("has a splitting that cannot be compiled: {error}")))
+        Split::new(
+            SplitPattern::Regex(pattern.to_owned()),
+            SplitDelimiterBehavior::Isolated,
+            false,
+        )
+        .map(|split| Sequence::new(vec![split.into(), bytes(false)]).into())
+        .map_err(|error| keys.problem(key, format!("has a splitting that cannot be compiled: {error}")))
     };
     match keys.text(key)?.unwrap_or("gpt-2") {
         "smollm" => Ok(Sequence::new(vec![Digits::new(true).into(), bytes(true)]).into()),
         "gpt-2" | "gpt2" => Ok(bytes(true)),
         "qwen2" => split(SPLIT_QWEN2),
         "llama-bpe" | "llama3" => split(SPLIT_LLAMA3),
-        other => Err(keys.problem(key, format!("is `{other}`; supported are: {}", SPLITTERS.join(", ")))),
+        other => Err(keys.problem(
+            key,
+            format!("is `{other}`; supported are: {}", SPLITTERS.join(", ")),
+        )),
     }
 }
 
@@ -159,13 +171,19 @@ fn number(value: &candle_core::quantized::gguf_file::Value) -> Option<i64> {
 }
 
 fn ends(keys: &Keys, marks: &[(String, u32)], count: usize) -> Result<HashSet<u32>, LoadError> {
-    let mut ends: HashSet<u32> =
-        marks.iter().filter(|(text, _)| TURN_ENDS.contains(&text.as_str())).map(|&(_, id)| id).collect();
+    let mut ends: HashSet<u32> = marks
+        .iter()
+        .filter(|(text, _)| TURN_ENDS.contains(&text.as_str()))
+        .map(|&(_, id)| id)
+        .collect();
     for key in ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"] {
         ends.extend(token_id(keys, key, count)?);
     }
     if ends.is_empty() {
-        return Err(keys.problem("tokenizer.ggml.eos_token_id", "is missing: answers would never end"));
+        return Err(keys.problem(
+            "tokenizer.ggml.eos_token_id",
+            "is missing: answers would never end",
+        ));
     }
     Ok(ends)
 }
@@ -196,7 +214,11 @@ impl TokenBytes {
     fn new(tokens: &[&str], marks: &[(String, u32)]) -> Self {
         let marks: HashSet<u32> = marks.iter().map(|&(_, id)| id).collect();
         let table = byte_of_char();
-        let mut bytes = Self { all: Vec::new(), ends: Vec::with_capacity(tokens.len()), longest: 1 };
+        let mut bytes = Self {
+            all: Vec::new(),
+            ends: Vec::with_capacity(tokens.len()),
+            longest: 1,
+        };
         for (id, token) in tokens.iter().enumerate() {
             let start = bytes.all.len();
             if !marks.contains(&(id as u32)) {
@@ -220,7 +242,11 @@ impl TokenBytes {
 
     fn of(&self, token: u32) -> &[u8] {
         let index = token as usize;
-        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let start = index
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before))
+            .copied()
+            .unwrap_or(0);
         match self.ends.get(index) {
             Some(&end) => &self.all[start as usize..end as usize],
             None => &[],
@@ -251,8 +277,13 @@ mod tests {
     fn text_comes_back() {
         let vocabulary = tiny::vocabulary();
         for text in ["", "hello world", "naïve 😀\n\t 12", " two  spaces "] {
-            let bytes: Vec<u8> =
-                vocabulary.encode(text).unwrap().iter().flat_map(|&token| vocabulary.bytes(token)).copied().collect();
+            let bytes: Vec<u8> = vocabulary
+                .encode(text)
+                .unwrap()
+                .iter()
+                .flat_map(|&token| vocabulary.bytes(token))
+                .copied()
+                .collect();
             assert_eq!(String::from_utf8(bytes).unwrap(), text);
         }
     }
@@ -261,7 +292,10 @@ mod tests {
     fn marks_in_text_are_text() {
         let vocabulary = tiny::vocabulary();
         let tokens = vocabulary.encode("a<|im_end|>b").unwrap();
-        assert!(vocabulary.marks().iter().all(|(_, mark)| !tokens.contains(mark)), "{tokens:?}");
+        assert!(
+            vocabulary.marks().iter().all(|(_, mark)| !tokens.contains(mark)),
+            "{tokens:?}"
+        );
     }
 
     #[test]

@@ -1,0 +1,242 @@
+use super::*;
+use crate::request::{FinishReason, Summary};
+use crate::sampler::Sampling;
+use crate::template::{Message, Role};
+use crate::tiny;
+use std::path::Path;
+
+fn start(folder: &Path, slots: usize, queue: usize, context: usize) -> Engine {
+    let settings = Settings {
+        folders: vec![folder.to_owned()],
+        slots,
+        queue,
+        context,
+        chunk: 32,
+    };
+    Engine::start(settings).unwrap().0
+}
+
+fn folder(models: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for model in models {
+        tiny::write(&folder.path().join(format!("{model}.gguf")), 4096).unwrap();
+    }
+    folder
+}
+
+fn request(text: &str, max_tokens: usize) -> Request {
+    Request {
+        model: "tiny".to_owned(),
+        messages: vec![Message {
+            role: Role::User,
+            content: text.to_owned(),
+        }],
+        sampling: Sampling {
+            temperature: 0.0,
+            top_p: 1.0,
+            seed: 1,
+        },
+        max_tokens: Some(max_tokens),
+        stops: Vec::new(),
+    }
+}
+
+fn text_and_end(mut answer: Answer) -> (String, Event) {
+    let mut text = String::new();
+    loop {
+        match answer.blocking_next().unwrap() {
+            Event::Started { .. } => {}
+            Event::Text(more) => text += &more,
+            end => return (text, end),
+        }
+    }
+}
+
+fn summary(end: &Event) -> Summary {
+    match end {
+        Event::Finished(summary) => *summary,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Reads until the answer has begun.
+fn begun(answer: &mut Answer) {
+    while !matches!(answer.blocking_next().unwrap(), Event::Text(_)) {}
+}
+
+#[test]
+fn an_answer_has_the_tokens_that_were_asked_for() {
+    let folder = folder(&["tiny"]);
+    let engine = start(folder.path(), 2, 1, 256);
+    let (text, end) = text_and_end(engine.submit(request("hello", 20)));
+    assert!(!text.is_empty());
+    let summary = summary(&end);
+    assert_eq!(
+        (summary.reason, summary.completion_tokens),
+        (FinishReason::Length, 20)
+    );
+    assert_eq!(engine.status().model, Some("tiny".to_owned()));
+}
+
+#[test]
+fn the_context_ends_an_answer() {
+    let folder = folder(&["tiny"]);
+    let engine = start(folder.path(), 1, 1, 96);
+    let unlimited = Request {
+        max_tokens: None,
+        ..request("hello", 0)
+    };
+    let summary = summary(&text_and_end(engine.submit(unlimited)).1);
+    assert_eq!(summary.prompt_tokens + summary.completion_tokens, 96);
+    assert_eq!(summary.reason, FinishReason::Length);
+}
+
+#[test]
+fn a_prompt_that_does_not_fit_is_refused() {
+    let folder = folder(&["tiny"]);
+    let engine = start(folder.path(), 1, 1, 96);
+    let (_, end) = text_and_end(engine.submit(request(&"long ".repeat(40), 1)));
+    assert!(
+        matches!(
+            end,
+            Event::Failed(RequestError::ContextLength { context: 96, .. })
+        ),
+        "{end:?}"
+    );
+}
+
+#[test]
+fn answers_do_not_depend_on_who_else_is_answered() {
+    let folder = folder(&["tiny"]);
+    let engine = start(folder.path(), 3, 9, 512);
+    let alone: Vec<_> = ["a", "hello world", "3"]
+        .map(|text| text_and_end(engine.submit(request(text, 40))).0)
+        .into();
+    let answers = ["a", "hello world", "3"].map(|text| engine.submit(request(text, 40)));
+    let together: Vec<_> = answers.into_iter().map(|answer| text_and_end(answer).0).collect();
+    assert_eq!(alone, together);
+}
+
+#[test]
+fn a_seed_repeats_an_answer() {
+    let folder = folder(&["tiny"]);
+    let engine = start(folder.path(), 1, 1, 256);
+    let ask = |seed| {
+        let sampling = Sampling {
+            temperature: 1.0,
+            top_p: 0.9,
+            seed,
+        };
+        text_and_end(engine.submit(Request {
+            sampling,
+            ..request("hello", 30)
+        }))
+        .0
+    };
+    assert_eq!(ask(5), ask(5));
+    assert_ne!(ask(5), ask(6));
+}
+
+#[test]
+fn a_stop_string_ends_an_answer_before_it() {
+    let folder = folder(&["tiny"]);
+    let engine = start(folder.path(), 1, 1, 256);
+    let (whole, _) = text_and_end(engine.submit(request("hello", 30)));
+    let stop: String = whole.chars().skip(5).take(4).collect();
+    let stopping = Request {
+        stops: vec![stop.clone()],
+        ..request("hello", 30)
+    };
+    let (text, end) = text_and_end(engine.submit(stopping));
+    assert_eq!(Some(text.as_str()), whole.split(&stop).next());
+    assert_eq!(summary(&end).reason, FinishReason::Stop);
+}
+
+#[test]
+fn a_full_queue_refuses() {
+    let folder = folder(&["tiny"]);
+    let engine = start(folder.path(), 1, 1, 4096);
+    let mut first = engine.submit(request("a", 4000));
+    begun(&mut first);
+    let _second = engine.submit(request("b", 1));
+    let (_, end) = text_and_end(engine.submit(request("c", 1)));
+    assert_eq!(end, Event::Failed(RequestError::QueueFull { waiting: 1 }));
+}
+
+#[test]
+fn a_reader_that_goes_frees_its_slot() {
+    let folder = folder(&["tiny"]);
+    let engine = start(folder.path(), 1, 2, 4096);
+    let mut first = engine.submit(request("a", 4000));
+    begun(&mut first);
+    let waiting = engine.submit(request("b", 4000));
+    drop((first, waiting));
+    let (_, end) = text_and_end(engine.submit(request("c", 3)));
+    assert_eq!(summary(&end).completion_tokens, 3);
+}
+
+#[test]
+fn a_reader_that_stalls_does_not_stop_others_and_loses_nothing() {
+    let folder = folder(&["tiny"]);
+    let engine = start(folder.path(), 2, 2, 4096);
+    let (expected, _) = text_and_end(engine.submit(request("a", 300)));
+    let stalled = engine.submit(request("a", 300));
+    for _ in 0..3 {
+        let (_, end) = text_and_end(engine.submit(request("b", 100)));
+        assert_eq!(summary(&end).completion_tokens, 100);
+    }
+    let (text, end) = text_and_end(stalled);
+    assert_eq!(text, expected);
+    assert_eq!(summary(&end).completion_tokens, 300);
+}
+
+#[test]
+fn models_take_turns() {
+    let folder = folder(&["tiny", "other"]);
+    let engine = start(folder.path(), 2, 4, 4096);
+    let mut first = engine.submit(request("a", 200));
+    begun(&mut first);
+    let other = engine.submit(Request {
+        model: "other".to_owned(),
+        ..request("b", 3)
+    });
+    assert_eq!(summary(&text_and_end(first).1).completion_tokens, 200);
+    assert_eq!(summary(&text_and_end(other).1).completion_tokens, 3);
+    assert_eq!(engine.status().model, Some("other".to_owned()));
+}
+
+#[test]
+fn unknown_and_broken_models_are_told_apart() {
+    let folder = folder(&["tiny"]);
+    let bytes = std::fs::read(folder.path().join("tiny.gguf")).unwrap();
+    std::fs::write(folder.path().join("short.gguf"), &bytes[..bytes.len() / 2]).unwrap();
+    let engine = start(folder.path(), 1, 1, 64);
+    let ask = |model: &str| {
+        text_and_end(engine.submit(Request {
+            model: model.to_owned(),
+            ..request("a", 1)
+        }))
+        .1
+    };
+    assert_eq!(
+        ask("none"),
+        Event::Failed(RequestError::NoSuchModel("none".to_owned()))
+    );
+    let broken = ask("short");
+    let Event::Failed(RequestError::Load { reason, .. }) = &broken else {
+        panic!("{broken:?}")
+    };
+    assert!(reason.contains("short.gguf"), "{reason}");
+    assert_eq!(summary(&ask("tiny")).completion_tokens, 1);
+}
+
+#[test]
+fn a_thread_that_panics_is_noticed() {
+    let (alive, ended) = oneshot::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let _alive = alive;
+        std::panic::resume_unwind(Box::new(()));
+    });
+    assert!(ended.blocking_recv().is_err());
+    assert!(thread.join().is_err());
+}

@@ -1,0 +1,297 @@
+//! From the body of a chat request to what the engine takes.
+
+use api::openai::{ChatRequest, Content, Message, Part, Stop};
+use engine::request::Request;
+use engine::sampler::Sampling;
+use engine::template::{Message as Turn, Role};
+use serde_json::Value;
+
+use crate::refusal::Refusal;
+
+/// Most messages of a conversation.
+const MAX_MESSAGES: usize = 1024;
+/// Most stop strings, as in OpenAI's reference.
+const MAX_STOPS: usize = 4;
+/// Longest stop string, in bytes.
+const MAX_STOP_BYTES: usize = 256;
+
+/// Reads a request. Fields that nobody knows are ignored; those that would change the answer and are not served are
+/// refused.
+pub(crate) fn parse(body: &[u8]) -> Result<ChatRequest, Refusal> {
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|error| Refusal::invalid(None, format!("the body is not JSON: {error}")))?;
+    let Value::Object(fields) = &value else {
+        return Err(Refusal::invalid(None, "the body is not a JSON object"));
+    };
+    if let Some(field) = fields
+        .iter()
+        .find(|(field, value)| changes_the_answer(field, value))
+    {
+        return Err(Refusal::invalid(
+            Some(field.0),
+            format!("`{}` is not supported", field.0),
+        ));
+    }
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let (path, reason) = (error.path().to_string(), error.inner().to_string());
+        let missing = reason
+            .strip_prefix("missing field `")
+            .and_then(|rest| rest.split('`').next());
+        let param = if path == "." {
+            missing.unwrap_or_default()
+        } else {
+            &path
+        };
+        Refusal::invalid(Some(param).filter(|param| !param.is_empty()), reason.clone())
+    })
+}
+
+/// Whether a field that this server does not serve asks for something.
+fn changes_the_answer(field: &str, value: &Value) -> bool {
+    let asks = match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::Bool(true) | Value::String(_) => true,
+    };
+    match field {
+        "tools" | "functions" | "logprobs" | "top_logprobs" | "logit_bias" | "audio" => asks,
+        "presence_penalty" | "frequency_penalty" => asks,
+        "tool_choice" | "function_call" => asks && value != "none" && value != "auto",
+        "response_format" => asks && value["type"] != "text",
+        "modalities" => {
+            asks && value
+                .as_array()
+                .is_some_and(|list| list.iter().any(|one| one != "text"))
+        }
+        _ => false,
+    }
+}
+
+/// Checks a request's values and brings them into the engine's shape. `seed` is taken where the request has none.
+pub(crate) fn to_engine(request: &ChatRequest, seed: u64) -> Result<Request, Refusal> {
+    if request.n.is_some_and(|n| n != 1) {
+        return Err(Refusal::invalid(
+            Some("n"),
+            "only 1 answer is served for a request",
+        ));
+    }
+    let sampling = Sampling {
+        temperature: within("temperature", request.temperature, 0.0..=2.0, 1.0)?,
+        top_p: within("top_p", request.top_p, f64::MIN_POSITIVE..=1.0, 1.0)?,
+        seed: request.seed.unwrap_or(seed),
+    };
+    Ok(Request {
+        model: request.model.clone(),
+        messages: turns(&request.messages)?,
+        sampling,
+        max_tokens: max_tokens(request)?,
+        stops: stops(request.stop.as_ref())?,
+    })
+}
+
+fn within(
+    param: &str,
+    value: Option<f64>,
+    allowed: std::ops::RangeInclusive<f64>,
+    default: f64,
+) -> Result<f32, Refusal> {
+    let value = value.unwrap_or(default);
+    if !allowed.contains(&value) {
+        let least = if *allowed.start() > 0.0 {
+            "above 0"
+        } else {
+            "from 0"
+        };
+        let message = format!("`{param}` is {value}; {least} to {} is allowed", allowed.end());
+        return Err(Refusal::invalid(Some(param), message));
+    }
+    Ok(value as f32)
+}
+
+fn max_tokens(request: &ChatRequest) -> Result<Option<usize>, Refusal> {
+    let both = [
+        ("max_completion_tokens", request.max_completion_tokens),
+        ("max_tokens", request.max_tokens),
+    ];
+    match both
+        .into_iter()
+        .find_map(|(param, value)| value.map(|value| (param, value)))
+    {
+        Some((param, 0)) => Err(Refusal::invalid(
+            Some(param),
+            format!("`{param}` is 0; at least 1 is allowed"),
+        )),
+        found => Ok(found.map(|(_, value)| value as usize)),
+    }
+}
+
+fn stops(stop: Option<&Stop>) -> Result<Vec<String>, Refusal> {
+    let stops = match stop {
+        None => Vec::new(),
+        Some(Stop::One(stop)) => vec![stop.clone()],
+        Some(Stop::Many(stops)) => stops.clone(),
+    };
+    if stops.len() > MAX_STOPS
+        || stops
+            .iter()
+            .any(|stop| stop.is_empty() || stop.len() > MAX_STOP_BYTES)
+    {
+        let message = format!("at most {MAX_STOPS} stop strings of 1 to {MAX_STOP_BYTES} bytes are allowed");
+        return Err(Refusal::invalid(Some("stop"), message));
+    }
+    Ok(stops)
+}
+
+fn turns(messages: &[Message]) -> Result<Vec<Turn>, Refusal> {
+    if messages.is_empty() || messages.len() > MAX_MESSAGES {
+        let message = format!(
+            "there are {} messages; 1 to {MAX_MESSAGES} are allowed",
+            messages.len()
+        );
+        return Err(Refusal::invalid(Some("messages"), message));
+    }
+    messages
+        .iter()
+        .enumerate()
+        .map(|(index, message)| turn(index, message))
+        .collect()
+}
+
+fn turn(index: usize, message: &Message) -> Result<Turn, Refusal> {
+    let role = match message.role.as_str() {
+        "system" | "developer" => Role::System,
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        other => {
+            let message =
+                format!("the role `{other}` is not known; system, developer, user and assistant are");
+            return Err(Refusal::invalid(
+                Some(&format!("messages[{index}].role")),
+                message,
+            ));
+        }
+    };
+    let content = match &message.content {
+        Content::Text(text) => text.clone(),
+        Content::Parts(parts) => parts
+            .iter()
+            .map(|part| text(index, part))
+            .collect::<Result<_, _>>()?,
+    };
+    Ok(Turn { role, content })
+}
+
+fn text(index: usize, part: &Part) -> Result<&str, Refusal> {
+    match part {
+        Part::Text { text } => Ok(text),
+        Part::Unsupported => {
+            let param = format!("messages[{index}].content");
+            Err(Refusal::invalid(
+                Some(&param),
+                "only text is understood: no images, sounds or files",
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn checked(mut fields: Value) -> Result<Request, Refusal> {
+        let messages = json!([{"role": "user", "content": "hi"}]);
+        let request = fields.as_object_mut().unwrap();
+        request.entry("model").or_insert_with(|| "m".into());
+        request.entry("messages").or_insert(messages);
+        to_engine(&parse(fields.to_string().as_bytes())?, 9)
+    }
+
+    fn param(fields: Value) -> Option<String> {
+        checked(fields).err().unwrap().body.error.param
+    }
+
+    #[test]
+    fn defaults_are_openais() {
+        let request = checked(json!({})).unwrap();
+        assert_eq!(
+            request.sampling,
+            Sampling {
+                temperature: 1.0,
+                top_p: 1.0,
+                seed: 9
+            }
+        );
+        assert_eq!((request.max_tokens, request.stops), (None, Vec::new()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (fields, name) in [
+            (json!({"temperature": 2.5}), "temperature"),
+            (json!({"top_p": 0}), "top_p"),
+            (json!({"max_tokens": 0}), "max_tokens"),
+            (json!({"max_tokens": "many"}), "max_tokens"),
+            (json!({"n": 2}), "n"),
+            (json!({"stop": ["a", "b", "c", "d", "e"]}), "stop"),
+            (json!({"stop": ""}), "stop"),
+            (json!({"seed": -1}), "seed"),
+            (json!({"model": null}), "model"),
+            (json!({"messages": []}), "messages"),
+            (
+                json!({"messages": [{"role": "king", "content": "x"}]}),
+                "messages[0].role",
+            ),
+            (json!({"messages": [{"role": "user"}]}), "messages[0].content"),
+            (
+                json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
+                "messages[0].content",
+            ),
+            (json!({"tools": [{"type": "function"}]}), "tools"),
+            (
+                json!({"response_format": {"type": "json_object"}}),
+                "response_format",
+            ),
+            (json!({"presence_penalty": 0.5}), "presence_penalty"),
+        ] {
+            let found = param(fields.clone());
+            assert!(
+                found.as_deref().is_some_and(|found| found.starts_with(name)),
+                "{fields}: {found:?}"
+            );
+        }
+        let missing = parse(b"{}").unwrap_err().body.error;
+        assert_eq!(missing.param.as_deref(), Some("model"), "{}", missing.message);
+    }
+
+    #[test]
+    fn what_asks_for_nothing_is_ignored() {
+        let fields = json!({"tools": [], "logprobs": false, "response_format": {"type": "text"}, "user": "me",
+            "presence_penalty": 0, "tool_choice": "none", "stop": null, "n": 1});
+        assert!(checked(fields).is_ok());
+    }
+
+    #[test]
+    fn parts_become_one_text() {
+        let parts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
+        let request = checked(json!({"messages": [{"role": "developer", "content": parts}]})).unwrap();
+        assert_eq!(
+            request.messages,
+            [Turn {
+                role: Role::System,
+                content: "ab".to_owned()
+            }]
+        );
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_is_refused() {
+        for body in ["", "[]", "{\"model\":", "\"x\""] {
+            assert_eq!(parse(body.as_bytes()).unwrap_err().status, 400, "{body}");
+        }
+        let deep = "[".repeat(100_000);
+        assert!(parse(deep.as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,128 @@
+//! Log lines: one for each request, never its text.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use engine::request::{FinishReason, Summary};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Sends log lines to standard error, which is the journal's in a unit. `/run/systemd/journal` is hidden from it there.
+pub(crate) fn start() {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .from_env_lossy();
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour);
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        lines.without_time().init();
+    } else {
+        lines.init();
+    }
+}
+
+/// The log line of one request, written when it is dropped: that is when the request ends, however it ends.
+pub(crate) struct RequestLine {
+    id: String,
+    model: String,
+    streamed: bool,
+    received: Instant,
+    first_text: Option<Duration>,
+    prompt_tokens: usize,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Cancelled,
+    Finished(Summary),
+    Failed(String),
+}
+
+impl RequestLine {
+    /// For a request that has just come in.
+    pub(crate) fn new(id: &str, model: &str, streamed: bool) -> Self {
+        Self {
+            id: id.to_owned(),
+            model: model.to_owned(),
+            streamed,
+            received: Instant::now(),
+            first_text: None,
+            prompt_tokens: 0,
+            outcome: Outcome::Cancelled,
+        }
+    }
+
+    pub(crate) fn started(&mut self, prompt_tokens: usize) {
+        self.prompt_tokens = prompt_tokens;
+    }
+
+    pub(crate) fn text(&mut self) {
+        self.first_text.get_or_insert_with(|| self.received.elapsed());
+    }
+
+    pub(crate) fn finished(&mut self, summary: Summary) {
+        self.outcome = Outcome::Finished(summary);
+    }
+
+    pub(crate) fn failed(&mut self, reason: impl std::fmt::Display) {
+        self.outcome = Outcome::Failed(reason.to_string());
+    }
+
+    /// Tokens per second after the first text.
+    fn speed(&self, tokens: usize) -> Option<f64> {
+        let decoding = self
+            .received
+            .elapsed()
+            .checked_sub(self.first_text?)?
+            .as_secs_f64();
+        (tokens > 1 && decoding > 0.0).then(|| (tokens - 1) as f64 / decoding)
+    }
+}
+
+impl Drop for RequestLine {
+    fn drop(&mut self) {
+        let (id, model, streamed, prompt) = (&self.id, &self.model, self.streamed, self.prompt_tokens);
+        let first = self.first_text.map(|time| time.as_millis() as u64);
+        let total = self.received.elapsed().as_millis() as u64;
+        match &self.outcome {
+            Outcome::Finished(summary) => tracing::info!(
+                id,
+                model,
+                streamed,
+                prompt_tokens = prompt,
+                completion_tokens = summary.completion_tokens,
+                finish = match summary.reason {
+                    FinishReason::Stop => "stop",
+                    FinishReason::Length => "length",
+                },
+                time_to_first_text_ms = first,
+                total_ms = total,
+                tokens_per_second = self.speed(summary.completion_tokens),
+                "answered"
+            ),
+            Outcome::Failed(reason) => {
+                tracing::warn!(
+                    id,
+                    model,
+                    streamed,
+                    prompt_tokens = prompt,
+                    total_ms = total,
+                    reason,
+                    "failed"
+                );
+            }
+            Outcome::Cancelled => tracing::info!(
+                id,
+                model,
+                streamed,
+                prompt_tokens = prompt,
+                time_to_first_text_ms = first,
+                total_ms = total,
+                "cancelled"
+            ),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The routes. Handlers only translate.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use api::openai::{Model, ModelList};
+use api::rest::{Condition, EngineStatus};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use engine::engine::Engine;
+use http_body_util::LengthLimitError;
+use tokio::time::timeout;
+
+use crate::chat;
+use crate::log::RequestLine;
+use crate::refusal::Refusal;
+use crate::reply::{self, Heading};
+
+/// Longest body of a request, in bytes.
+pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
+/// How long a client may take to send its body.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// All routes.
+pub(crate) fn router(engine: Engine) -> Router {
+    Router::new()
+        .route("/health", get(health))
+        .route("/v1/models", get(models))
+        .route("/v1/chat/completions", post(chat_completions))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(engine)
+}
+
+async fn health(State(engine): State<Engine>) -> Json<EngineStatus> {
+    let status = engine.status();
+    let (queued, active) = (status.queued as u32, status.active as u32);
+    Json(EngineStatus {
+        status: Condition::Ok,
+        model: status.model,
+        queued,
+        active,
+    })
+}
+
+async fn models(State(engine): State<Engine>) -> Json<ModelList> {
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let model = |entry: engine::catalog::Entry| Model {
+        id: entry.id,
+        object: "model".to_owned(),
+        created: entry.written.map_or(0, seconds),
+        owned_by: "hearth".to_owned(),
+    };
+    let data = engine.catalog().entries().into_iter().map(model).collect();
+    Json(ModelList {
+        object: "list".to_owned(),
+        data,
+    })
+}
+
+async fn chat_completions(State(engine): State<Engine>, body: Body) -> Result<Response, Refusal> {
+    let request = chat::parse(&read(body).await?)?;
+    let (id, seed) = (random()?, random()?);
+    let engine_request = chat::to_engine(&request, seed)?;
+    let created = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let heading = Heading {
+        id: format!("chatcmpl-{id:016x}"),
+        created,
+        model: request.model.clone(),
+    };
+    let line = RequestLine::new(&heading.id, &request.model, request.stream);
+    let answer = engine.submit(engine_request);
+    if request.stream {
+        let include_usage = request
+            .stream_options
+            .is_some_and(|options| options.include_usage);
+        reply::streamed(heading, answer, line, include_usage).await
+    } else {
+        reply::whole(heading, answer, line).await
+    }
+}
+
+async fn read(body: Body) -> Result<Bytes, Refusal> {
+    let late = |_| {
+        Refusal::special(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout",
+            None,
+            "the body did not come in time",
+        )
+    };
+    timeout(BODY_TIME, to_bytes(body, MAX_BODY_BYTES))
+        .await
+        .map_err(late)?
+        .map_err(|error| {
+            if std::error::Error::source(&error).is_some_and(|source| source.is::<LengthLimitError>()) {
+                let message = format!("the body is longer than {MAX_BODY_BYTES} bytes");
+                return Refusal::special(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", None, message);
+            }
+            Refusal::invalid(None, format!("the body cannot be read: {error}"))
+        })
+}
+
+fn random() -> Result<u64, Refusal> {
+    getrandom::u64().map_err(|error| {
+        let message = format!("no random number can be had: {error}");
+        Refusal::special(StatusCode::INTERNAL_SERVER_ERROR, "no_randomness", None, message)
+    })
+}
+
+async fn no_such_route(uri: Uri) -> Refusal {
+    let message = format!("there is nothing at {}", uri.path());
+    Refusal::special(StatusCode::NOT_FOUND, "not_found", None, message)
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Refusal {
+    let message = format!("{} does not take {method}", uri.path());
+    Refusal::special(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        None,
+        message,
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! `inferd serve`: the engine, the sockets, and the end of both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use axum::serve::Listener;
+use engine::engine::{Ended, Engine, Settings};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::arguments::Serve;
+use crate::sockets::{self, Sockets};
+use crate::{routes, threads};
+
+/// The model that is loaded before anyone asks, if it is there.
+const DEFAULT_MODEL: &str = "smollm2-135m-instruct";
+/// Requests that may wait for a slot.
+const QUEUE: usize = 32;
+/// Tokens of a prompt that are run in one turn.
+const CHUNK: usize = 32;
+/// Connections that are open at once; further ones wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 128;
+/// How long a client may take to send its headers.
+const HEADER_TIME: Duration = Duration::from_secs(10);
+/// Most bytes of a request's headers.
+const MAX_HEADER_BYTES: usize = 64 << 10;
+/// How long answers may still run after the order to stop.
+const STOP_TIME: Duration = Duration::from_secs(10);
+
+/// Serves until told to stop.
+pub(crate) fn run(arguments: &Serve) -> Result<()> {
+    let threads = threads::settle(arguments.threads)?;
+    let settings = Settings {
+        folders: arguments.models.clone(),
+        slots: usize::from(arguments.slots),
+        queue: QUEUE,
+        context: arguments.context as usize,
+        chunk: CHUNK,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(async {
+        let sockets = sockets::open(arguments.listen).await?;
+        let (engine, ended) = Engine::start(settings).context("cannot start the model's thread")?;
+        tracing::info!(
+            threads,
+            slots = arguments.slots,
+            context = arguments.context,
+            "started"
+        );
+        tokio::spawn(preload(engine.clone()));
+        serve(sockets, routes::router(engine), ended).await
+    })
+}
+
+/// Loads the default model, or the only one, so that the first question need not wait for it.
+async fn preload(engine: Engine) {
+    let entries = engine.catalog().entries();
+    let default = entries.iter().find(|entry| entry.id == DEFAULT_MODEL);
+    let only = || entries.first().filter(|_| entries.len() == 1);
+    let Some(entry) = default.or_else(only) else {
+        tracing::info!(models = entries.len(), folders = ?engine.catalog().folders(), "no model is loaded yet");
+        return;
+    };
+    let start = std::time::Instant::now();
+    match engine.load(&entry.id).await {
+        Ok(()) => tracing::info!(
+            model = entry.id,
+            milliseconds = start.elapsed().as_millis() as u64,
+            "loaded"
+        ),
+        Err(error) => tracing::error!("{error}"),
+    }
+}
+
+async fn serve(sockets: Sockets, router: Router, ended: Ended) -> Result<()> {
+    let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
+    let door = Arc::new(Door {
+        router,
+        connections: GracefulShutdown::new(),
+        permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+    });
+    let mut accepting = JoinSet::new();
+    for socket in sockets.unix {
+        accepting.spawn(accept(Arc::clone(&door), socket));
+    }
+    if let Some(socket) = sockets.tcp {
+        accepting.spawn(accept(Arc::clone(&door), socket));
+    }
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        tracing::debug!("systemd cannot be told that inferd is ready: {error}");
+    }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = ended.wait() => bail!("the model's thread has ended; its last words are above"),
+    }
+    accepting.shutdown().await;
+    finish(door).await
+}
+
+fn on(kind: SignalKind) -> Result<Signal> {
+    signal(kind).context("cannot listen for signals")
+}
+
+/// Lets running answers end.
+async fn finish(door: Arc<Door>) -> Result<()> {
+    let door = Arc::into_inner(door).context("connections are still being accepted")?;
+    tracing::info!(connections = door.connections.count(), "stopping");
+    if timeout(STOP_TIME, door.connections.shutdown()).await.is_err() {
+        tracing::warn!(
+            "answers were cut off: they did not end in {} s",
+            STOP_TIME.as_secs()
+        );
+    }
+    Ok(())
+}
+
+/// What every connection needs.
+struct Door {
+    router: Router,
+    connections: GracefulShutdown,
+    permits: Arc<Semaphore>,
+}
+
+async fn accept<L: Listener>(door: Arc<Door>, mut socket: L) {
+    loop {
+        let Ok(permit) = Arc::clone(&door.permits).acquire_owned().await else {
+            return;
+        };
+        let (stream, _) = socket.accept().await;
+        door.welcome(stream, permit);
+    }
+}
+
+impl Door {
+    fn welcome(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIME)
+            .max_buf_size(MAX_HEADER_BYTES)
+            .serve_connection(
+                TokioIo::new(stream),
+                TowerToHyperService::new(self.router.clone()),
+            );
+        let connection = self.connections.watch(connection);
+        tokio::spawn(async move {
+            let _permit = permit;
+            if let Err(error) = connection.await {
+                tracing::debug!("a connection ended early: {error}");
+            }
+        });
+    }
+}
