@@ -132,6 +132,18 @@ pub(crate) fn as_root(program: impl AsRef<OsStr>, env: &[(&str, &OsStr)]) -> Com
     command
 }
 
+/// Removes a folder and everything in it, whoever owns it. Nothing if it is not there.
+pub(crate) fn remove_as_root(folder: &Path, log: &Path, progress: Progress<'_>) -> Result<()> {
+    if folder.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let mut command = as_root("rm", &[]);
+    command
+        .args(["--recursive", "--force", "--one-file-system", "--"])
+        .arg(folder);
+    run(command, log, progress)
+}
+
 fn create_log(log: &Path) -> Result<File> {
     if let Some(folder) = log.parent() {
         fs::create_dir_all(folder).at("create", folder)?;

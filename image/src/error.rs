@@ -52,7 +52,7 @@ pub enum Error {
         missing: String,
     },
     /// Root is needed and there is no way to become it.
-    #[error("{why} needs root: run this as root, or install sudo")]
+    #[error("root is needed for this: {why}. Run it as root, or as a user whom sudo lets")]
     NeedsRoot {
         /// What needs it.
         why: String,

@@ -1,7 +1,7 @@
 //! `image flash`: asking, becoming root, and telling the owner how to go on.
 
 use std::env;
-use std::io::{IsTerminal, Write, stdin, stdout};
+use std::io::{IsTerminal, stdin};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -129,13 +129,12 @@ fn confirm(target: &Target) -> Result<()> {
             target.path.display()
         );
     }
-    print!(
+    eprint!(
         "Everything on {} ({}) will be erased.\nType its name, {}, to go on: ",
         target.path.display(),
         target.description,
         target.name
     );
-    stdout().flush().context("cannot write to the terminal")?;
     let mut answer = String::new();
     stdin().read_line(&mut answer).context("cannot read the answer")?;
     if answer.trim() != target.name {

@@ -2,10 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::command::{as_root, authorise, is_root, run};
+use crate::command::{as_root, authorise, is_root, remove_as_root, run};
 use crate::error::{AtPath, Error, Result};
+use crate::hash;
 use crate::mirror::Mirrors;
 use crate::paths::Paths;
 use crate::progress::Progress;
@@ -42,20 +45,17 @@ impl Run<'_> {
             let folder = work.join(folder);
             fs::create_dir_all(&folder).at("create", &folder)?;
         }
-        let workspace = workspace(&work)?;
         let sandbox = self.write_sandbox(paths, &work)?;
         authorise(
             "runs mkosi, which installs packages into the image and makes its file systems",
             progress,
         )?;
+        let workspace = workspace(&work, paths, progress)?;
         let log = paths.log("mkosi");
-        progress.step("build the image", || {
-            run(
-                self.command(paths, &work, workspace.path(), sandbox.as_deref()),
-                &log,
-                progress,
-            )
-        })?;
+        let command = self.command(paths, &work, &workspace, sandbox.as_deref());
+        let ran = progress.step("build the image", || run(command, &log, progress));
+        remove_as_root(&workspace, &paths.log("workspace-remove"), progress)?;
+        ran?;
         hand_over(&out, paths, progress)?;
         let image = out.join(format!("hearth_{VERSION}.raw"));
         if image.exists() {
@@ -137,14 +137,23 @@ fn fill_sources(template: &str, main: &str, security: Option<&str>) -> String {
         .replace("@MIRROR_SECURITY@", security.unwrap_or_default())
 }
 
-/// A folder to unpack packages in: in memory where there is enough of it, for dpkg syncs each file to the disk.
-fn workspace(work: &Path) -> Result<tempfile::TempDir> {
+/// A folder to unpack packages in: in memory where there is enough of it, for dpkg syncs each file to the disk. Its name
+/// follows from the cache's path, so that the next run finds and removes what one that was killed has left.
+fn workspace(work: &Path, paths: &Paths, progress: Progress<'_>) -> Result<PathBuf> {
     let memory = Path::new("/dev/shm");
-    let place = if has_room(memory) { memory } else { work };
-    tempfile::Builder::new()
-        .prefix("hearth-mkosi-")
-        .tempdir_in(place)
-        .at("create a folder in", place)
+    let name = format!(
+        "hearth-mkosi-{}",
+        &hash::of_bytes(work.as_os_str().as_bytes())[..12]
+    );
+    for place in [memory, work] {
+        remove_as_root(&place.join(&name), &paths.log("workspace-remove"), progress)?;
+    }
+    let folder = if has_room(memory) { memory } else { work }.join(name);
+    fs::DirBuilder::new()
+        .mode(0o755)
+        .create(&folder)
+        .at("create", &folder)?;
+    Ok(folder)
 }
 
 fn has_room(memory: &Path) -> bool {

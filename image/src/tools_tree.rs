@@ -1,11 +1,10 @@
 //! The folder that mkosi and every program it calls live in: Debian trixie's, whatever the machine runs. So each
 //! machine builds with the same tools, and nothing of theirs has to be installed on it.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::command::{as_root, authorise, run};
+use crate::command::{as_root, authorise, remove_as_root, run};
 use crate::error::{AtPath, Result};
 use crate::hash;
 use crate::host::Host;
@@ -45,11 +44,14 @@ const PACKAGES: [&str; 26] = [
     "zstd",
 ];
 
-const OPTIONS: [&str; 7] = [
+const OPTIONS: [&str; 9] = [
     "--variant=minbase",
     "--mode=root",
     "--components=main",
     "--aptopt=APT::Install-Recommends \"false\"",
+    "--aptopt=Acquire::Languages \"none\"",
+    // No sync after each file: a tree that was cut off is thrown away.
+    "--dpkgopt=force-unsafe-io",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
@@ -78,7 +80,7 @@ fn make(tree: &Path, paths: &Paths, progress: Progress<'_>) -> Result<()> {
     fs::create_dir_all(paths.cache()).at("create", paths.cache())?;
     let part = tree.with_extension("part");
     // What a run that was cut off has left.
-    remove(&part, paths, progress)?;
+    remove_as_root(&part, &paths.log("tools-tree-remove"), progress)?;
     let root = Path::new("/");
     let mirrors = Mirrors::of_host(root, &Host::read(root)?);
     let mut command = as_root("mmdebstrap", &[]);
@@ -90,17 +92,6 @@ fn make(tree: &Path, paths: &Paths, progress: Progress<'_>) -> Result<()> {
     let mut rename = as_root("mv", &[]);
     rename.arg("--no-target-directory").args([&part, tree]);
     run(rename, &paths.log("tools-tree-move"), progress)
-}
-
-fn remove(folder: &Path, paths: &Paths, progress: Progress<'_>) -> Result<()> {
-    if !folder.exists() {
-        return Ok(());
-    }
-    let mut command = as_root(OsStr::new("rm"), &[]);
-    command
-        .args(["--recursive", "--force", "--one-file-system", "--"])
-        .arg(folder);
-    run(command, &paths.log("tools-tree-remove"), progress)
 }
 
 #[cfg(test)]
