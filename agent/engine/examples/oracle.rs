@@ -58,7 +58,7 @@ fn main() -> Result<()> {
         answers.push(compare(question, &prompt, &model, &ours, candles.as_ref()));
     }
     let report =
-        json!({ "load_seconds": load_seconds, "output_way": model.llama.output_path(), "answers": answers });
+        json!({ "load_seconds": load_seconds, "plain_q8_0": model.llama.ways().plain_q8_0, "answers": answers });
     println!("{}", serde_json::to_string_pretty(&report)?);
     let equal = answers.iter().all(|answer| answer["equal"] != json!(false));
     ensure!(equal, "the tokens differ");

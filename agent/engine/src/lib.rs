@@ -11,7 +11,7 @@ pub mod hyperparameters;
 pub mod kv;
 pub mod llama;
 pub mod model;
-mod output;
+pub mod matrix;
 pub mod request;
 pub mod sampler;
 pub mod scheduler;

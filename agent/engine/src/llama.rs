@@ -12,13 +12,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::quantized::gguf_file::Content;
-use candle_core::quantized::{QMatMul, QTensor};
-use candle_core::{DType, Device, Module, Result, Tensor};
+use candle_core::quantized::QTensor;
+use candle_core::{DType, Device, Result, Tensor};
 
 use crate::error::LoadError;
 use crate::hyperparameters::{Hyperparameters, Keys};
 use crate::kv::KvCache;
-use crate::output::Output;
+use crate::matrix::{Matrix, Ways};
 
 /// A model's weights.
 pub struct Llama {
@@ -26,20 +26,21 @@ pub struct Llama {
     embedding: Arc<QTensor>,
     layers: Vec<Layer>,
     norm: Norm,
-    output: Output,
+    output: Matrix,
     rope: Rope,
+    ways: Ways,
 }
 
 struct Layer {
     attention_norm: Norm,
-    query: QMatMul,
-    key: QMatMul,
-    value: QMatMul,
-    attention_output: QMatMul,
+    query: Matrix,
+    key: Matrix,
+    value: Matrix,
+    attention_output: Matrix,
     feed_forward_norm: Norm,
-    gate: QMatMul,
-    up: QMatMul,
-    down: QMatMul,
+    gate: Matrix,
+    up: Matrix,
+    down: Matrix,
 }
 
 impl Llama {
@@ -51,7 +52,10 @@ impl Llama {
         context: usize,
     ) -> std::result::Result<Self, LoadError> {
         let parameters = Hyperparameters::read(content, path)?;
+        let candle = |source| LoadError::Candle { path: path.to_owned(), source };
+        let ways = Ways::measure().map_err(candle)?;
         let mut tensors = Tensors {
+            ways,
             keys: Keys { content, path },
             file,
         };
@@ -65,12 +69,8 @@ impl Llama {
         let layers = (0..parameters.layers)
             .map(|index| tensors.layer(index, &parameters))
             .collect::<std::result::Result<_, _>>()?;
-        let candle = |source| LoadError::Candle {
-            path: path.to_owned(),
-            source,
-        };
         let rope = Rope::new(&parameters, context).map_err(candle)?;
-        let output = Output::new(output).map_err(candle)?;
+        let output = Matrix::new(output, ways).map_err(candle)?;
         Ok(Self {
             parameters,
             embedding,
@@ -78,6 +78,7 @@ impl Llama {
             norm,
             output,
             rope,
+            ways,
         })
     }
 
@@ -86,9 +87,9 @@ impl Llama {
         &self.parameters
     }
 
-    /// How the output layer is computed, for the log.
-    pub fn output_path(&self) -> &'static str {
-        self.output.path_name()
+    /// How it is computed on this machine.
+    pub fn ways(&self) -> Ways {
+        self.ways
     }
 
     /// Runs tokens through the layers, appending to `kv`, and returns the last one's residual, `[1, width]`.
@@ -123,7 +124,7 @@ impl Llama {
     /// vocabulary.
     pub fn forward(&self, tokens: &[u32], kv: &mut KvCache) -> Result<Vec<f32>> {
         let last = self.run(tokens, kv)?;
-        self.output.forward(&self.norm.forward(&last)?)
+        self.output.forward(&self.norm.forward(&last)?)?.flatten_all()?.to_vec1()
     }
 
     fn attend(
@@ -231,6 +232,7 @@ impl Rope {
 
 /// Reads tensors of the shapes that the hyperparameters demand.
 struct Tensors<'a> {
+    ways: Ways,
     keys: Keys<'a>,
     file: &'a mut BufReader<File>,
 }
@@ -252,9 +254,9 @@ impl Tensors<'_> {
         })
     }
 
-    fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> std::result::Result<QMatMul, LoadError> {
+    fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> std::result::Result<Matrix, LoadError> {
         let tensor = self.quantised(name, &[rows, columns])?;
-        QMatMul::from_qtensor(tensor).map_err(|source| self.candle(source))
+        Matrix::new(Arc::new(tensor), self.ways).map_err(|source| self.candle(source))
     }
 
     fn norm(&mut self, name: &str, p: &Hyperparameters) -> std::result::Result<Norm, LoadError> {
