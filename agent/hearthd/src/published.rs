@@ -46,43 +46,26 @@ impl Published {
     /// What differs from an earlier state.
     pub(crate) fn changes_since(&self, before: &Self) -> Changes {
         let mut changes = Changes::default();
-        let mut tell = |name, differs: bool, value: Option<Variant<'static>>| match (differs, value) {
-            (false, _) => {}
-            (true, Some(value)) => drop(changes.changed.insert(name, value)),
-            (true, None) => changes.invalidated.push(name),
-        };
-        let (now, was) = (self, before);
-        tell(
-            "SampleInterval",
-            now.sample_interval != was.sample_interval,
-            Some(now.sample_interval.into()),
-        );
-        tell(
-            "MemoryTotal",
-            now.memory_total != was.memory_total,
-            now.memory_total.map(Variant::from),
-        );
-        tell(
-            "MemoryAvailable",
-            now.memory_available != was.memory_available,
-            now.memory_available.map(Variant::from),
-        );
-        tell(
-            "ZoneTemperatures",
-            now.zone_temperatures != was.zone_temperatures,
-            Some(now.zone_temperatures.clone().into()),
-        );
-        tell(
-            "PolicyFrequencies",
-            now.policy_frequencies != was.policy_frequencies,
-            Some(now.policy_frequencies.clone().into()),
-        );
-        tell(
-            "WarningCount",
-            now.warning_count != was.warning_count,
-            Some(now.warning_count.into()),
-        );
+        for ((name, now), (_, was)) in self.properties().into_iter().zip(before.properties()) {
+            match now {
+                now if now == was => {}
+                Some(now) => drop(changes.changed.insert(name, now)),
+                None => changes.invalidated.push(name),
+            }
+        }
         changes
+    }
+
+    /// The properties by name, with their value if they have one.
+    fn properties(&self) -> [(&'static str, Option<Variant<'static>>); 6] {
+        [
+            ("SampleInterval", Some(self.sample_interval.into())),
+            ("MemoryTotal", self.memory_total.map(Variant::from)),
+            ("MemoryAvailable", self.memory_available.map(Variant::from)),
+            ("ZoneTemperatures", Some(self.zone_temperatures.clone().into())),
+            ("PolicyFrequencies", Some(self.policy_frequencies.clone().into())),
+            ("WarningCount", Some(self.warning_count.into())),
+        ]
     }
 }
 

@@ -1,6 +1,8 @@
 //! Tables for people.
 
-use machine::{Capabilities, HwmonKind, HwmonSample, MilliCelsius, Sample, Stall, Warning};
+use machine::{
+    Capabilities, HwmonKind, HwmonSample, MilliCelsius, Sample, Stall, SupplySample, Warning, Zone,
+};
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -9,98 +11,39 @@ const UNKNOWN: &str = "—";
 
 /// A sample, a row per reading.
 pub(crate) fn sample(out: &mut dyn Write, sample: &Sample) -> io::Result<()> {
-    let memory = &sample.memory;
-    let mut rows = vec![
-        row("memory", "used", told(memory.used())),
-        row("", "available", told(memory.mem_available)),
-        row("", "total", told(memory.mem_total)),
-    ];
-    let pressure = &sample.pressure;
-    for (resource, stall) in [
-        ("cpu", &pressure.cpu),
-        ("memory", &pressure.memory),
-        ("io", &pressure.io),
-    ] {
-        rows.push(row("pressure", resource, told(stall.as_ref().map(share))));
-    }
+    let mut rows = memory(sample);
     rows.extend(sample.policies.iter().map(|policy| {
         let clock = told(policy.scaling_cur_freq);
         let governor = told(policy.scaling_governor.as_deref());
         row("policy", policy.id, format!("{clock} ({governor})"))
     }));
     rows.extend(sample.zones.iter().map(|zone| {
-        let name = format!("{} {}", zone.id, zone.kind.as_deref().unwrap_or(UNKNOWN));
+        let name = format!("{} {}", zone.id, told(zone.kind.as_deref()));
         row("zone", name, told(zone.temp))
     }));
-    rows.extend(sample.hwmon.iter().map(hwmon));
+    rows.extend(sample.hwmon.iter().map(sensor));
     let devices = sample.cooling_devices.iter();
     rows.extend(devices.map(|device| row("cooling device", device.id, told(device.cur_state))));
     rows.extend(sample.powercap.iter().map(|domain| {
         let energy = domain.energy_uj.map(|energy| format!("{} µJ", energy.0));
         row("energy", &domain.id, told(energy))
     }));
-    rows.extend(sample.supplies.iter().map(|supply| {
-        let online = supply
-            .online
-            .map(|online| if online { "online" } else { "offline" });
-        let state = supply.status.as_deref().or(online);
-        let charge = supply
-            .capacity
-            .map(|charge| format!(", {charge} %"))
-            .unwrap_or_default();
-        row("supply", &supply.name, format!("{}{charge}", told(state)))
-    }));
-    rows.extend(
-        sample
-            .cgroups
-            .iter()
-            .map(|group| row("group", &group.path, told(group.current))),
-    );
+    rows.extend(sample.supplies.iter().map(supply));
+    let groups = sample.cgroups.iter();
+    rows.extend(groups.map(|group| row("group", &group.path, told(group.current))));
     table(out, &rows)?;
     warnings(out, &sample.warnings)
 }
 
 /// What a machine has, a row per thing.
 pub(crate) fn capabilities(out: &mut dyn Write, found: &Capabilities) -> io::Result<()> {
-    let (dmi, topology) = (&found.dmi, &found.topology);
-    let machine = [&dmi.sys_vendor, &dmi.product_name]
-        .map(|name| told(name.as_deref()))
-        .join(" ");
-    let mut rows = vec![
-        row("machine", "", machine),
-        row(
-            "firmware",
-            told(dmi.bios_version.as_deref()),
-            told(dmi.bios_date.as_deref()),
-        ),
-        row("processor", "", told(found.features.model_name.as_deref())),
-        row("", "cores", told(topology.cores)),
-        row("", "threads", told(topology.threads)),
-        row("", "features", found.features.flags.join(" ")),
-        row("memory", "", told(found.mem_total)),
-        row("", "pressure (PSI)", if found.psi { "yes" } else { "no" }),
-        row(
-            "",
-            "control groups v2",
-            if found.cgroup_memory { "yes" } else { "no" },
-        ),
-    ];
+    let mut rows = basics(found);
     rows.extend(found.policies.iter().map(|policy| {
         let (min, max) = (told(policy.cpuinfo_min_freq), told(policy.cpuinfo_max_freq));
         let driver = told(policy.scaling_driver.as_deref());
         row("policy", policy.id, format!("{driver}, {min} to {max}"))
     }));
-    rows.extend(found.zones.iter().map(|zone| {
-        let trips = zone
-            .trip_points
-            .iter()
-            .map(|trip| format!("{} {}", trip.kind, trip.temp));
-        row(
-            "zone",
-            format!("{} {}", zone.id, told(zone.kind.as_deref())),
-            trips.collect::<Vec<_>>().join(", "),
-        )
-    }));
+    rows.extend(found.zones.iter().map(zone));
     rows.extend(found.hwmon.iter().map(|channel| {
         let name = format!("{} {}{}", channel.chip, prefix(channel.kind), channel.channel);
         row("sensor", name, channel.label.as_deref().unwrap_or_default())
@@ -113,20 +56,90 @@ pub(crate) fn capabilities(out: &mut dyn Write, found: &Capabilities) -> io::Res
             format!("up to {}", told(device.max_state)),
         )
     }));
-    rows.extend(
-        found
-            .powercap
-            .iter()
-            .map(|domain| row("energy", &domain.id, told(domain.name.as_deref()))),
-    );
-    rows.extend(
-        found
-            .supplies
-            .iter()
-            .map(|supply| row("supply", &supply.name, told(supply.kind.as_deref()))),
-    );
+    let domains = found.powercap.iter();
+    rows.extend(domains.map(|domain| row("energy", &domain.id, told(domain.name.as_deref()))));
+    let supplies = found.supplies.iter();
+    rows.extend(supplies.map(|supply| row("supply", &supply.name, told(supply.kind.as_deref()))));
     table(out, &rows)?;
     warnings(out, &found.warnings)
+}
+
+fn memory(sample: &Sample) -> Vec<Row> {
+    let (memory, pressure) = (&sample.memory, &sample.pressure);
+    let stalled = |stall: &Option<Stall>| told(stall.as_ref().map(share));
+    vec![
+        row("memory", "used", told(memory.used())),
+        row("memory", "available", told(memory.mem_available)),
+        row("memory", "total", told(memory.mem_total)),
+        row("pressure", "cpu", stalled(&pressure.cpu)),
+        row("pressure", "memory", stalled(&pressure.memory)),
+        row("pressure", "io", stalled(&pressure.io)),
+    ]
+}
+
+fn basics(found: &Capabilities) -> Vec<Row> {
+    let (dmi, topology) = (&found.dmi, &found.topology);
+    let yes = |there| if there { "yes" } else { "no" };
+    vec![
+        row(
+            "machine",
+            told(dmi.sys_vendor.as_deref()),
+            told(dmi.product_name.as_deref()),
+        ),
+        row(
+            "firmware",
+            told(dmi.bios_version.as_deref()),
+            told(dmi.bios_date.as_deref()),
+        ),
+        row("processor", "model", told(found.features.model_name.as_deref())),
+        row("processor", "cores", told(topology.cores)),
+        row("processor", "threads", told(topology.threads)),
+        row("processor", "features", found.features.flags.join(" ")),
+        row("memory", "total", told(found.mem_total)),
+        row("memory", "pressure (PSI)", yes(found.psi)),
+        row("memory", "control groups v2", yes(found.cgroup_memory)),
+    ]
+}
+
+fn zone(zone: &Zone) -> Row {
+    let trips = zone.trip_points.iter();
+    let trips: Vec<_> = trips.map(|trip| format!("{} {}", trip.kind, trip.temp)).collect();
+    row(
+        "zone",
+        format!("{} {}", zone.id, told(zone.kind.as_deref())),
+        trips.join(", "),
+    )
+}
+
+fn sensor(channel: &HwmonSample) -> Row {
+    let label = channel
+        .label
+        .as_deref()
+        .map(|label| format!(" {label}"))
+        .unwrap_or_default();
+    let name = format!(
+        "{} {}{}{label}",
+        channel.chip,
+        prefix(channel.kind),
+        channel.channel
+    );
+    let value = channel.input.map(|input| match channel.kind {
+        HwmonKind::Temp => MilliCelsius(input).to_string(),
+        HwmonKind::Fan => format!("{input} rpm"),
+    });
+    row("sensor", name, told(value))
+}
+
+fn supply(supply: &SupplySample) -> Row {
+    let online = supply
+        .online
+        .map(|online| if online { "online" } else { "offline" });
+    let charge = supply
+        .capacity
+        .map(|charge| format!(", {charge} %"))
+        .unwrap_or_default();
+    let state = told(supply.status.as_deref().or(online));
+    row("supply", &supply.name, format!("{state}{charge}"))
 }
 
 type Row = [String; 3];
@@ -150,25 +163,6 @@ fn prefix(kind: HwmonKind) -> &'static str {
     }
 }
 
-fn hwmon(channel: &HwmonSample) -> Row {
-    let label = channel
-        .label
-        .as_deref()
-        .map(|label| format!(" {label}"))
-        .unwrap_or_default();
-    let name = format!(
-        "{} {}{}{label}",
-        channel.chip,
-        prefix(channel.kind),
-        channel.channel
-    );
-    let value = channel.input.map(|input| match channel.kind {
-        HwmonKind::Temp => MilliCelsius(input).to_string(),
-        HwmonKind::Fan => format!("{input} rpm"),
-    });
-    row("sensor", name, told(value))
-}
-
 /// Columns as wide as their widest cell; a class is written only where it begins.
 fn table(out: &mut dyn Write, rows: &[Row]) -> io::Result<()> {
     let width = |column: usize| {
@@ -183,7 +177,7 @@ fn table(out: &mut dyn Write, rows: &[Row]) -> io::Result<()> {
         let shown = if class == before { "" } else { class };
         let line = format!("{shown:first$}  {name:second$}  {value}");
         writeln!(out, "{}", line.trim_end())?;
-        before = if class.is_empty() { before } else { class };
+        before = class;
     }
     Ok(())
 }
