@@ -57,8 +57,7 @@ fn main() -> Result<()> {
             .transpose()?;
         answers.push(compare(question, &prompt, &model, &ours, candles.as_ref()));
     }
-    let report =
-        json!({ "load_seconds": load_seconds, "plain_q8_0": model.llama.ways().plain_q8_0, "answers": answers });
+    let report = json!({ "load_seconds": load_seconds, "plain_q8_0": model.llama.ways().plain_q8_0, "answers": answers });
     println!("{}", serde_json::to_string_pretty(&report)?);
     let equal = answers.iter().all(|answer| answer["equal"] != json!(false));
     ensure!(equal, "the tokens differ");

@@ -32,7 +32,9 @@ pub struct Ways {
 impl Ways {
     /// Measures. Takes microseconds on a processor and a few milliseconds under emulation.
     pub fn measure() -> Result<Self> {
-        Ok(Self { plain_q8_0: plain_q8_0_is_faster()? })
+        Ok(Self {
+            plain_q8_0: plain_q8_0_is_faster()?,
+        })
     }
 }
 
@@ -91,16 +93,23 @@ fn plain(weight: &QTensor, blocks: Blocks, x: &Tensor) -> Result<Tensor> {
     let piece = outputs.div_ceil(rayon::current_num_threads() * PIECES_PER_THREAD);
     // Output-major at first, so that each piece of work writes to one place.
     let mut products = vec![0_f32; outputs * rows];
-    let pieces = products.par_chunks_mut(piece * rows).zip(bytes.par_chunks(piece * row_bytes));
+    let pieces = products
+        .par_chunks_mut(piece * rows)
+        .zip(bytes.par_chunks(piece * row_bytes));
     pieces.for_each(|(products, bytes)| {
         for (products, row) in products.chunks_exact_mut(rows).zip(bytes.chunks_exact(row_bytes)) {
-            products.iter_mut().zip(&x).for_each(|(product, x)| *product = blocks.dot(row, x));
+            products
+                .iter_mut()
+                .zip(&x)
+                .for_each(|(product, x)| *product = blocks.dot(row, x));
         }
     });
     if rows == 1 {
         return Tensor::from_vec(products, (1, outputs), &Device::Cpu);
     }
-    Tensor::from_vec(products, (outputs, rows), &Device::Cpu)?.t()?.contiguous()
+    Tensor::from_vec(products, (outputs, rows), &Device::Cpu)?
+        .t()?
+        .contiguous()
 }
 
 /// A row of inputs, quantised as ggml's Q8_0 and Q8_1: in each block the largest magnitude becomes 127.
@@ -126,7 +135,9 @@ impl Quantised {
     }
 
     fn push(&mut self, block: &[f32]) {
-        let largest = block.iter().fold(0_f32, |largest, value| largest.max(value.abs()));
+        let largest = block
+            .iter()
+            .fold(0_f32, |largest, value| largest.max(value.abs()));
         let scale = largest / 127.0;
         let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
         let mut sum = 0_i32;
@@ -142,7 +153,9 @@ impl Quantised {
 
     fn blocks(&self) -> impl Iterator<Item = (&[i16; BLOCK], (f32, f32))> {
         let (quants, _) = self.quants.as_chunks();
-        quants.iter().zip(self.scales.iter().copied().zip(self.sums.iter().copied()))
+        quants
+            .iter()
+            .zip(self.scales.iter().copied().zip(self.sums.iter().copied()))
     }
 }
 
@@ -165,8 +178,11 @@ fn dot_q8_0(row: &[u8], x: &Quantised) -> f32 {
     let (blocks, _) = row.as_chunks::<34>();
     let mut total = 0_f32;
     for (block, (quants, (scale, _))) in blocks.iter().zip(x.blocks()) {
-        let products: i32 =
-            block[2..].iter().zip(quants).map(|(&weight, &quant)| i32::from(weight as i8) * i32::from(quant)).sum();
+        let products: i32 = block[2..]
+            .iter()
+            .zip(quants)
+            .map(|(&weight, &quant)| i32::from(weight as i8) * i32::from(quant))
+            .sum();
         total += products as f32 * half([block[0], block[1]]) * scale;
     }
     total
@@ -226,23 +242,42 @@ mod tests {
         let values = Tensor::from_vec(values, (outputs as usize, width as usize), &Device::Cpu).unwrap();
         let weight = Arc::new(QTensor::quantize(&values, kind).unwrap());
         let x = values.narrow(0, 3, 5).unwrap().contiguous().unwrap();
-        let flat = |matrix: &Matrix| matrix.forward(&x).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        let flat = |matrix: &Matrix| {
+            matrix
+                .forward(&x)
+                .unwrap()
+                .flatten_all()
+                .unwrap()
+                .to_vec1()
+                .unwrap()
+        };
         let plain = Matrix::new(Arc::clone(&weight), Ways { plain_q8_0: true }).unwrap();
         assert!(matches!(plain, Matrix::Plain(..)));
-        (flat(&Matrix::Candle(QMatMul::from_arc(weight).unwrap())), flat(&plain))
+        (
+            flat(&Matrix::Candle(QMatMul::from_arc(weight).unwrap())),
+            flat(&plain),
+        )
     }
 
     #[test]
     fn q4_1_is_candles_bit_for_bit() {
         let (candle, plain) = both(GgmlDType::Q4_1);
-        assert!(candle.iter().zip(&plain).all(|(candle, plain)| candle.to_bits() == plain.to_bits()));
+        assert!(
+            candle
+                .iter()
+                .zip(&plain)
+                .all(|(candle, plain)| candle.to_bits() == plain.to_bits())
+        );
     }
 
     #[test]
     fn q8_0_is_candles_but_for_rounding() {
         let (candle, plain) = both(GgmlDType::Q8_0);
         for (plain, candle) in plain.iter().zip(&candle) {
-            assert!((plain - candle).abs() <= 1e-5 * candle.abs().max(1.0), "{plain} {candle}");
+            assert!(
+                (plain - candle).abs() <= 1e-5 * candle.abs().max(1.0),
+                "{plain} {candle}"
+            );
         }
     }
 
@@ -251,7 +286,11 @@ mod tests {
         for bits in 0..=u16::MAX {
             let expected = half::f16::from_bits(bits);
             if expected.is_finite() {
-                assert_eq!(half(bits.to_le_bytes()).to_bits(), expected.to_f32().to_bits(), "{bits:#x}");
+                assert_eq!(
+                    half(bits.to_le_bytes()).to_bits(),
+                    expected.to_f32().to_bits(),
+                    "{bits:#x}"
+                );
             }
         }
     }
