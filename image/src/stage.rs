@@ -198,6 +198,19 @@ mod tests {
     }
 
     #[test]
+    fn everything_in_the_systemd_folder_has_a_place() {
+        let folder = Paths::discover().repo().join("systemd");
+        let placed = |path: &Path| TREES.iter().any(|(from, _)| Path::new(from).starts_with(path));
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            assert!(
+                placed(Path::new(&entry.file_name())),
+                "{:?} would not get into the image",
+                entry.path()
+            );
+        }
+    }
+
+    #[test]
     fn a_missing_program_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let error = place(&folder.path().join("inferd"), &folder.path().join("to/inferd")).unwrap_err();

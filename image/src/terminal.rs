@@ -89,7 +89,7 @@ impl Terminal {
                 if bar.length() != Some(total) {
                     bar.set_length(total);
                     bar.set_style(style(
-                        "{bar:30} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left",
+                        "{bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left",
                     ));
                 }
                 bar.set_position(done);
