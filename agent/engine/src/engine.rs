@@ -269,6 +269,7 @@ impl Worker {
         })?;
         let model = Arc::new(model);
         self.resident = Some((id.to_owned(), Arc::clone(&model)));
+        self.publish();
         Ok(model)
     }
 

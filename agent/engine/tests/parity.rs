@@ -1,6 +1,8 @@
 //! The graph against candle-transformers' `quantized_llama`, bit for bit, on the made-up model. The `oracle` example
 //! does the same on real ones.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::io::Cursor;
 
 use candle_core::quantized::gguf_file::Content;

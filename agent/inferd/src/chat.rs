@@ -34,16 +34,18 @@ pub(crate) fn parse(body: &[u8]) -> Result<ChatRequest, Refusal> {
     }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let (path, reason) = (error.path().to_string(), error.inner().to_string());
-        let missing = reason
-            .strip_prefix("missing field `")
-            .and_then(|rest| rest.split('`').next());
-        let param = if path == "." {
-            missing.unwrap_or_default()
-        } else {
-            &path
-        };
-        Refusal::invalid(Some(param).filter(|param| !param.is_empty()), reason.clone())
+        Refusal::invalid(field_at_fault(&path, &reason).as_deref(), reason)
     })
+}
+
+/// The path of a field that has the wrong shape, or that is missing at the path.
+fn field_at_fault(path: &str, reason: &str) -> Option<String> {
+    let missing = reason
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split('`').next());
+    let at = Some(path).filter(|&path| path != ".");
+    let parts: Vec<_> = at.into_iter().chain(missing).collect();
+    (!parts.is_empty()).then(|| parts.join("."))
 }
 
 /// Whether a field that this server does not serve asks for something.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use axum::Router;
 use axum::serve::Listener;
 use engine::engine::{Ended, Engine, Settings};
@@ -35,6 +35,8 @@ const HEADER_TIME: Duration = Duration::from_secs(10);
 const MAX_HEADER_BYTES: usize = 64 << 10;
 /// How long answers may still run after the order to stop.
 const STOP_TIME: Duration = Duration::from_secs(10);
+/// How long readers may take to hear that the model's thread has ended.
+const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
 /// Serves until told to stop.
 pub(crate) fn run(arguments: &Serve) -> Result<()> {
@@ -98,13 +100,19 @@ async fn serve(sockets: Sockets, router: Router, ended: Ended) -> Result<()> {
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
         tracing::debug!("systemd cannot be told that inferd is ready: {error}");
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = ended.wait() => bail!("the model's thread has ended; its last words are above"),
-    }
+    let told_to_stop = tokio::select! {
+        _ = terminate.recv() => true,
+        _ = interrupt.recv() => true,
+        () = ended.wait() => false,
+    };
     accepting.shutdown().await;
-    finish(door).await
+    // Without the model's thread no answer will end well; its readers are told so, and that is all there is to do.
+    finish(door, if told_to_stop { STOP_TIME } else { FAREWELL_TIME }).await?;
+    ensure!(
+        told_to_stop,
+        "the model's thread has ended; its last words are above"
+    );
+    Ok(())
 }
 
 fn on(kind: SignalKind) -> Result<Signal> {
@@ -112,14 +120,11 @@ fn on(kind: SignalKind) -> Result<Signal> {
 }
 
 /// Lets running answers end.
-async fn finish(door: Arc<Door>) -> Result<()> {
+async fn finish(door: Arc<Door>, time: Duration) -> Result<()> {
     let door = Arc::into_inner(door).context("connections are still being accepted")?;
     tracing::info!(connections = door.connections.count(), "stopping");
-    if timeout(STOP_TIME, door.connections.shutdown()).await.is_err() {
-        tracing::warn!(
-            "answers were cut off: they did not end in {} s",
-            STOP_TIME.as_secs()
-        );
+    if timeout(time, door.connections.shutdown()).await.is_err() {
+        tracing::warn!("answers were cut off: they did not end in {} s", time.as_secs());
     }
     Ok(())
 }
