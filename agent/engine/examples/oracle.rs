@@ -14,6 +14,7 @@ use candle_transformers::models::quantized_llama::ModelWeights;
 use clap::Parser;
 use engine::model::Model;
 use engine::sampler::greedy;
+use engine::scheduler::part;
 use engine::template::{Message, Role};
 use serde_json::json;
 
@@ -80,20 +81,15 @@ fn load_oracle(path: &Path) -> Result<ModelWeights> {
 
 fn ours(model: &Model, prompt: &[u32], arguments: &Arguments) -> Result<Run> {
     let mut kv = model.new_kv()?;
-    let (last, before) = prompt
-        .chunks(arguments.chunk)
-        .collect::<Vec<_>>()
-        .split_last()
-        .map_or((prompt, Vec::new()), |(last, before)| (*last, before.to_vec()));
-    let step = |position: usize, token: Option<u32>| match token {
+    let step = |_, token: Option<u32>| match token {
         Some(token) => Ok(model.llama.forward(&[token], &mut kv)?),
-        None => {
-            ensure!(position == 0, "the prompt comes first");
-            before
-                .iter()
-                .try_for_each(|chunk| model.llama.prefill(chunk, &mut kv))?;
-            Ok(model.llama.forward(last, &mut kv)?)
-        }
+        None => loop {
+            let part = part(prompt.len(), kv.length(), arguments.chunk);
+            if part.end == prompt.len() {
+                return Ok(model.llama.forward(&prompt[part], &mut kv)?);
+            }
+            model.llama.prefill(&prompt[part], &mut kv)?;
+        },
     };
     generate(model, arguments.max_tokens, prompt.len(), step)
 }

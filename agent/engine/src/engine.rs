@@ -27,7 +27,7 @@ pub struct Settings {
     pub queue: usize,
     /// Most tokens of a sequence; a model that was trained for less has less.
     pub context: usize,
-    /// Tokens of a prompt that are run in one turn. A multiple of 32 gives the same logits as a prompt run at once.
+    /// Tokens of a prompt that are run in one turn, see [`crate::scheduler::part`].
     pub chunk: usize,
 }
 

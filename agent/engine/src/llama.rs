@@ -2,7 +2,8 @@
 //!
 //! It does what candle-transformers' `quantized_llama` does, operation by operation and in the same order, so that
 //! its logits can be compared bit for bit; what differs is around the arithmetic: each sequence has its own keys and
-//! values in storage that grows, heads are grouped instead of repeated, and the embedding stays quantised.
+//! values in storage that grows, shared keys are read where they are instead of repeated, and the embedding stays
+//! quantised.
 //!
 //! Tensors here are `[positions, width]` and `[heads, positions, head_dim]`; there is no batch dimension.
 
@@ -163,17 +164,7 @@ impl Llama {
         let key = self.rope.apply(&key, kv.length())?;
         let (keys, values) = kv.append(index, &key, &value)?;
 
-        // The heads that share keys and values become rows of one multiplication.
-        let grouped = query.reshape((kv_heads, heads / kv_heads * new, head_dim))?;
-        let scores = (grouped.matmul(&keys.t()?)? / (head_dim as f64).sqrt())?;
-        let scores = scores.reshape((heads, new, keys.dim(1)?))?;
-        let scores = match mask {
-            None => scores,
-            Some(mask) => scores.broadcast_add(mask)?,
-        };
-        let weights = candle_nn::ops::softmax_last_dim(&scores)?;
-        let weights = weights.reshape((kv_heads, heads / kv_heads * new, keys.dim(1)?))?;
-        let mixed = weights.matmul(&values)?.reshape((heads, new, head_dim))?;
+        let mixed = attention(&query, &keys, &values, mask)?;
         layer
             .attention_output
             .forward(&mixed.transpose(0, 1)?.reshape((new, width))?)
@@ -186,6 +177,26 @@ impl Layer {
         let up = self.up.forward(x)?;
         self.down.forward(&(candle_nn::ops::silu(&gate)? * up)?)
     }
+}
+
+/// Attention of queries `[heads, new, head_dim]` over keys and values `[kv_heads, total, head_dim]`, of which several
+/// heads share each: `softmax(q · kᵀ / √head_dim + mask) · v`, of the queries' shape.
+///
+/// One multiplication for each head, for the heads that share keys together would be rounded differently: candle
+/// chooses its kernel by the number of rows.
+fn attention(query: &Tensor, keys: &Tensor, values: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+    let (heads, _, head_dim) = query.dims3()?;
+    let sharing = heads / keys.dim(0)?;
+    let score = |head| query.get(head)?.matmul(&keys.get(head / sharing)?.t()?);
+    let scores = (0..heads).map(score).collect::<Result<Vec<_>>>()?;
+    let scores = (Tensor::stack(&scores, 0)? / (head_dim as f64).sqrt())?;
+    let scores = match mask {
+        None => scores,
+        Some(mask) => scores.broadcast_add(mask)?,
+    };
+    let weights = candle_nn::ops::softmax_last_dim(&scores)?;
+    let mix = |head| weights.get(head)?.matmul(&values.get(head / sharing)?);
+    Tensor::stack(&(0..heads).map(mix).collect::<Result<Vec<_>>>()?, 0)
 }
 
 /// `[positions, heads * head_dim]` to `[heads, positions, head_dim]`, contiguous.

@@ -10,6 +10,7 @@ use candle_core::{Device, Tensor};
 use candle_transformers::models::quantized_llama::ModelWeights;
 use engine::model::Model;
 use engine::sampler::greedy;
+use engine::scheduler::part;
 use engine::tiny;
 
 const CONTEXT: usize = 512;
@@ -61,18 +62,20 @@ fn bits(logits: &[Vec<f32>]) -> Vec<Vec<u32>> {
 #[test]
 fn logits_are_candles_bit_for_bit_also_in_chunks_and_interleaved() {
     let (model, mut oracle) = models();
-    let prompts = [prompt(1, 1), prompt(32, 2), prompt(45, 3), prompt(300, 4)];
+    let prompts = [1, 16, 17, 32, 33, 37, 48, 65, 300].map(|length| prompt(length, length));
     let mut sequences: Vec<_> = prompts
         .iter()
         .map(|prompt| (prompt, model.new_kv().unwrap(), Vec::new()))
         .collect();
     for (prompt, kv, logits) in &mut sequences {
-        let chunks: Vec<_> = prompt.chunks(CHUNK).collect();
-        let (last, before) = chunks.split_last().unwrap();
-        before
-            .iter()
-            .for_each(|chunk| model.llama.prefill(chunk, kv).unwrap());
-        logits.push(model.llama.forward(last, kv).unwrap());
+        loop {
+            let part = part(prompt.len(), kv.length(), CHUNK);
+            if part.end == prompt.len() {
+                logits.push(model.llama.forward(&prompt[part], kv).unwrap());
+                break;
+            }
+            model.llama.prefill(&prompt[part], kv).unwrap();
+        }
     }
     for step in 0..24 {
         for (_, kv, logits) in &mut sequences {
