@@ -29,15 +29,6 @@ const TREES: [(&str, &str); 5] = [
     ("tmpfiles.d", "usr/lib/tmpfiles.d"),
 ];
 
-/// Texts that `hearth` writes itself: its arguments and the file they fill.
-const TEXTS: [(&[&str], &str); 2] = [
-    (&["man"], "usr/share/man/man1/hearth.1"),
-    (
-        &["completions", "bash"],
-        "usr/share/bash-completion/completions/hearth",
-    ),
-];
-
 /// Builds the daemons and lays out the staging folder anew. Returns it.
 pub(crate) fn stage(paths: &Paths, model: &Path, progress: Progress<'_>) -> Result<PathBuf> {
     let programs = progress.step("build the daemons", || build_programs(paths, progress))?;
@@ -58,7 +49,6 @@ pub(crate) fn stage(paths: &Paths, model: &Path, progress: Progress<'_>) -> Resu
         model,
         &stage.join("usr/share/hearth/models").join(model::DEFAULT.file),
     )?;
-    write_texts(&programs.join("hearth"), &stage, paths, progress)?;
     Ok(stage)
 }
 
@@ -119,28 +109,6 @@ fn place_tree(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Asks `hearth` for its manual page and completions. One that has none yet is left without them.
-fn write_texts(hearth: &Path, stage: &Path, paths: &Paths, progress: Progress<'_>) -> Result<()> {
-    for (arguments, to) in TEXTS {
-        let mut command = Command::new(hearth);
-        command.args(arguments);
-        match output(command, &paths.log("hearth-texts")) {
-            Ok(text) if !text.is_empty() => write(&stage.join(to), &text)?,
-            _ => progress.note(&format!(
-                "hearth {} gives nothing: the image goes without it",
-                arguments.join(" ")
-            )),
-        }
-    }
-    Ok(())
-}
-
-fn write(path: &Path, contents: &[u8]) -> Result<()> {
-    make_parent(path)?;
-    fs::write(path, contents).at("write", path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).at("set the mode of", path)
 }
 
 /// Makes the folders above `path`, open to all to read: the image takes over their modes.
