@@ -20,46 +20,54 @@ pub struct Answer {
     pub question: String,
     /// The answer as text.
     pub text: String,
-    /// Tokens of the prompt, the template's own included.
-    pub prompt_tokens: u32,
+    /// The prompt's tokens, the template's own included.
+    pub prompt: Vec<u32>,
     /// The engine's tokens.
     pub tokens: Vec<u32>,
     /// candle's own.
     pub candle_tokens: Vec<u32>,
 }
 
-/// Greedy answers of candle's own model to each question. An error if the engine, on the same prompt, makes others.
-pub fn ask(model: &Path, questions: &[&str], max_tokens: u32) -> Result<Vec<Answer>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")));
-    command.args([
-        "run",
+/// Builds the oracle, so that the first question need not wait for it.
+pub fn build() -> Result<()> {
+    output(&mut cargo("build")).map(drop)
+}
+
+fn cargo(command: &str) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args([
+        command,
         "--release",
         "--quiet",
         "--package",
         "engine",
         "--example",
         "oracle",
-        "--",
     ]);
+    cargo
+}
+
+/// Greedy answers of candle's own model to each question. An error if the engine, on the same prompt, makes others.
+pub fn ask(model: &Path, questions: &[&str], max_tokens: u32) -> Result<Vec<Answer>> {
+    let mut command = cargo("run");
     command
-        .arg("--max-tokens")
-        .arg(max_tokens.to_string())
+        .args(["--", "--max-tokens", &max_tokens.to_string()])
         .arg(model)
         .args(questions);
     let text = output(&mut command).context("the oracle")?;
-    let output: Output = serde_json::from_str(&text).with_context(|| format!("the oracle said {text}"))?;
+    let Output { answers } =
+        serde_json::from_str(&text).with_context(|| format!("the oracle said {text}"))?;
     ensure!(
-        output.answers.len() == questions.len(),
+        answers.len() == questions.len(),
         "the oracle left questions out: {text}"
     );
-    for answer in &output.answers {
+    for answer in &answers {
         ensure!(
             answer.tokens == answer.candle_tokens,
             "the engine's tokens differ from candle's: {answer:?}"
         );
         ensure!(!answer.tokens.is_empty(), "no answer to {}", answer.question);
     }
-    Ok(output.answers)
+    Ok(answers)
 }

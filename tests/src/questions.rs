@@ -14,13 +14,13 @@ pub const QUESTIONS: [Question; 5] = [
     Question {
         about: "France",
         wordings: [
-            "What is the capital of France?",
-            "Name the city that is France's capital.",
+            "Name the capital of France.",
+            "What is the name of the capital of France?",
         ],
     },
     Question {
         about: "sum",
-        wordings: ["What is two plus two?", "Add 2 and 2. What do you get?"],
+        wordings: ["How much is 2 + 2?", "Add 2 and 2. What do you get?"],
     },
     Question {
         about: "sky",

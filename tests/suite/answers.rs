@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, ensure};
 use image::Paths;
 use tests::client::{greedy, said};
-use tests::host::with_stack;
 use tests::oracle;
 use tests::python::{OpenAi, Order};
 use tests::questions::QUESTIONS;
@@ -23,12 +22,12 @@ fn greedy_answers_are_those_of_candles_own_model_to_every_client() -> Result<()>
         "candle's model itself says {:?}",
         expected.text
     );
-    with_stack(&with_smollm2()?, |stack| {
+    with_smollm2(|stack| {
         let request = greedy(SMOLLM2, question, TOKENS);
         let whole = stack.admin().chat(&request)?;
         ensure!(said(&whole)? == expected.text, "whole: {:?}", said(&whole)?);
         ensure!(
-            whole.usage.prompt_tokens == expected.prompt_tokens,
+            whole.usage.prompt_tokens == expected.prompt.len() as u32,
             "{:?}",
             whole.usage
         );

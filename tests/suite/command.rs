@@ -6,15 +6,14 @@ use anyhow::{Context, Result, ensure};
 use api::openai::ModelList;
 use api::rest::{CreatedToken, Status, TokenList};
 use tests::client::{greedy, said};
-use tests::host::{HostStack, Options, with_stack};
+use tests::host::HostStack;
 use tests::process::output;
 
-use crate::models::{TINY, tiny};
+use crate::models::{TINY, with_tiny};
 
 /// Runs a test once over the local socket and once over the network with a token.
 fn both_ways(test: impl Fn(&HostStack, &dyn Fn() -> Result<Command>) -> Result<()>) -> Result<()> {
-    let models = tiny(2048)?;
-    with_stack(&Options::models(models.path()), |stack| {
+    with_tiny(2048, 4, |stack| {
         let local = || {
             let mut hearth = stack.hearth()?;
             hearth.arg("--socket").arg(stack.local_socket());
@@ -92,8 +91,7 @@ fn tokens_are_made_listed_and_revoked() -> Result<()> {
 
 #[test]
 fn failures_have_their_exit_codes_and_say_why() -> Result<()> {
-    let models = tiny(256)?;
-    with_stack(&Options::models(models.path()), |stack| {
+    with_tiny(256, 4, |stack| {
         let refused = stack
             .hearth()?
             .args(["--host", &stack.url(), "models"])

@@ -5,14 +5,12 @@ use api::openai::{ErrorBody, ModelList};
 use api::rest::{CreatedToken, NewToken, Problem, Role, Status, TokenList};
 use bytes::Bytes;
 use tests::client::greedy;
-use tests::host::{Options, with_stack};
 
-use crate::models::{TINY, tiny};
+use crate::models::{TINY, with_tiny};
 
 #[test]
 fn a_wrong_token_or_none_is_401_in_the_asked_interfaces_shape() -> Result<()> {
-    let models = tiny(256)?;
-    with_stack(&Options::models(models.path()), |stack| {
+    with_tiny(256, 4, |stack| {
         let wrong = stack
             .client()
             .with_token("hearth_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
@@ -34,8 +32,7 @@ fn a_wrong_token_or_none_is_401_in_the_asked_interfaces_shape() -> Result<()> {
 
 #[test]
 fn a_body_over_the_limit_is_413_and_one_below_is_read() -> Result<()> {
-    let models = tiny(256)?;
-    with_stack(&Options::models(models.path()), |stack| {
+    with_tiny(256, 4, |stack| {
         let body = |bytes: usize| Bytes::from(vec![b' '; bytes]);
         let large = stack
             .admin()
@@ -58,8 +55,7 @@ fn a_body_over_the_limit_is_413_and_one_below_is_read() -> Result<()> {
 
 #[test]
 fn an_unknown_model_is_404_in_openais_shape() -> Result<()> {
-    let models = tiny(256)?;
-    with_stack(&Options::models(models.path()), |stack| {
+    with_tiny(256, 4, |stack| {
         let answer = stack
             .admin()
             .post("/v1/chat/completions", &greedy("nobody", "hi", 1))?
@@ -78,8 +74,7 @@ fn an_unknown_model_is_404_in_openais_shape() -> Result<()> {
 
 #[test]
 fn roles_bound_what_a_token_may_do_and_a_revoked_one_is_worth_nothing() -> Result<()> {
-    let models = tiny(256)?;
-    with_stack(&Options::models(models.path()), |stack| {
+    with_tiny(256, 4, |stack| {
         let make = |role| -> Result<CreatedToken> {
             let new = NewToken {
                 name: format!("{role:?}"),
@@ -107,8 +102,7 @@ fn roles_bound_what_a_token_may_do_and_a_revoked_one_is_worth_nothing() -> Resul
 
 #[test]
 fn the_status_has_hearthds_sample_and_does_not_wake_the_engine() -> Result<()> {
-    let models = tiny(256)?;
-    with_stack(&Options::models(models.path()), |stack| {
+    with_tiny(256, 4, |stack| {
         let status: Status = stack.admin().get("/api/v1/status")?.expect(200)?.json()?;
         let sample = status
             .sample

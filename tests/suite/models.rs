@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use image::{Paths, ensure_model};
-use tests::host::Options;
+use tests::host::{HostStack, Options, with_stack};
 use tests::report;
 
 /// The made-up model's id.
@@ -12,11 +12,20 @@ pub(crate) const TINY: &str = "tiny";
 /// The real one's.
 pub(crate) const SMOLLM2: &str = "smollm2-135m-instruct";
 
-/// A folder with the made-up model, which looks back on `context` tokens. It is removed when dropped.
-pub(crate) fn tiny(context: u32) -> Result<tempfile::TempDir> {
+/// Runs a test with the made-up model, which looks back on `context` tokens, and `slots` answers at a time.
+///
+/// One thread computes it: the tests run side by side, and threads that wait for one another would mostly wait.
+pub(crate) fn with_tiny<T>(
+    context: u32,
+    slots: usize,
+    test: impl FnOnce(&mut HostStack) -> Result<T>,
+) -> Result<T> {
     let folder = tempfile::tempdir()?;
     engine::tiny::write(&folder.path().join("tiny.gguf"), context)?;
-    Ok(folder)
+    let options = Options::models(folder.path())
+        .inferd("--threads", 1)
+        .inferd("--slots", slots);
+    with_stack(&options.inferd("--context", context), test)
 }
 
 /// The real model's file, fetched on the first call.
@@ -24,10 +33,9 @@ pub(crate) fn smollm2() -> Result<PathBuf> {
     report::with_progress(|progress| ensure_model(&Paths::discover(), progress)).context("no model")
 }
 
-/// A stack with the real model.
-pub(crate) fn with_smollm2() -> Result<Options> {
+/// Runs a test with the real model.
+pub(crate) fn with_smollm2<T>(test: impl FnOnce(&mut HostStack) -> Result<T>) -> Result<T> {
     let model = smollm2()?;
-    Ok(Options::models(
-        model.parent().context("a model without a folder")?,
-    ))
+    let options = Options::models(model.parent().context("a model without a folder")?);
+    with_stack(&options.inferd("--threads", 2), test)
 }

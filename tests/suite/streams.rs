@@ -7,19 +7,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use api::openai::ErrorBody;
 use tests::client::{Answer, Client, greedy, said};
-use tests::host::{HostStack, Options, with_stack};
+use tests::host::HostStack;
 use tests::report::say;
 use tests::wait;
 
-use crate::models::{SMOLLM2, TINY, tiny, with_smollm2};
+use crate::models::{SMOLLM2, TINY, with_smollm2, with_tiny};
 
-/// More clients than any queue has room for.
-const CROWD: usize = 96;
+/// More clients than the engine's queue has room for, and fewer than the gateway lets in from one address.
+const CROWD: usize = 60;
 
 #[test]
 fn two_clients_at_once_both_get_what_each_gets_alone() -> Result<()> {
-    let models = tiny(2048)?;
-    with_stack(&Options::models(models.path()), |stack| {
+    with_tiny(2048, 4, |stack| {
         let requests = ["one", "two"].map(|question| greedy(TINY, question, 200));
         let alone = requests.each_ref().map(|request| stack.admin().chat(request));
         let client = stack.admin();
@@ -48,8 +47,7 @@ fn told(error: &mut anyhow::Error) -> anyhow::Error {
 
 #[test]
 fn a_full_queue_is_503_with_the_time_to_come_back() -> Result<()> {
-    let models = tiny(2048)?;
-    with_stack(&Options::models(models.path()).inferd("--slots", 1), |stack| {
+    with_tiny(2048, 1, |stack| {
         let answers = crowd(&stack.admin())?;
         let mut counts = BTreeMap::new();
         for answer in &answers {
@@ -76,7 +74,7 @@ fn a_full_queue_is_503_with_the_time_to_come_back() -> Result<()> {
 
 #[test]
 fn a_client_that_hangs_up_frees_the_engine_within_one_token() -> Result<()> {
-    with_stack(&with_smollm2()?, |stack| {
+    with_smollm2(|stack| {
         let (tokens, done) = (AtomicUsize::new(0), AtomicBool::new(false));
         let client = stack.admin();
         std::thread::scope(|scope| {

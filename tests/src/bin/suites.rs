@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use ::tests::host::build;
+use ::tests::oracle;
 use ::tests::report::{Report, say, seconds, step, table, with_progress};
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
@@ -104,6 +105,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     let start = Instant::now();
     with_progress(|progress| ensure_setup(&Paths::discover(), progress))?;
     step("build the daemons", build)?;
+    step("build the oracle", oracle::build)?;
     let wanted = |suite: &Suite| cli.only.is_empty() || cli.only.contains(suite);
     let outcomes: Vec<Outcome> = Suite::ALL
         .into_iter()

@@ -33,7 +33,7 @@ enum Command {
         #[arg(long)]
         once: bool,
         /// What to ask
-        #[arg(long, default_value = "What is the capital of France?")]
+        #[arg(long, default_value = tests::questions::QUESTIONS[0].wordings[0])]
         question: String,
     },
     /// Boot the image twice and check everything that must hold in the guest
