@@ -25,8 +25,7 @@ pub(crate) async fn ask(client: &Client, question: Question) -> anyhow::Result<(
         None => first_model(client).await?,
     };
     let json = question.json;
-    let request = request(question, model)?;
-    let body = serde_json::to_vec(&request)?;
+    let body = serde_json::to_vec(&request(question, model))?;
     if json {
         let completion: ChatCompletion = client.post(CHAT, body).await?;
         return screen::json(&completion);
@@ -43,25 +42,26 @@ async fn first_model(client: &Client) -> anyhow::Result<String> {
         .context("the appliance has no model; copy a .gguf file into /var/lib/hearth/models")
 }
 
-fn request(question: Question, model: String) -> anyhow::Result<ChatRequest> {
+fn request(question: Question, model: String) -> ChatRequest {
     let message = |role: &str, text| Message {
         role: role.to_owned(),
         content: Content::Text(text),
     };
     let system = question.system.map(|text| message("system", text));
-    let user = message("user", read_question(question.question)?);
-    Ok(ChatRequest {
+    let user = question.text.map(|text| message("user", text));
+    ChatRequest {
         model,
-        messages: system.into_iter().chain([user]).collect(),
+        messages: system.into_iter().chain(user).collect(),
         stream: !question.json,
         max_tokens: question.max_tokens,
         temperature: Some(question.temperature),
         seed: question.seed,
         ..ChatRequest::default()
-    })
+    }
 }
 
-fn read_question(given: Option<String>) -> anyhow::Result<String> {
+/// The question as it was typed, or all of standard input.
+pub(crate) fn read_question(given: Option<String>) -> anyhow::Result<String> {
     match given {
         Some(text) if text != "-" => Ok(text),
         None if io::stdin().is_terminal() => {

@@ -108,7 +108,7 @@ pub(crate) enum Command {
 pub(crate) struct Question {
     /// The question; "-" reads it from standard input, as does leaving it out in a pipe
     #[arg(value_name = "QUESTION")]
-    pub(crate) question: Option<String>,
+    pub(crate) text: Option<String>,
     /// The model [default: the first of "hearth models"]
     #[arg(long, value_name = "ID")]
     pub(crate) model: Option<String>,

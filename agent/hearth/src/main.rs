@@ -35,13 +35,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Completions { shell } => return manual::completions(*shell),
         Command::Man { folder } => return manual::pages(folder),
         _ => (),
     }
     let client = Client::new(cli.endpoint()?, cli::token_from_environment()?);
+    // Before there is a runtime, which would take Ctrl-C to itself and not act on it while the pipe is waited for.
+    if let Command::Ask(question) = &mut cli.command {
+        question.text = Some(ask::read_question(question.text.take())?);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

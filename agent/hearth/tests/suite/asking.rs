@@ -7,6 +7,7 @@ use nix::{
 };
 use std::{
     io::{Read, Write},
+    os::unix::process::ExitStatusExt,
     process::Stdio,
 };
 
@@ -121,6 +122,20 @@ fn an_empty_pipe_is_no_question() {
         "{}",
         ended.stderr
     );
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_for_a_question() {
+    let mut child = hearth(&["ask", "--socket", "/nonexistent/x.sock"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // More than a pipe holds: once it is written, the question is being read, and nobody has been asked yet.
+    stdin.write_all(&[b'a'; 128 << 10]).unwrap();
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().signal(), Some(Signal::SIGINT as i32));
 }
 
 #[test]
