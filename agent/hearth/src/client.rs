@@ -31,11 +31,11 @@ const LARGEST: usize = 16 << 20;
 /// Why there is no answer. Each tells what was tried, and the way out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// Nobody takes the connection.
-    #[error("cannot connect to {endpoint}: {source}{}", way_out(endpoint, source))]
-    Connect { endpoint: Endpoint, source: io::Error },
+    /// Nobody takes the connection. Its cause is told before the way out; as a `source` it would be told again after it.
+    #[error("cannot connect to {endpoint}: {cause}{}", way_out(endpoint, cause))]
+    Connect { endpoint: Endpoint, cause: io::Error },
     /// The connection broke, or what came is not HTTP.
-    #[error("{endpoint} hung up: {source}")]
+    #[error("{endpoint} hung up")]
     Broken {
         endpoint: Endpoint,
         source: hyper::Error,
@@ -56,9 +56,9 @@ pub(crate) enum ClientError {
     },
 }
 
-fn way_out(endpoint: &Endpoint, source: &io::Error) -> &'static str {
+fn way_out(endpoint: &Endpoint, cause: &io::Error) -> &'static str {
     use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
-    match (endpoint, source.kind()) {
+    match (endpoint, cause.kind()) {
         (Endpoint::Socket(_), PermissionDenied) => "; run it as root or join the group hearth-admin",
         (Endpoint::Socket(_), NotFound | ConnectionRefused) => {
             "; on the appliance see \"systemctl status hearth-gateway\", from elsewhere give --host http://NAME:8080"
@@ -193,9 +193,9 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<(SendRequest<Full<Bytes>>, AbortOnDropHandle<()>), ClientError> {
-        let failed = |source| ClientError::Connect {
+        let failed = |cause| ClientError::Connect {
             endpoint: self.endpoint.clone(),
-            source,
+            cause,
         };
         let late = |_| failed(io::ErrorKind::TimedOut.into());
         match &self.endpoint {
@@ -281,7 +281,7 @@ mod tests {
         let connect = |endpoint, kind: io::ErrorKind| {
             ClientError::Connect {
                 endpoint,
-                source: kind.into(),
+                cause: kind.into(),
             }
             .to_string()
         };

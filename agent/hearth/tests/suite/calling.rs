@@ -90,6 +90,17 @@ fn errors_name_what_was_tried_and_the_way_out() {
 }
 
 #[test]
+fn a_cause_is_told_once() {
+    let ended = run(&["--socket", "/nonexistent/x.sock", "models"]);
+    assert_eq!(
+        ended.stderr.matches("No such file").count(),
+        1,
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn a_missing_token_is_told_from_a_weak_one() {
     let (gateway, address) = Gateway::tcp();
     let problem =
