@@ -8,7 +8,7 @@ use crate::{
 use api::rest::Role;
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, header},
+    http::HeaderMap,
     middleware::Next,
     response::Response,
 };
@@ -91,8 +91,7 @@ fn identify(app: &App, peer: Peer, headers: &HeaderMap, now: Instant) -> Result<
         Peer::Local { uid } => return Ok((Actor::User(uid), Role::Admin)),
         Peer::Network(address) => address,
     };
-    let header = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
-    let problem = match bearer::parse(header) {
+    let problem = match bearer::of(headers) {
         Ok(digest) => match app.book.verify(&digest) {
             Some(grant) => return Ok((Actor::Token(grant.id), grant.role)),
             None => "the token is not valid".to_owned(),
