@@ -80,7 +80,7 @@ impl RequestLine {
         Self {
             began: Instant::now(),
             method: request.method().clone(),
-            path: request.uri().path().chars().take(200).collect(),
+            path: shown(request.uri().path()),
             id,
             peer: request.extensions().get().copied(),
             actor: ActorCell::default(),
@@ -131,7 +131,8 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     line.status = Some(response.status());
-    line.whole = response.body().is_end_stream();
+    // hyper does not ask for the body that an answer to HEAD would have.
+    line.whole = line.method == Method::HEAD || response.body().is_end_stream();
     response.map(|inner| Body::new(Observed { inner, line }))
 }
 
@@ -145,6 +146,19 @@ fn request_id(given: Option<&HeaderValue>) -> HeaderValue {
         let number = getrandom::u64().unwrap_or_default();
         HeaderValue::try_from(format!("{number:016x}")).unwrap_or_else(|_| HeaderValue::from_static("none"))
     })
+}
+
+/// The beginning of a path as a log may hold it: clients may write any UTF-8, and thus what a terminal takes for a
+/// command, and the journal hides lines with such characters.
+fn shown(path: &str) -> String {
+    let harmless = |c: char| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    path.chars().take(200).map(harmless).collect()
 }
 
 struct Observed {
@@ -183,6 +197,12 @@ impl HttpBody for Observed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_path_steers_a_terminal_or_floods_the_log() {
+        assert_eq!(shown("/v1/\u{9b}2Jé"), "/v1/\u{fffd}2Jé");
+        assert_eq!(shown(&"é".repeat(300)).chars().count(), 200);
+    }
 
     #[test]
     fn a_clients_id_is_kept_only_if_it_is_harmless() {
