@@ -7,10 +7,10 @@ use crate::{
     refusal::{Kind, Refusal},
     tokens::BookError,
 };
-use api::rest::{CreatedToken, NewToken, RevokedToken, Role, TokenList};
+use api::rest::{CreatedToken, NewToken, RevokedToken, Role, Token, TokenList};
 use axum::{
     Json,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
@@ -56,10 +56,14 @@ async fn make(app: &App, request: Request) -> Result<CreatedToken, Refusal> {
 }
 
 /// Makes a token invalid. The last administrator's may go too: the local socket needs none.
-pub(crate) async fn revoke(State(app): State<Arc<App>>, Path(id): Path<String>, uri: Uri) -> Response {
-    let token = match app.book.revoke(&id).await {
+pub(crate) async fn revoke(
+    State(app): State<Arc<App>>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Response {
+    let token = match forget(&app, id).await {
         Ok(token) => token,
-        Err(error) => return Refusal::from(error).response(uri.path()),
+        Err(refusal) => return refusal.response(uri.path()),
     };
     tracing::info!(id = token.id, "token {:?} revoked", token.name);
     let administrators = app.book.list().iter().any(|token| token.role == Role::Admin);
@@ -69,6 +73,11 @@ pub(crate) async fn revoke(State(app): State<Arc<App>>, Path(id): Path<String>, 
         note: (!administrators).then(|| note.to_owned()),
     })
     .into_response()
+}
+
+async fn forget(app: &App, id: Result<Path<String>, PathRejection>) -> Result<Token, Refusal> {
+    let Path(id) = id.map_err(|error| Refusal::new(Kind::Invalid, error.body_text()))?;
+    Ok(app.book.revoke(&id).await?)
 }
 
 impl From<BookError> for Refusal {

@@ -1,6 +1,7 @@
 //! `/api/v1`, and what remains on disk.
 
 use crate::{
+    client::Client,
     engine::Engine,
     process::{Setup, gateway_with_engine},
 };
@@ -48,6 +49,29 @@ fn a_token_is_made_used_kept_over_a_restart_and_revoked() {
             .status,
         404
     );
+}
+
+#[test]
+fn an_id_that_is_no_text_is_refused_as_a_problem() {
+    let setup = Setup::new();
+    let gateway = setup.serve();
+    let refused = gateway.ask_locally("DELETE /api/v1/tokens/%ff", "");
+    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    assert_eq!(
+        (refused.status, refused.json()["type"].as_str()),
+        (400, Some("/problems/invalid-request"))
+    );
+}
+
+#[test]
+fn an_answer_to_head_is_not_logged_as_cut_short() {
+    let setup = Setup::new();
+    let gateway = setup.serve();
+    let mut client = Client::unix(&gateway.local);
+    client.send("HEAD /api/v1/status", &[], "");
+    assert_eq!(client.head().status, 200);
+    let line = gateway.wait_for_line("HEAD /api/v1/status 200");
+    assert!(!line.contains("cut short"), "{line}");
 }
 
 #[test]
