@@ -14,7 +14,6 @@ use crate::{
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::Method,
     response::Response,
 };
 use events::Events;
@@ -33,12 +32,6 @@ pub(crate) async fn forward(State(app): State<Arc<App>>, request: Request) -> Re
 
 async fn pass(app: &App, request: Request) -> Result<Response, Refusal> {
     let (mut parts, body) = request.into_parts();
-    if ![Method::GET, Method::HEAD, Method::POST, Method::DELETE].contains(&parts.method) {
-        return Err(Refusal::new(
-            Kind::WrongMethod,
-            format!("{} is not passed on to the engine", parts.method),
-        ));
-    }
     let intake = Intake::new(body, LARGEST_BODY)?;
     let fault = intake.fault();
     headers::for_engine(&mut parts);

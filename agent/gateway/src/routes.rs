@@ -14,7 +14,7 @@ use axum::{
     extract::Request,
     middleware::{from_fn, from_fn_with_state},
     response::Response,
-    routing::{any, delete, get},
+    routing::{delete, get},
 };
 use std::sync::Arc;
 
@@ -34,9 +34,10 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
             require,
         )
     };
+    let passed_on = get(proxy::forward).post(proxy::forward).delete(proxy::forward);
     let engine = Router::new()
-        .route("/v1", any(proxy::forward))
-        .route("/v1/{*rest}", any(proxy::forward))
+        .route("/v1", passed_on.clone())
+        .route("/v1/{*rest}", passed_on)
         .route_layer(behind(Role::Chat));
     let reading = Router::new()
         .route("/api/v1/status", get(rest::status))

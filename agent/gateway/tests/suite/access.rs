@@ -108,6 +108,7 @@ fn a_method_that_the_engine_has_not_is_405() {
         (answer.status, answer.json()["error"]["code"].as_str()),
         (405, Some("method_not_allowed"))
     );
+    assert_eq!(answer.header("allow"), Some("GET,HEAD,POST,DELETE"));
     assert!(engine.is_idle());
 }
 
