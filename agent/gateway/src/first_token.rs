@@ -1,7 +1,8 @@
 //! `gateway first-token`: how the first person gets in.
 //!
 //! It runs before the daemon. If it finds the daemon running and no token, it says so instead of changing the file
-//! under it: the daemon reads the store once, when it starts.
+//! under it: the daemon reads the store once, when it starts. A token that could not be shown is forgotten again, as
+//! else nobody would know it and the next run would make none.
 
 use crate::{
     serve::provided,
@@ -9,42 +10,71 @@ use crate::{
 };
 use anyhow::Context;
 use api::rest::{NewToken, Role};
-use std::path::Path;
+use std::{io, path::Path};
 use time::OffsetDateTime;
 
-/// Makes a token for administration, unless there is any token already.
+/// Makes a token for administration and shows it, unless there is any token already.
 pub(crate) fn first_token(
     state: &Path,
     hashes: Option<&Path>,
     now: OffsetDateTime,
-) -> anyhow::Result<Option<tokens::Secret>> {
+    show: impl FnOnce(tokens::Secret) -> io::Result<()>,
+) -> anyhow::Result<()> {
     let provided = hashes.map(provided).transpose()?.unwrap_or_default();
     if !provided.is_empty() || !read_store(state)?.is_empty() {
-        return Ok(None);
+        return Ok(());
     }
     let mut store = Store::open(state).context("cannot open the store of tokens")?;
+    // Another may have made one between the reading and the lock.
+    if !store.tokens().is_empty() {
+        return Ok(());
+    }
     let new = NewToken {
         name: "first".to_owned(),
         role: Role::Admin,
     };
     let (secret, stored) = tokens::make(new, now)?;
+    let id = stored.id.clone();
     store.add(stored)?;
-    Ok(Some(secret))
+    if let Err(error) = show(secret) {
+        store.remove(&id)?;
+        return Err(error).context("cannot show the token, which is therefore forgotten again");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::Digest;
+
+    /// The token's digest, if one was made and shown.
+    fn made(state: &Path, hashes: Option<&Path>) -> anyhow::Result<Option<Digest>> {
+        let mut shown = None;
+        first_token(state, hashes, OffsetDateTime::UNIX_EPOCH, |secret| {
+            shown = Some(secret.digest());
+            Ok(())
+        })?;
+        Ok(shown)
+    }
 
     #[test]
     fn there_is_one_first_token() {
         let folder = tempfile::tempdir().unwrap();
-        let now = OffsetDateTime::UNIX_EPOCH;
-        let secret = first_token(folder.path(), None, now).unwrap().unwrap();
+        let digest = made(folder.path(), None).unwrap().unwrap();
         let kept = read_store(folder.path()).unwrap();
         assert_eq!(kept.len(), 1);
-        assert_eq!((kept[0].role, kept[0].sha256), (Role::Admin, secret.digest()));
-        assert!(first_token(folder.path(), None, now).unwrap().is_none());
+        assert_eq!((kept[0].role, kept[0].sha256), (Role::Admin, digest));
+        assert_eq!(made(folder.path(), None).unwrap(), None);
+    }
+
+    #[test]
+    fn one_that_could_not_be_shown_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let broken = |_| Err(io::ErrorKind::BrokenPipe.into());
+        let error = first_token(folder.path(), None, OffsetDateTime::UNIX_EPOCH, broken).unwrap_err();
+        assert!(error.to_string().contains("cannot show"), "{error}");
+        assert!(made(folder.path(), None).unwrap().is_some());
     }
 
     #[test]
@@ -52,26 +82,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let hashes = folder.path().join("token-hashes");
         std::fs::write(&hashes, format!("sha256:{}\n", "0".repeat(64))).unwrap();
-        assert!(
-            first_token(folder.path(), Some(&hashes), OffsetDateTime::UNIX_EPOCH)
-                .unwrap()
-                .is_none()
-        );
+        assert_eq!(made(folder.path(), Some(&hashes)).unwrap(), None);
         std::fs::write(&hashes, "sha256:00\n").unwrap();
-        assert!(
-            first_token(folder.path(), Some(&hashes), OffsetDateTime::UNIX_EPOCH)
-                .unwrap()
-                .is_some()
-        );
+        assert!(made(folder.path(), Some(&hashes)).unwrap().is_some());
     }
 
     #[test]
     fn it_does_not_write_under_a_running_daemon() {
         let folder = tempfile::tempdir().unwrap();
         let _daemon = Store::open(folder.path()).unwrap();
-        let error = first_token(folder.path(), None, OffsetDateTime::UNIX_EPOCH)
-            .err()
-            .unwrap();
+        let error = made(folder.path(), None).unwrap_err();
         assert!(format!("{error:#}").contains("hearth token new"), "{error:#}");
     }
 }

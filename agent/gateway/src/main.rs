@@ -23,7 +23,12 @@ mod tokens;
 use agent::Bus;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 /// Hearth's network door.
 #[derive(Parser)]
@@ -109,12 +114,9 @@ fn run(command: Command) -> anyhow::Result<()> {
                 .block_on(serve::serve(settings))
         }
         Command::FirstToken { state } => {
-            let secret =
-                first_token::first_token(&state, hashes.as_deref(), time::OffsetDateTime::now_utc())?;
-            secret
-                .into_iter()
-                .for_each(|secret| println!("{}", secret.reveal()));
-            Ok(())
+            let now = time::OffsetDateTime::now_utc();
+            let show = |secret: tokens::Secret| writeln!(io::stdout(), "{}", secret.reveal());
+            first_token::first_token(&state, hashes.as_deref(), now, show)
         }
     }
 }
