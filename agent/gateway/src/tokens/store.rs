@@ -34,12 +34,13 @@ pub(crate) enum StoreError {
     /// Another process holds the lock.
     #[error("{path}: the gateway is running and alone may change tokens; use \"hearth token new\"")]
     Locked { path: PathBuf },
-    /// The file system said no.
-    #[error("cannot {action} {path}: {source}")]
+    /// The file system said no. The text tells the cause, as clients are shown it too; as a `source` a log would tell
+    /// it twice.
+    #[error("cannot {action} {path}: {cause}")]
     Io {
         action: &'static str,
         path: PathBuf,
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -84,10 +85,10 @@ pub(crate) fn read(folder: &Path) -> Result<Vec<Stored>, StoreError> {
     match fs::read_to_string(&path) {
         Ok(text) => parse(&text, &path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(source) => Err(StoreError::Io {
+        Err(cause) => Err(StoreError::Io {
             action: "read",
             path,
-            source,
+            cause,
         }),
     }
 }
@@ -154,10 +155,10 @@ impl Store {
             tokens,
         };
         let path = self.folder.join(FILE);
-        write_whole(&self.folder, &path, &contents).map_err(|source| StoreError::Io {
+        write_whole(&self.folder, &path, &contents).map_err(|cause| StoreError::Io {
             action: "write",
             path,
-            source,
+            cause,
         })?;
         self.tokens = contents.tokens;
         Ok(())
@@ -168,17 +169,17 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
     let path = folder.join(LOCK);
     let io = |action| {
         let path = path.clone();
-        move |source| StoreError::Io { action, path, source }
+        move |cause| StoreError::Io { action, path, cause }
     };
     let file = private(false).open(&path).map_err(io("create"))?;
     belong_to_owner(&file, folder).map_err(io("change the owner of"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path }),
-        Err(TryLockError::Error(source)) => Err(StoreError::Io {
+        Err(TryLockError::Error(cause)) => Err(StoreError::Io {
             action: "lock",
             path,
-            source,
+            cause,
         }),
     }
 }
@@ -280,6 +281,13 @@ mod tests {
         ));
         drop(first);
         Store::open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_told_once() {
+        let error = anyhow::Error::from(Store::open(Path::new("/nonexistent")).unwrap_err());
+        let told = format!("{error:#}");
+        assert_eq!(told.matches("No such file").count(), 1, "{told}");
     }
 
     #[test]
