@@ -10,6 +10,9 @@ const MAX_CPUS: u32 = 8192;
 /// `THERMAL_TEMP_INVALID` of the kernel's `include/linux/thermal.h`: what an unset trip point reads.
 const UNSET_TRIP_POINT: MilliCelsius = MilliCelsius(-274_000);
 
+/// Ten times what any processor has been made to run at.
+const FASTEST_CLOCK: KiloHertz = KiloHertz(100_000_000);
+
 /// What a fan can turn at most, in revolutions per minute; the smallest blowers reach a quarter of it.
 const FASTEST_FAN: i64 = 100_000;
 
@@ -29,9 +32,9 @@ pub(crate) fn energy(text: &str) -> Result<MicroJoules, Problem> {
 
 /// A clock rate; drivers that do not know it write 0.
 pub(crate) fn clock(text: &str) -> Result<KiloHertz, Problem> {
-    match number(text)? {
-        0 => Err(Problem::malformed(text, "a clock rate")),
-        rate => Ok(KiloHertz(rate)),
+    match KiloHertz(number(text)?) {
+        rate if rate == KiloHertz(0) || rate > FASTEST_CLOCK => Err(Problem::malformed(text, "a clock rate")),
+        rate => Ok(rate),
     }
 }
 
@@ -162,10 +165,11 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_of_zero_is_not_known() {
+    fn a_clock_of_zero_or_beyond_all_reason_is_not_known() {
         assert_eq!(clock("800000").unwrap(), KiloHertz(800_000));
         assert!(clock("0").is_err());
         assert!(clock("<unknown>").is_err());
+        assert!(clock("18446744073709551615").is_err());
     }
 
     #[test]

@@ -136,9 +136,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Memory in use by the one definition that Hearth has: `MemTotal − MemAvailable`.
+    /// Memory in use by the one definition that Hearth has: `MemTotal − MemAvailable`. Unknown if either is, or if
+    /// they contradict each other.
     pub fn used(&self) -> Option<Bytes> {
-        Some(Bytes(self.mem_total?.0.saturating_sub(self.mem_available?.0)))
+        self.mem_total?.0.checked_sub(self.mem_available?.0).map(Bytes)
     }
 }
 
@@ -205,6 +206,8 @@ mod tests {
         assert_eq!(memory.used(), None);
         memory.mem_available = Some(Bytes(300));
         assert_eq!(memory.used(), Some(Bytes(500)));
+        memory.mem_available = Some(Bytes(801));
+        assert_eq!(memory.used(), None, "and not nought");
     }
 
     #[test]

@@ -51,15 +51,16 @@ impl MilliCelsius {
 
 impl fmt::Display for MilliCelsius {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
         let tenths = (self.0.unsigned_abs() + 50) / 100;
+        let sign = if self.0 < 0 && tenths > 0 { "-" } else { "" };
         write!(f, "{sign}{}.{} °C", tenths / 10, tenths % 10)
     }
 }
 
 impl fmt::Display for KiloHertz {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} MHz", (self.0 + 500) / 1000)
+        // Not by adding a half first, which overflows at the top: a driver may say anything.
+        write!(f, "{} MHz", self.0 / 1000 + u64::from(self.0 % 1000 >= 500))
     }
 }
 
@@ -86,6 +87,14 @@ mod tests {
         assert_eq!(MilliCelsius(45_049).to_string(), "45.0 °C");
         assert_eq!(MilliCelsius(45_050).to_string(), "45.1 °C");
         assert_eq!(MilliCelsius(-1_500).to_string(), "-1.5 °C");
+        assert_eq!(MilliCelsius(-49).to_string(), "0.0 °C");
+    }
+
+    #[test]
+    fn clocks_are_rounded_and_the_highest_is_not_nought() {
+        assert_eq!(KiloHertz(799_499).to_string(), "799 MHz");
+        assert_eq!(KiloHertz(799_500).to_string(), "800 MHz");
+        assert_eq!(KiloHertz(u64::MAX).to_string(), "18446744073709552 MHz");
     }
 
     #[test]
