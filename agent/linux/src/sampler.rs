@@ -67,11 +67,12 @@ impl Sampler {
         &self.capabilities
     }
 
-    /// Discovers anew if a device has come or gone, and tells whether it did.
+    /// Discovers anew if a device has come or gone, and tells whether it did; and if something could not be read when
+    /// last looked for, as that may have passed.
     pub fn refresh(&mut self) -> bool {
         let entries = entries(&self.tree);
         let changed = entries != self.entries;
-        if changed {
+        if changed || !self.capabilities.warnings.is_empty() {
             self.entries = entries;
             self.capabilities = discover(&self.tree);
         }

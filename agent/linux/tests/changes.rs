@@ -34,6 +34,22 @@ fn a_driver_that_is_loaded_late_is_found() {
 }
 
 #[test]
+fn what_could_not_be_read_at_first_is_looked_for_again() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), &format!("{ZONE}/type"), "\n");
+    let mut sampler = Sampler::new(Tree::open(root.path()).unwrap(), Vec::new());
+    let warned = |sampler: &Sampler| {
+        let mut warnings = sampler.capabilities().warnings.iter();
+        warnings.any(|w| w.path == format!("/{ZONE}/type"))
+    };
+    assert!(warned(&sampler));
+    write(root.path(), &format!("{ZONE}/type"), "acpitz\n");
+    assert!(!sampler.refresh(), "no device has come or gone");
+    assert!(!warned(&sampler));
+    assert_eq!(sampler.capabilities().zones[0].kind.as_deref(), Some("acpitz"));
+}
+
+#[test]
 fn a_zone_that_falls_silent_is_null_with_a_warning_until_it_speaks_again() {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), &format!("{ZONE}/type"), "acpitz\n");
