@@ -145,7 +145,19 @@ fn supply(supply: &SupplySample) -> Row {
 type Row = [String; 3];
 
 fn row(class: &str, name: impl Display, value: impl Display) -> Row {
-    [class.to_owned(), name.to_string(), value.to_string()]
+    [class.to_owned(), harmless(name), harmless(value)]
+}
+
+/// Devices name their own folders, and no name may steer the terminal.
+fn harmless(text: impl Display) -> String {
+    let visible = |c: char| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    text.to_string().chars().map(visible).collect()
 }
 
 fn told(value: Option<impl Display>) -> String {
@@ -187,7 +199,12 @@ fn warnings(out: &mut dyn Write, warnings: &[Warning]) -> io::Result<()> {
         writeln!(out, "\nCould not be read or believed:")?;
     }
     for warning in warnings {
-        writeln!(out, "  {} {}", warning.path, warning.problem)?;
+        writeln!(
+            out,
+            "  {} {}",
+            harmless(&warning.path),
+            harmless(&warning.problem)
+        )?;
     }
     Ok(())
 }
@@ -209,6 +226,28 @@ mod tests {
         assert!(text.contains("memory    used       —\n"), "{text}");
         assert!(!text.contains('0') || text.contains("10 s"), "{text}");
         assert!(!text.contains("Could not"), "{text}");
+    }
+
+    #[test]
+    fn no_name_steers_the_terminal() {
+        let supply = SupplySample {
+            name: "A\u{1b}[31m\nC".to_owned(),
+            online: None,
+            capacity: None,
+            status: None,
+        };
+        let warning = Warning {
+            path: "/sys/A\u{1b}[31m/online".to_owned(),
+            problem: "is missing".to_owned(),
+        };
+        let bad = Sample {
+            supplies: vec![supply],
+            warnings: vec![warning],
+            ..Sample::default()
+        };
+        let text = screen(|out| sample(out, &bad));
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        assert!(text.contains("A\u{fffd}[31m\u{fffd}C"), "{text:?}");
     }
 
     #[test]
