@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use nix::sys::stat::fstat;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -28,7 +28,8 @@ pub(crate) fn complain(error: &anyhow::Error) {
     } else {
         ""
     };
-    eprintln!("{priority}hearthd: {error:#}");
+    // If stderr is closed there is nobody left to tell, and the exit code says the rest.
+    drop(writeln!(io::stderr(), "{priority}hearthd: {error:#}"));
 }
 
 /// Whether stderr is the stream that `$JOURNAL_STREAM` names by device and inode; see systemd.exec(5).

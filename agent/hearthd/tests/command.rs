@@ -72,6 +72,18 @@ fn a_wrong_word_is_a_usage_error_and_help_has_examples() {
 }
 
 #[test]
+fn an_error_that_nobody_reads_is_still_an_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hearthd"));
+    let status = command
+        .args(["sample", "--root", "/no/such/tree"])
+        .stderr(writer)
+        .status();
+    assert_eq!(status.unwrap().code(), Some(1));
+}
+
+#[test]
 fn a_reader_that_leaves_is_no_fault() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
