@@ -47,3 +47,7 @@ setup:
 lint:
     cargo fmt --all --check
     cargo clippy --release --workspace --all-targets --quiet -- --deny warnings
+
+# Licences, sources and bans of dependencies; needs `cargo install --locked cargo-deny`
+deny:
+    cargo deny check bans licenses sources
