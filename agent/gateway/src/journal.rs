@@ -13,9 +13,11 @@ use axum::{
 };
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use nix::sys::stat::fstat;
 use std::{
     fmt,
     io::{self, IsTerminal},
+    os::fd::AsFd,
     pin::{Pin, pin},
     sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
@@ -23,7 +25,6 @@ use std::{
 };
 use tracing::{field::Field, level_filters::LevelFilter};
 use tracing_subscriber::{
-    Layer,
     fmt::format::{self, Writer},
     layer::SubscriberExt,
     util::SubscriberInitExt,
@@ -31,10 +32,12 @@ use tracing_subscriber::{
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Logs to the journal under systemd, else to stderr.
+/// Logs to the journal where systemd has connected stderr with it, else to stderr.
 pub(crate) fn start() {
-    let under_systemd = std::env::var_os("JOURNAL_STREAM").is_some();
-    let journal = under_systemd.then(tracing_journald::layer).and_then(Result::ok);
+    let named = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let journal = is_journals(io::stderr(), &named)
+        .then(tracing_journald::layer)
+        .and_then(Result::ok);
     let stderr = journal.is_none().then(|| {
         let ansi = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         tracing_subscriber::fmt::layer()
@@ -45,9 +48,16 @@ pub(crate) fn start() {
     });
     let journal = journal.map(|layer| layer.with_field_prefix(Some("HEARTH".to_owned())));
     tracing_subscriber::registry()
+        .with(LevelFilter::INFO)
         .with(journal)
-        .with(stderr.with_filter(LevelFilter::INFO))
+        .with(stderr)
         .init();
+}
+
+/// Whether a stream is the one that `$JOURNAL_STREAM` names by device and inode; see systemd.exec(5). The variable
+/// alone says nothing: programs started from a desktop inherit it, and write to a terminal.
+fn is_journals(stream: impl AsFd, named: &str) -> bool {
+    fstat(stream).is_ok_and(|stat| named == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 /// The message says all that a person wants; the fields are for queries in the journal.
@@ -98,10 +108,19 @@ impl RequestLine {
             (None, None) => "-".to_owned(),
         }
     }
+
+    /// Of an address that guesses on and on, the guesses that are looked at are told, and the rest would only bury
+    /// what else there is.
+    fn is_noise(&self) -> bool {
+        self.status == Some(StatusCode::TOO_MANY_REQUESTS) && self.actor.get().is_none()
+    }
 }
 
 impl Drop for RequestLine {
     fn drop(&mut self) {
+        if self.is_noise() {
+            return;
+        }
         let Self {
             method, path, bytes, ..
         } = &*self;
@@ -197,6 +216,22 @@ impl HttpBody for Observed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_inherited_name_of_the_journals_stream_is_not_believed() {
+        use std::os::unix::fs::MetadataExt;
+        let file = tempfile::tempfile().unwrap();
+        let of_file = file.metadata().unwrap();
+        assert!(is_journals(
+            &file,
+            &format!("{}:{}", of_file.dev(), of_file.ino())
+        ));
+        assert!(!is_journals(
+            &file,
+            &format!("{}:{}", of_file.dev(), of_file.ino() + 1)
+        ));
+        assert!(!is_journals(&file, ""));
+    }
 
     #[test]
     fn no_path_steers_a_terminal_or_floods_the_log() {

@@ -127,6 +127,9 @@ fn guessing_is_slowed_and_a_valid_token_still_passes() {
         "rate_limit_exceeded"
     );
     assert_eq!(gateway.ask("GET /api/v1/status", &[&token], "").status, 200);
+    gateway.wait_for_line(" token:");
+    let log = gateway.log();
+    assert!(log.contains(" 401 ") && !log.contains(" 429 "), "{log}");
 }
 
 #[test]
