@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Body of every error under `/api/v1`: RFC 9457, `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
-    /// The kind of problem, as a relative reference, for example `/problems/no-such-token`.
+    /// The kind of problem, as a relative reference, for example `/problems/not-found`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The kind in words.
@@ -22,9 +22,9 @@ pub struct Problem {
 pub struct Health {
     /// `ok` when every part is.
     pub status: Condition,
-    /// Whether the engine's socket takes connections. It may start on the first one.
+    /// Whether the engine's socket is there; the engine may start on the first connection.
     pub engine: Condition,
-    /// Whether the agent answers on the bus.
+    /// Whether the agent has its name on the bus.
     pub agent: Condition,
 }
 
