@@ -30,7 +30,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Names a request in the log, to the client and to the engine.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Logs to the journal where systemd has connected stderr with it, else to stderr.
 pub(crate) fn start() {

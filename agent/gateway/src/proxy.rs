@@ -1,4 +1,4 @@
-//! `/v1/*` is inferd's; the gateway passes it on, both ways, as it comes.
+//! `/v1/*` is inferd's; the gateway passes it on, both ways, as it comes, but for who asks.
 
 mod events;
 mod headers;

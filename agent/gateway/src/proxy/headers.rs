@@ -1,5 +1,6 @@
 //! Which headers cross the gateway.
 
+use crate::journal::REQUEST_ID;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header, request, uri::PathAndQuery};
 
 /// Headers that concern one connection only (RFC 9110, section 7.6.1, with those that older software sends).
@@ -15,16 +16,24 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Makes a client's request one of ours. The engine is told nothing about who asks: neither token nor cookie.
+/// What the engine is told of a request's headers: what the body is, and under which name the log has the request.
+const TOLD: [HeaderName; 4] = [
+    header::ACCEPT,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    REQUEST_ID,
+];
+
+/// Makes a client's request one of ours. The engine is told nothing about who asks: whatever a client or a proxy
+/// before it may add, only what is listed passes.
 pub(crate) fn for_engine(parts: &mut request::Parts) {
     strip_hop_by_hop(&mut parts.headers);
-    // The gateway itself has answered an expectation by reading the body.
-    for name in [header::AUTHORIZATION, header::COOKIE, header::EXPECT] {
-        parts.headers.remove(name);
-    }
-    parts
-        .headers
-        .insert(header::HOST, HeaderValue::from_static("inferd"));
+    let told = TOLD
+        .into_iter()
+        .filter_map(|name| Some((parts.headers.remove(&name)?, name)));
+    let mut headers: HeaderMap = told.map(|(value, name)| (name, value)).collect();
+    headers.insert(header::HOST, HeaderValue::from_static("inferd"));
+    parts.headers = headers;
     let path = parts
         .uri
         .path_and_query()
@@ -79,6 +88,9 @@ mod tests {
             .header("connection", "close, X-Private")
             .header("x-private", "1")
             .header("transfer-encoding", "chunked")
+            .header("cookie", "a=b")
+            .header("x-api-key", "hearth_x")
+            .header("x-forwarded-for", "192.0.2.1")
             .header("content-type", "application/json");
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         for_engine(&mut parts);
