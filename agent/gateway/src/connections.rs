@@ -16,7 +16,7 @@ use tower::Service;
 
 /// Connections from the network at a time.
 const MOST_NETWORK: usize = 256;
-/// And from one address: many clients at once, or a proxy in front, and still no machine takes all.
+/// And from one address, or one IPv6 network: many clients at once, or a proxy in front, and still no machine takes all.
 const MOST_FROM_ONE: usize = 64;
 /// Connections to the local socket at a time: apart, so that the network cannot keep the administrator out.
 const MOST_LOCAL: usize = 32;

@@ -6,7 +6,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// The part of an address that tells one machine from another: IPv6 hosts have a /64 to themselves.
+/// The part of an address that one machine cannot change at will. In IPv6 that is the /64: a host elsewhere has one
+/// to itself, and one on our own link can take any address of the link's. So all neighbours that come by IPv6 share
+/// one count, and IPv4 remains to them if one of them uses it up.
 pub(crate) fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),

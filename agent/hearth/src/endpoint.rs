@@ -1,6 +1,6 @@
 //! Where the gateway is.
 
-use hyper::Uri;
+use hyper::{Uri, http::uri::Authority};
 use std::{fmt, path::PathBuf};
 
 /// Where the gateway is.
@@ -52,17 +52,7 @@ fn parse(url: &str) -> Result<Endpoint, &'static str> {
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
         return Err("it must end after the host and its port");
     }
-    let port = match authority
-        .as_str()
-        .rsplit_once(':')
-        .filter(|(_, port)| !port.contains(']'))
-    {
-        Some(_) => authority
-            .port_u16()
-            .filter(|port| *port > 0)
-            .ok_or("the port must be a number from 1 to 65535")?,
-        None => 80,
-    };
+    let port = port(authority)?;
     let host = authority
         .host()
         .trim_start_matches('[')
@@ -72,6 +62,17 @@ fn parse(url: &str) -> Result<Endpoint, &'static str> {
         Err(FORM)
     } else {
         Ok(Endpoint::Network { host, port })
+    }
+}
+
+/// What follows the last colon outside of brackets; without one it is 80.
+fn port(authority: &Authority) -> Result<u16, &'static str> {
+    match authority.as_str().rsplit_once(':') {
+        Some((_, port)) if !port.contains(']') => authority
+            .port_u16()
+            .filter(|port| *port > 0)
+            .ok_or("the port must be a number from 1 to 65535"),
+        _ => Ok(80),
     }
 }
 
