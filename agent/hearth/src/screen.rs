@@ -25,9 +25,17 @@ pub(crate) fn harmless(text: &str) -> String {
         .collect()
 }
 
-/// As [`harmless`], for what must stay on one line.
+/// As [`harmless`], for what must stay on one line and in its place: nor may it turn the direction of what follows,
+/// as a right-to-left answer rightly does.
 pub(crate) fn one_line(text: &str) -> String {
-    harmless(text).replace(['\n', '\t'], " ")
+    harmless(text)
+        .replace(['\n', '\t'], " ")
+        .replace(turns_direction, "\u{fffd}")
+}
+
+/// The embeddings, overrides and isolates of Unicode's bidirectional algorithm (UAX #9, section 2).
+fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Writes an answer as it comes: raw into a pipe or a file, harmless on a terminal.
@@ -100,6 +108,7 @@ mod tests {
             "a\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}\n\tb"
         );
         assert_eq!(one_line("a\nb"), "a b");
+        assert_eq!(one_line("x\u{202e}y\u{2066}"), "x\u{fffd}y\u{fffd}");
     }
 
     #[test]
