@@ -2,6 +2,7 @@
 
 mod events;
 mod headers;
+mod stream;
 mod upstream;
 
 pub(crate) use upstream::{Upstream, UpstreamError};

@@ -5,6 +5,7 @@
 //! developer restarts inferd. A request of which a byte may have left is never repeated: its body has been streamed
 //! and is gone, and it may be what killed the engine. The client gets 502 with `Retry-After` and decides.
 
+use super::stream::EngineStream;
 use crate::intake::Intake;
 use hyper::{
     Request, Response,
@@ -109,7 +110,7 @@ impl Upstream {
         })?;
         let handshake = http1::Builder::new()
             .max_buf_size(BUFFER)
-            .handshake(TokioIo::new(stream));
+            .handshake(TokioIo::new(EngineStream(stream)));
         let (sender, connection) = handshake.await.map_err(UpstreamError::Lost)?;
         // Its error reaches whoever waits for the answer or reads it.
         let task = tokio::spawn(async { drop(connection.await) });

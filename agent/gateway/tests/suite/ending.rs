@@ -55,6 +55,24 @@ fn an_engine_that_dies_before_it_answers_is_502() {
 }
 
 #[test]
+fn an_engine_that_answers_without_reading_the_body_is_heard() {
+    let (_setup, gateway, engine, token) = gateway_with_engine();
+    let body = "x".repeat(1_000_000);
+    // What was read of the answer when the writing failed is chance.
+    for _ in 0..20 {
+        let answer = thread::scope(|scope| {
+            let asking = scope.spawn(|| gateway.ask("POST /v1/embeddings", &[&token], &body));
+            let mut call = engine.next();
+            call.head();
+            call.write("HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}");
+            drop(call);
+            asking.join().unwrap()
+        });
+        assert_eq!((answer.status, answer.body.as_str()), (404, "{}"));
+    }
+}
+
+#[test]
 fn an_engine_that_dies_in_a_stream_leaves_an_error_event_and_an_orderly_end() {
     let (_setup, gateway, engine, token) = gateway_with_engine();
     let mut client = gateway.client();
