@@ -86,7 +86,7 @@ pub struct Head {
     pub version: u32,
     /// Where the tensors' bytes begin.
     pub data_offset: u64,
-    /// Bytes of all tensors together.
+    /// Bytes of all tensors together; no more than the file has.
     pub tensor_bytes: u64,
 }
 
@@ -139,6 +139,8 @@ pub fn check(reader: impl Read, file_bytes: u64) -> Result<Head, HeadError> {
         tensor.check(data_bytes, walk.alignment)?;
         tensor_bytes += tensor.bytes;
     }
+    // Each tensor is read into memory of its own: tensors that share their bytes would take many times the file's.
+    limited("the number of bytes of all tensors", tensor_bytes, data_bytes)?;
     Ok(Head {
         version: fixed.version,
         data_offset,

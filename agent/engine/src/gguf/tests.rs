@@ -101,6 +101,16 @@ fn tensors_must_lie_in_the_file() {
 }
 
 #[test]
+fn tensors_share_no_bytes() {
+    let two = |second| [tensor("a", &[64], 0, 0), tensor("b", &[64], 0, second)].concat();
+    // The head takes 90 bytes, padded to 96.
+    let file = |second| [head(2, 0, &two(second)), vec![0; 6 + 512]].concat();
+    assert_eq!(check_bytes(&file(256)).unwrap().tensor_bytes, 512);
+    let overlapping = &file(0)[..96 + 256];
+    assert!(matches!(check_bytes(overlapping), Err(HeadError::Limit { .. })));
+}
+
+#[test]
 fn names_appear_once() {
     let twice = [tensor("t", &[1], 0, 0), tensor("t", &[1], 0, 0)].concat();
     assert!(matches!(
