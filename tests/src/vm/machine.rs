@@ -252,14 +252,20 @@ impl Machine {
         {
             standing = None;
         }
-        let ssh = standing.map_or_else(|| self.connect("admin", keys), Ok)?;
+        let ssh = standing.map_or_else(|| self.connect(keys), Ok)?;
         Ok(self.ssh.insert(ssh))
     }
 
-    fn connect(&mut self, user: &str, keys: &Keys) -> Result<Ssh> {
+    /// Connects as admin. Refused keys end the attempt at once, for sshd shuts out whoever tries too often.
+    fn connect(&mut self, keys: &Keys) -> Result<Ssh> {
         let (address, folder) = (self.ssh_address, self.folder.clone());
-        wait::until_ok("SSH in the guest", BOOT, || {
-            Ssh::connect(address, user, keys, &folder)
+        wait::until("SSH in the guest", BOOT, || {
+            self.check()?;
+            match Ssh::connect(address, "admin", keys, &folder) {
+                Ok(ssh) => Ok(Some(ssh)),
+                Err(error) if error.to_string().contains("Permission denied") => Err(error),
+                Err(_not_yet) => Ok(None),
+            }
         })
     }
 

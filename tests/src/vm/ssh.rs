@@ -37,7 +37,10 @@ impl Ssh {
             .arg(&control)
             .args(["-M", "-N"])
             .arg(format!("{user}@127.0.0.1"));
-        let mut master = Process::start("ssh", command, &folder.join("ssh.log"))?;
+        let log = folder.join("ssh.log");
+        // Each attempt is judged by its own words.
+        std::fs::write(&log, "").with_context(|| format!("cannot write {}", log.display()))?;
+        let mut master = Process::start("ssh", command, &log)?;
         let what = format!("an SSH connection as {user}");
         wait::until(&what, Duration::from_secs(60), || {
             master.check()?;

@@ -1,7 +1,7 @@
 //! `vm test`: two boots of one disk, and everything that must hold in them.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use api::rest::TokenList;
@@ -10,7 +10,7 @@ use tests::oracle::Answer;
 use tests::python::OpenAi;
 use tests::questions::QUESTIONS;
 use tests::report::{Report, say, seconds};
-use tests::vm::{Keys, Setup, token_on};
+use tests::vm::{Keys, Machine, Setup, token_on};
 
 use crate::checks::disk::{Identity, layout, root_is_verified};
 use crate::checks::{access, answers, bus, memory, recovery, sandbox, settled};
@@ -94,14 +94,9 @@ fn both_boots(parts: &Parts, setup: &Setup, report: &mut Report) -> Result<()> {
 
 /// Boots without any token, so that the appliance makes one.
 fn first_boot(setup: &Setup, expected: &Answer, report: &mut Report) -> Result<Guest> {
-    let machine = setup.boot(&[]);
-    let mut machine = keep_note(report, "the gateway answers", machine, |machine| {
-        format!("{} after QEMU's start", seconds(machine.answered()))
-    })?;
-    let token = machine.wait_for_token();
-    let token = keep_note(report, "the first token is on the console", token, |_| {
-        String::new()
-    })?;
+    let mut machine = need(report, "it boots", || setup.boot(&[]), answered)?;
+    let console = "the first token is on the console";
+    let token = need(report, console, || machine.wait_for_token(), |_| String::new())?;
     let mut guest = Guest { machine, token };
     report.check("the first question is answered", || {
         let time = answers::first_token(&mut guest, expected)?;
@@ -138,16 +133,11 @@ fn first_checks(parts: &Parts, guest: &mut Guest, expected: &Answer, report: &mu
 fn second_boot(setup: &Setup, first: &str, before: &Identity, report: &mut Report) -> Result<()> {
     let keys = Keys::make(setup.folder(), "other-key")?;
     let given = Token::new()?;
-    let machine = setup.boot(&[
+    let credentials = [
         keys.credential(),
         ("hearth.token-hashes".to_owned(), given.hash_line()),
-    ]);
-    let machine = keep_note(report, "it boots again", machine, |machine| {
-        format!(
-            "the gateway answers {} after QEMU's start",
-            seconds(machine.answered())
-        )
-    })?;
+    ];
+    let machine = need(report, "it boots again", || setup.boot(&credentials), answered)?;
     let mut guest = Guest {
         machine,
         token: first.to_owned(),
@@ -197,20 +187,25 @@ fn second_boot(setup: &Setup, first: &str, before: &Identity, report: &mut Repor
     Ok(())
 }
 
-/// Counts a step that the rest depends on as a check of its own, and hands on what it gave.
-fn keep_note<T>(
+/// When the gateway answered.
+fn answered(machine: &Machine) -> String {
+    format!(
+        "the gateway answers {} after QEMU's start",
+        seconds(machine.answered())
+    )
+}
+
+/// Does what the rest depends on, counts it as a check of its own, and hands on what it gave.
+fn need<T>(
     report: &mut Report,
     name: &str,
-    result: Result<T>,
+    work: impl FnOnce() -> Result<T>,
     note: impl FnOnce(&T) -> String,
 ) -> Result<T> {
-    match result {
-        Ok(value) => {
-            report.check(name, || Ok(note(&value)));
-            Ok(value)
-        }
-        Err(error) => Err(error.context(name.to_owned())),
-    }
+    let start = Instant::now();
+    let value = work().with_context(|| name.to_owned())?;
+    report.record(name, start.elapsed(), Ok(note(&value)));
+    Ok(value)
 }
 
 fn collect_if_failed(guest: &mut Guest, report: &Report) {
