@@ -15,6 +15,7 @@ use crate::model::Model;
 use crate::request::{Answer, Event, Outbox, Request, answer};
 use crate::scheduler::{Scheduler, SlotId, Work};
 use crate::sequence::Sequence;
+use crate::template::STACK_BYTES;
 
 /// How an engine is set up.
 #[derive(Clone, Debug)]
@@ -75,7 +76,6 @@ impl Engine {
     /// Starts the model's thread.
     pub fn start(settings: Settings) -> io::Result<(Self, Ended)> {
         let (commands, inbox) = mpsc::channel();
-        let (alive, ended) = oneshot::channel();
         let status = Arc::new(Mutex::new(Status::default()));
         let catalog = Catalog::new(settings.folders.clone());
         let worker = Worker {
@@ -88,19 +88,14 @@ impl Engine {
             draining: Vec::new(),
             settings,
         };
-        std::thread::Builder::new()
-            .name("model".to_owned())
-            .spawn(move || {
-                let _alive: oneshot::Sender<()> = alive;
-                worker.run();
-            })?;
+        let ended = spawn(move || worker.run())?;
         Ok((
             Self {
                 commands,
                 status,
                 catalog,
             },
-            Ended(ended),
+            ended,
         ))
     }
 
@@ -136,6 +131,19 @@ impl Engine {
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
     }
+}
+
+/// Starts the model's thread.
+fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<Ended> {
+    let (alive, ended) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("model".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            let _alive: oneshot::Sender<()> = alive;
+            run();
+        })?;
+    Ok(Ended(ended))
 }
 
 /// The model's thread.

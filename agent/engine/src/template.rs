@@ -16,9 +16,14 @@ use crate::error::{LoadError, RequestError};
 use crate::hyperparameters::Keys;
 use crate::vocabulary::{Vocabulary, token_id};
 
-/// Instructions that a template may run for one conversation: a second's worth, and a hundred times what the longest
-/// conversation needs.
-const FUEL: u64 = 10_000_000;
+/// Longest template, in bytes; the longest that are real have a third of it. A longer one could nest its code so deep
+/// that compiling it takes more stack than there is.
+const MAX_TEMPLATE_BYTES: usize = 64 << 10;
+/// Stack that a thread needs to compile any template up to that length, and to drop or show values nested as deep as
+/// [`FUEL`] lets them be: under 100 MiB was seen. Only what is touched takes memory.
+pub(crate) const STACK_BYTES: usize = 256 << 20;
+/// Instructions that a template may run for one conversation: ten times what the longest conversation needs.
+const FUEL: u64 = 2_000_000;
 /// How much longer than the messages a rendered conversation may be, in bytes, beside a factor of four.
 const RENDERED_MARGIN: usize = 1 << 20;
 /// Noncharacters: code points that Unicode will never give a meaning, and that no text interchanges.
@@ -70,6 +75,13 @@ impl ChatTemplate {
         let source = keys
             .text(key)?
             .ok_or_else(|| keys.problem(key, "is missing: this model was not made for conversations"))?;
+        if source.len() > MAX_TEMPLATE_BYTES {
+            let problem = format!(
+                "has {} bytes; at most {MAX_TEMPLATE_BYTES} are allowed",
+                source.len()
+            );
+            return Err(keys.problem(key, problem));
+        }
         let count = keys.texts("tokenizer.ggml.tokens")?.len();
         let spelling = |key| {
             let id = token_id(&keys, key, count)?;

@@ -5,6 +5,8 @@ use crate::template::{Message, Role};
 use crate::tiny;
 use std::path::Path;
 
+use candle_core::quantized::gguf_file::Value;
+
 fn start(folder: &Path, slots: usize, queue: usize, context: usize) -> Engine {
     let settings = Settings {
         folders: vec![folder.to_owned()],
@@ -231,12 +233,44 @@ fn unknown_and_broken_models_are_told_apart() {
 }
 
 #[test]
-fn a_thread_that_panics_is_noticed() {
-    let (alive, ended) = oneshot::channel::<()>();
-    let thread = std::thread::spawn(move || {
-        let _alive = alive;
+fn no_template_takes_more_stack_than_the_thread_has() {
+    let nest = "{% set ns = namespace(x=[]) %}{% for a in range(99999) %}{% for b in range(99999) %}\
+        {% set ns.x = [ns.x] %}{% endfor %}{% endfor %}";
+    let show = "{% set ns = namespace(x=[]) %}{% for a in range(99999) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}";
+    let branches = format!("{{% if m %}}{}{{% endif %}}", "{% elif m %}".repeat(5_400));
+    let sum = format!("{{{{ m{} }}}}", "+m".repeat(10_000));
+    let nots = format!("{{{{ {}m }}}}", "not ".repeat(16_000));
+    let filters = format!("{{{{ m{} }}}}", "|e".repeat(32_000));
+    let templates = [nest.to_owned(), show.to_owned(), branches, sum, nots, filters];
+    let folder = folder(&["good"]);
+    for (index, template) in templates.into_iter().enumerate() {
+        let mut model = tiny::Model::new(256).unwrap();
+        let key = "tokenizer.chat_template".to_owned();
+        model.metadata.insert(key, Value::String(template));
+        std::fs::write(
+            folder.path().join(format!("{index}.gguf")),
+            model.bytes().unwrap(),
+        )
+        .unwrap();
+        let engine = start(folder.path(), 1, 1, 256);
+        for model in [index.to_string().as_str(), "good"] {
+            let request = Request {
+                model: model.to_owned(),
+                ..request("a", 1)
+            };
+            let (_, end) = text_and_end(engine.submit(request));
+            assert!(model != "good" || summary(&end).completion_tokens == 1);
+        }
+    }
+}
+
+#[test]
+fn a_panic_of_the_thread_is_noticed_and_ends_its_answers() {
+    let (outbox, mut answer) = answer(|| {});
+    let ended = spawn(move || {
+        let _outbox = outbox;
         std::panic::resume_unwind(Box::new(()));
     });
-    assert!(ended.blocking_recv().is_err());
-    assert!(thread.join().is_err());
+    assert!(ended.unwrap().0.blocking_recv().is_err());
+    assert_eq!(answer.blocking_next(), None);
 }

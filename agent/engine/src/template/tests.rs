@@ -100,6 +100,25 @@ fn a_template_that_never_ends_is_stopped() {
 }
 
 #[test]
+fn the_longest_conversation_needs_a_tenth_of_the_steps() {
+    let (template, vocabulary) = read(tiny::TEMPLATE).unwrap();
+    let messages = vec![user("hello").remove(0); 10 * 1024];
+    assert!(template.tokens(&messages, &vocabulary).is_ok());
+}
+
+#[test]
+fn a_template_that_is_too_long_is_refused() {
+    let error = read(&" ".repeat(MAX_TEMPLATE_BYTES + 1))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("`tokenizer.chat_template` has 65537 bytes"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_template_that_is_no_jinja_names_the_file() {
     let error = read("{% if %}").err().unwrap().to_string();
     assert!(
