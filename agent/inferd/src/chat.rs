@@ -1,6 +1,7 @@
 //! From the body of a chat request to what the engine takes.
 
 use api::openai::{ChatRequest, Content, Message, Part, Stop};
+use axum::http::StatusCode;
 use engine::request::Request;
 use engine::sampler::Sampling;
 use engine::template::{Message as Turn, Role};
@@ -8,6 +9,8 @@ use serde_json::Value;
 
 use crate::refusal::Refusal;
 
+/// Longest name of a model, in bytes: no file's name is longer. What is refused here never reaches the log.
+const MAX_MODEL_BYTES: usize = 255;
 /// Most messages of a conversation.
 const MAX_MESSAGES: usize = 1024;
 /// Most stop strings, as in OpenAI's reference.
@@ -73,6 +76,15 @@ fn changes_the_answer(field: &str, value: &Value) -> bool {
 
 /// Checks a request's values and brings them into the engine's shape. `seed` is taken where the request has none.
 pub(crate) fn to_engine(request: &ChatRequest, seed: u64) -> Result<Request, Refusal> {
+    if request.model.len() > MAX_MODEL_BYTES {
+        let message = format!("no model has a name of more than {MAX_MODEL_BYTES} bytes");
+        return Err(Refusal::special(
+            StatusCode::NOT_FOUND,
+            "model_not_found",
+            Some("model"),
+            message,
+        ));
+    }
     if request.n.is_some_and(|n| n != 1) {
         return Err(Refusal::invalid(
             Some("n"),
@@ -273,6 +285,15 @@ mod tests {
         let fields = json!({"tools": [], "logprobs": false, "response_format": {"type": "text"}, "user": "me",
             "presence_penalty": 0, "tool_choice": "none", "stop": null, "n": 1});
         assert!(checked(fields).is_ok());
+    }
+
+    #[test]
+    fn a_name_that_no_file_can_have_is_not_repeated() {
+        let refusal = checked(json!({"model": "m".repeat(256)})).err().unwrap();
+        assert_eq!(refusal.status, 404);
+        assert_eq!(refusal.body.error.code.as_deref(), Some("model_not_found"));
+        assert!(!refusal.body.error.message.contains("mmm"));
+        assert!(checked(json!({"model": "m".repeat(255)})).is_ok());
     }
 
     #[test]
