@@ -51,11 +51,6 @@ impl KvCache {
         self.length
     }
 
-    /// Most positions that may be filled.
-    pub fn limit(&self) -> usize {
-        self.limit
-    }
-
     /// Makes room for `more` positions.
     pub(crate) fn reserve(&mut self, more: usize) -> Result<()> {
         let needed = self.length + more;

@@ -1,7 +1,8 @@
 //! Tokens: model files, chat templates, sequences, the scheduler and the model's own thread.
 //!
-//! What is absent: this crate knows no HTTP, no D-Bus and no systemd, and has no async code. Time is asked only to
-//! measure and to choose a way of computing, never to decide what happens.
+//! What is absent: this crate knows no HTTP, no D-Bus and no systemd. The model's thread has no async code; the handles'
+//! async functions only wait on channels. Time is asked only to measure and to choose a way of computing, never to
+//! decide what happens.
 
 pub mod catalog;
 pub mod engine;

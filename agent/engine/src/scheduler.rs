@@ -144,11 +144,6 @@ impl<T> Scheduler<T> {
             .map(|slot| slot.advance(SlotId(index), chunk))
     }
 
-    /// Whether [`Self::next_turn`] would return a turn.
-    pub fn has_work(&self) -> bool {
-        (0..self.slots.len()).any(|index| self.is_runnable(index))
-    }
-
     /// Slots that are taken.
     pub fn active(&self) -> usize {
         self.slots.len() - self.free()
@@ -245,7 +240,6 @@ mod tests {
             [b, b]
         );
         scheduler.set_blocked(b, true);
-        assert!(!scheduler.has_work());
         assert_eq!(scheduler.next_turn(), None);
         scheduler.set_blocked(a, false);
         assert_eq!(scheduler.next_turn().unwrap().slot(), a);
