@@ -54,7 +54,7 @@ const FIRST: [(&str, Check); 17] = [
         "hearthd holds no network socket",
         sandbox::hearthd_has_no_network_socket,
     ),
-    ("the daemons have hardly a capability", sandbox::capabilities),
+    ("no daemon has a capability", sandbox::capabilities),
     ("memory of each daemon", memory::daemons),
     ("inferd killed after 3 tokens", |guest| {
         recovery::engine_killed(guest, 3)

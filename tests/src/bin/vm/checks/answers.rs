@@ -103,7 +103,7 @@ pub(crate) fn status_over_ssh(guest: &mut Guest) -> Result<String> {
     let tokens = guest.run("hearth token list --json")?;
     ensure!(tokens.contains("admin"), "no admin's token among {tokens}");
     Ok(format!(
-        "version {}, {} processors",
+        "version {}, {} warnings",
         status.version,
         capabilities.warnings.len()
     ))
