@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use api::rest::EngineStatus;
+use api::rest::{EngineStatus, Status};
 
 use crate::client::Client;
 use crate::process::{self, Process, tail, tethered};
@@ -93,14 +93,16 @@ impl HostStack {
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
-        let door = self.client();
-        wait::until("the gateway's health and the agent's", READY, || {
+        let admin = self.admin();
+        wait::until("the gateway and the agent", READY, || {
             self.gateway.check()?;
             self.hearthd.check()?;
-            let Ok(answer) = door.get("/api/v1/health") else {
+            let Ok(answer) = admin.get("/api/v1/status") else {
                 return Ok(None);
             };
-            Ok((answer.status() == 200).then_some(()))
+            // Somebody else at this address knows nothing of this stack's token.
+            let status: Status = answer.expect(200)?.json()?;
+            Ok(status.sample.map(|_| ()))
         })
     }
 
