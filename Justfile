@@ -48,6 +48,10 @@ lint:
     cargo fmt --all --check
     cargo clippy --release --workspace --all-targets --quiet -- --deny warnings
 
+# Measure what the gateway costs in time and memory
+bench:
+    cargo bench --package gateway --bench cost
+
 # Licences, sources and bans of dependencies; needs `cargo install --locked cargo-deny`
 deny:
     cargo deny check bans licenses sources

@@ -42,90 +42,25 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Status, the slug of the problem, its title, OpenAI's `type` and OpenAI's `code`.
+    #[rustfmt::skip] // A table reads by its rows.
     fn words(self) -> (StatusCode, &'static str, &'static str, &'static str, &'static str) {
         use StatusCode as S;
         const REQUEST: &str = "invalid_request_error";
         const SERVER: &str = "server_error";
         match self {
-            Self::Invalid => (
-                S::BAD_REQUEST,
-                "invalid-request",
-                "Invalid request",
-                REQUEST,
-                "invalid_request",
-            ),
-            Self::Unauthenticated => (
-                S::UNAUTHORIZED,
-                "unauthenticated",
-                "No valid token",
-                "authentication_error",
-                "invalid_api_key",
-            ),
-            Self::Forbidden => (
-                S::FORBIDDEN,
-                "forbidden",
-                "Role not sufficient",
-                "permission_error",
-                "insufficient_permissions",
-            ),
+            Self::Invalid => (S::BAD_REQUEST, "invalid-request", "Invalid request", REQUEST, "invalid_request"),
+            Self::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated", "No valid token", "authentication_error", "invalid_api_key"),
+            Self::Forbidden => (S::FORBIDDEN, "forbidden", "Role not sufficient", "permission_error", "insufficient_permissions"),
             Self::NotFound => (S::NOT_FOUND, "not-found", "Not found", REQUEST, "unknown_url"),
-            Self::WrongMethod => (
-                S::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "Method not allowed",
-                REQUEST,
-                "method_not_allowed",
-            ),
-            Self::BodyTimeout => (
-                S::REQUEST_TIMEOUT,
-                "body-timeout",
-                "Request body too slow",
-                REQUEST,
-                "request_timeout",
-            ),
+            Self::WrongMethod => (S::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", REQUEST, "method_not_allowed"),
+            Self::BodyTimeout => (S::REQUEST_TIMEOUT, "body-timeout", "Request body too slow", REQUEST, "request_timeout"),
             Self::Conflict => (S::CONFLICT, "conflict", "Not possible now", REQUEST, "conflict"),
-            Self::TooLarge => (
-                S::PAYLOAD_TOO_LARGE,
-                "too-large",
-                "Request body too large",
-                REQUEST,
-                "request_too_large",
-            ),
-            Self::TooMany => (
-                S::TOO_MANY_REQUESTS,
-                "too-many-attempts",
-                "Too many failed attempts",
-                "rate_limit_error",
-                "rate_limit_exceeded",
-            ),
-            Self::Internal => (
-                S::INTERNAL_SERVER_ERROR,
-                "internal",
-                "Internal error",
-                SERVER,
-                "internal_error",
-            ),
-            Self::EngineLost => (
-                S::BAD_GATEWAY,
-                "engine-lost",
-                "The engine ended",
-                SERVER,
-                "engine_lost",
-            ),
-            Self::EngineUnavailable => (
-                S::SERVICE_UNAVAILABLE,
-                "engine-unavailable",
-                "No engine",
-                SERVER,
-                "engine_unavailable",
-            ),
-            Self::EngineTimeout => (
-                S::GATEWAY_TIMEOUT,
-                "engine-timeout",
-                "The engine is too slow",
-                SERVER,
-                "engine_timeout",
-            ),
+            Self::TooLarge => (S::PAYLOAD_TOO_LARGE, "too-large", "Request body too large", REQUEST, "request_too_large"),
+            Self::TooMany => (S::TOO_MANY_REQUESTS, "too-many-attempts", "Too many failed attempts", "rate_limit_error", "rate_limit_exceeded"),
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error", SERVER, "internal_error"),
+            Self::EngineLost => (S::BAD_GATEWAY, "engine-lost", "The engine ended", SERVER, "engine_lost"),
+            Self::EngineUnavailable => (S::SERVICE_UNAVAILABLE, "engine-unavailable", "No engine", SERVER, "engine_unavailable"),
+            Self::EngineTimeout => (S::GATEWAY_TIMEOUT, "engine-timeout", "The engine is too slow", SERVER, "engine_timeout"),
         }
     }
 

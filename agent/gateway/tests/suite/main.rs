@@ -8,7 +8,6 @@ mod process;
 
 mod access;
 mod ending;
-mod figures;
 mod limits;
 mod management;
 mod streaming;

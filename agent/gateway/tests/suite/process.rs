@@ -169,6 +169,7 @@ impl Gateway {
     }
 
     /// Its process id.
+    #[allow(dead_code, reason = "the measurement of its cost reads its memory")]
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
