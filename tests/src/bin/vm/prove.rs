@@ -194,12 +194,20 @@ fn figures(guest: &mut Guest) -> Result<()> {
 fn conversation(parts: &Parts, guest: &mut Guest, expected: &[Answer]) -> Result<String> {
     let client = OpenAi::ensure(&parts.paths)?;
     let start = Instant::now();
-    let replies = answers::through_openai(guest, &client, expected, TOKENS)?;
+    let replies = step(
+        "ask all questions through OpenAI's client, whole and streamed",
+        || answers::through_openai(guest, &client, expected, TOKENS),
+    )?;
+    let typed: Vec<String> = step("ask all questions over SSH", || {
+        expected
+            .iter()
+            .map(|answer| answers::ask_over_ssh(guest, &answer.question, TOKENS))
+            .collect()
+    })?;
     let mut rows = Vec::new();
     let mut differing = Vec::new();
-    for (answer, reply) in expected.iter().zip(&replies) {
-        let typed = answers::ask_over_ssh(guest, &answer.question, TOKENS)?;
-        let verdicts = verdicts(answer, &typed, reply);
+    for ((answer, reply), typed) in expected.iter().zip(&replies).zip(&typed) {
+        let verdicts = verdicts(answer, typed, reply);
         differing.extend(
             verdicts
                 .iter()
