@@ -29,6 +29,10 @@ pub trait Agent {
     fn sample(&self) -> zbus::Result<String>;
     /// What was found on the machine. JSON of [`machine::Capabilities`].
     fn capabilities(&self) -> zbus::Result<String>;
+    /// Power and clocks. JSON of [`crate::power::Power`].
+    fn power(&self) -> zbus::Result<String>;
+    /// Heat and what is done about it. JSON of [`crate::power::Thermal`].
+    fn thermal(&self) -> zbus::Result<String>;
     /// hearthd's version.
     #[zbus(property)]
     fn version(&self) -> zbus::Result<String>;
@@ -45,4 +49,15 @@ pub trait Control {
     /// Sets the time between two samples, in milliseconds, from [`MIN_SAMPLE_INTERVAL_MS`] to
     /// [`MAX_SAMPLE_INTERVAL_MS`].
     fn set_sample_interval(&self, milliseconds: u64) -> zbus::Result<()>;
+    /// Chooses a power profile by its name; it is kept over restarts.
+    fn set_power_profile(&self, profile: &str) -> zbus::Result<()>;
+    /// Sets the temperature to hold, in thousandths of a degree Celsius; it is kept over restarts.
+    fn set_thermal_target(&self, millicelsius: i32) -> zbus::Result<()>;
+    /// Goes back to the firmware profile's target.
+    fn clear_thermal_target(&self) -> zbus::Result<()>;
+    /// Holds a profile, `power-saver` or `performance`, for `seconds` (0: until it is released or hearthd restarts).
+    /// Unlike the holds of `PowerProfiles`, it outlives its caller's connection. Returns the hold's number.
+    fn hold_profile(&self, profile: &str, reason: &str, holder: &str, seconds: u64) -> zbus::Result<u32>;
+    /// Releases a hold.
+    fn release_profile(&self, hold: u32) -> zbus::Result<()>;
 }

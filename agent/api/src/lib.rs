@@ -1,7 +1,10 @@
-//! What crosses a process boundary: the management REST types, OpenAI's shapes, and the agent's names on the bus.
+//! What crosses a process boundary: the management REST types, OpenAI's shapes, the agent's names on
+//! the bus, and the phase record.
 //!
 //! Types only. The daemons share this crate and never a library of one another.
 
 pub mod agent;
 pub mod openai;
+pub mod phase;
+pub mod power;
 pub mod rest;

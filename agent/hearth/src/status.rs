@@ -307,6 +307,7 @@ mod tests {
             scaling_cur_freq: Some(KiloHertz(800_000)),
             scaling_min_freq: None,
             scaling_max_freq: Some(KiloHertz(3_400_000)),
+            bios_limit: None,
             scaling_governor: Some("powersave".to_owned()),
             energy_performance_preference: None,
         };

@@ -19,6 +19,9 @@ fn policy(reader: &mut Reader<'_>, id: u32) -> Policy {
         scaling_driver: entry.required("scaling_driver", parse::name),
         cpuinfo_min_freq: entry.required("cpuinfo_min_freq", parse::clock),
         cpuinfo_max_freq: entry.required("cpuinfo_max_freq", parse::clock),
+        base_frequency: entry.optional("base_frequency", parse::clock),
+        scaling_available_frequencies: Vec::new(),
+        core_type: None,
         scaling_available_governors: entry
             .required("scaling_available_governors", parse::names)
             .unwrap_or_default(),
@@ -35,6 +38,7 @@ pub(crate) fn sample(reader: &mut Reader<'_>, policy: &Policy) -> PolicySample {
         scaling_cur_freq: entry.required("scaling_cur_freq", parse::clock),
         scaling_min_freq: entry.required("scaling_min_freq", parse::clock),
         scaling_max_freq: entry.required("scaling_max_freq", parse::clock),
+        bios_limit: entry.optional("bios_limit", parse::clock),
         scaling_governor: entry.required("scaling_governor", parse::name),
         energy_performance_preference: entry.optional("energy_performance_preference", parse::name),
     }

@@ -27,6 +27,8 @@ fn chip(reader: &mut Reader<'_>, hwmon: u32) -> Vec<HwmonChannel> {
                 kind,
                 channel,
                 label: label(&mut entry, kind, channel),
+                temp_max: None,
+                temp_crit: None,
             });
         }
     }

@@ -24,6 +24,7 @@ fn domain(reader: &mut Reader<'_>, id: String) -> Option<PowerDomain> {
         id,
         name,
         max_energy_range_uj,
+        constraints: Vec::new(),
     })
 }
 
@@ -32,5 +33,6 @@ pub(crate) fn sample(reader: &mut Reader<'_>, domain: &PowerDomain) -> PowerSamp
     PowerSample {
         id: domain.id.clone(),
         energy_uj: entry.required("energy_uj", parse::energy),
+        limits: Vec::new(),
     }
 }

@@ -25,6 +25,10 @@ pub fn discover(tree: &Tree) -> Capabilities {
         topology: topology::discover(&mut reader),
         features: cpuinfo::discover(&mut reader),
         policies: cpufreq::discover(&mut reader),
+        intel_pstate: None,
+        amd_pstate: None,
+        boost: None,
+        platform_profile_choices: Vec::new(),
         zones: thermal::discover(&mut reader),
         hwmon: hwmon::discover(&mut reader),
         cooling_devices: cooling::discover(&mut reader),
@@ -86,6 +90,9 @@ impl Sampler {
         Sample {
             at_usec: now,
             policies: all(&mut reader, &found.policies, cpufreq::sample),
+            cpus: Vec::new(),
+            boost: None,
+            platform_profile: None,
             zones: all(&mut reader, &found.zones, thermal::sample),
             hwmon: all(&mut reader, &found.hwmon, hwmon::sample),
             cooling_devices: all(&mut reader, &found.cooling_devices, cooling::sample),
@@ -102,6 +109,8 @@ impl Sampler {
                 .iter()
                 .filter_map(|path| cgroup::sample(&mut reader, path))
                 .collect(),
+            engine: None,
+            announced_at_usec: None,
             warnings: reader.into_warnings(),
         }
     }

@@ -1,6 +1,6 @@
 //! What the machine has: found once, at start, and again when the kernel says that something came or went.
 
-use crate::{Bytes, KiloHertz, MicroJoules, MilliCelsius, Warning};
+use crate::{Bytes, KiloHertz, MicroJoules, MicroWatts, MilliCelsius, Warning};
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,14 @@ pub struct Capabilities {
     pub features: CpuFeatures,
     /// cpufreq policies, by number.
     pub policies: Vec<Policy>,
+    /// The mode of `intel_pstate`, its `status`: `active`, `passive` or `off`.
+    pub intel_pstate: Option<String>,
+    /// The mode of `amd-pstate`, its `status`: `active`, `passive`, `guided` or `disable`.
+    pub amd_pstate: Option<String>,
+    /// How clocks above the nominal one can be forbidden; `null` where they cannot.
+    pub boost: Option<BoostSwitch>,
+    /// ACPI platform profiles that can be chosen; empty where the firmware has none.
+    pub platform_profile_choices: Vec<String>,
     /// Thermal zones, by number.
     pub zones: Vec<Zone>,
     /// hwmon temperature and fan channels, by chip and channel.
@@ -87,10 +95,36 @@ pub struct Policy {
     pub cpuinfo_min_freq: Option<KiloHertz>,
     /// Highest clock of the hardware, boost included.
     pub cpuinfo_max_freq: Option<KiloHertz>,
+    /// The clock that can be held for ever, `base_frequency`; only `intel_pstate` tells it.
+    pub base_frequency: Option<KiloHertz>,
+    /// The clocks the driver has a table of, ascending; empty where any clock will do.
+    pub scaling_available_frequencies: Vec<KiloHertz>,
+    /// What kind of core it clocks; `null` where all are of one kind.
+    pub core_type: Option<CoreType>,
     /// Governors that can be chosen.
     pub scaling_available_governors: Vec<String>,
     /// Energy-performance preferences that can be chosen; empty where the driver has none.
     pub energy_performance_available_preferences: Vec<String>,
+}
+
+/// The two kinds of cores that hybrid processors have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CoreType {
+    /// Fast ones: `cpu_core` of the perf events, or the largest `cpu_capacity`.
+    Performance,
+    /// Small ones: `cpu_atom`, or any smaller `cpu_capacity`.
+    Efficient,
+}
+
+/// The file by which clocks above the nominal one are forbidden for the whole machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BoostSwitch {
+    /// `/sys/devices/system/cpu/cpufreq/boost`: 1 allows.
+    CpufreqBoost,
+    /// `/sys/devices/system/cpu/intel_pstate/no_turbo`: 1 forbids.
+    IntelNoTurbo,
 }
 
 /// A thermal zone.
@@ -139,6 +173,10 @@ pub struct HwmonChannel {
     pub channel: u32,
     /// The driver's label, for example `Package id 0`.
     pub label: Option<String>,
+    /// `tempN_max`: hotter than this is not meant for long. `null` for fans.
+    pub temp_max: Option<MilliCelsius>,
+    /// `tempN_crit`: the chip protects itself here. `null` for fans.
+    pub temp_crit: Option<MilliCelsius>,
 }
 
 /// Something that can cool: a fan, or a processor that can be slowed.
@@ -161,6 +199,19 @@ pub struct PowerDomain {
     pub name: Option<String>,
     /// Where the counter wraps.
     pub max_energy_range_uj: Option<MicroJoules>,
+    /// Its power limits that can be set, by number.
+    pub constraints: Vec<PowerConstraint>,
+}
+
+/// A power limit of a powercap domain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PowerConstraint {
+    /// The number in `constraint_N_power_limit_uw`.
+    pub id: u32,
+    /// `long_term`, `short_term`, `peak_power`.
+    pub name: Option<String>,
+    /// The highest limit that means anything, `constraint_N_max_power_uw`.
+    pub max_power_uw: Option<MicroWatts>,
 }
 
 /// A mains adapter or a battery.

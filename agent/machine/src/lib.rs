@@ -1,5 +1,6 @@
-//! Nouns of the host: what it has ([`Capabilities`]), what it shows at one instant ([`Sample`]), and the units
-//! in which both are told. No IO, no clock, no operating system: the same types serve the agent, the laws, the
+//! Nouns of the host: what it has ([`Capabilities`]), what it shows at one instant ([`Sample`]), what people want of
+//! it ([`Wishes`]), what its kind bears ([`Tuning`]), what the laws make of all that ([`Decision`]), and the units in
+//! which they are told. No IO, no clock, no operating system: the same types serve the agent, the laws, the
 //! REST interface and the tests.
 //!
 //! Field names are the kernel's own (`scaling_max_freq`, `usage_usec`), so that a reader of its documentation
@@ -9,15 +10,27 @@
 extern crate alloc;
 
 mod capabilities;
+mod decision;
+mod engine;
+mod record;
 mod sample;
+mod setpoints;
+mod tuning;
 mod units;
+mod wishes;
 
 pub use capabilities::{
-    Capabilities, CoolingDevice, CpuFeatures, CpuTopology, Dmi, HwmonChannel, HwmonKind, Policy, PowerDomain,
-    Supply, TripPoint, Zone,
+    BoostSwitch, Capabilities, CoolingDevice, CoreType, CpuFeatures, CpuTopology, Dmi, HwmonChannel,
+    HwmonKind, Policy, PowerConstraint, PowerDomain, Supply, TripPoint, Zone,
 };
+pub use decision::{Decision, Distrust, EngineLimits, Note, Rung, SensorState, ThermalState};
+pub use engine::{EngineSample, Phase};
+pub use record::Record;
 pub use sample::{
-    CgroupMemory, CoolingSample, HwmonSample, Memory, PolicySample, PowerSample, Pressure, Sample, Stall,
-    StallWindow, SupplySample, Warning, ZoneSample,
+    CgroupMemory, CoolingSample, CpuSample, HwmonSample, Memory, PolicySample, PowerLimit, PowerSample,
+    Pressure, Sample, Stall, StallWindow, SupplySample, Warning, ZoneSample,
 };
-pub use units::{BootTime, Bytes, KiloHertz, MicroJoules, MicroSeconds, MilliCelsius};
+pub use setpoints::{PolicySetpoint, PowerSetpoint, Setpoints};
+pub use tuning::Tuning;
+pub use units::{BootTime, Bytes, KiloHertz, MicroJoules, MicroSeconds, MicroWatts, MilliCelsius};
+pub use wishes::{Hold, PowerProfile, UnknownProfile, Wishes};

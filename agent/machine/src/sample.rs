@@ -1,6 +1,8 @@
 //! What the machine shows at one instant.
 
-use crate::{BootTime, Bytes, HwmonKind, KiloHertz, MicroJoules, MicroSeconds, MilliCelsius};
+use crate::{
+    BootTime, Bytes, EngineSample, HwmonKind, KiloHertz, MicroJoules, MicroSeconds, MicroWatts, MilliCelsius,
+};
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,12 @@ pub struct Sample {
     pub at_usec: BootTime,
     /// cpufreq policies, by number.
     pub policies: Vec<PolicySample>,
+    /// Busy and idle time of each online processor, by number.
+    pub cpus: Vec<CpuSample>,
+    /// Whether clocks above the nominal one are allowed.
+    pub boost: Option<bool>,
+    /// The ACPI platform profile in force.
+    pub platform_profile: Option<String>,
     /// Thermal zones, by number.
     pub zones: Vec<ZoneSample>,
     /// hwmon channels.
@@ -27,6 +35,10 @@ pub struct Sample {
     pub pressure: Pressure,
     /// Memory of the control groups that were asked for.
     pub cgroups: Vec<CgroupMemory>,
+    /// What the inference engine says of itself; `null` while it does not run.
+    pub engine: Option<EngineSample>,
+    /// When the gateway last announced a request; `null` before the first.
+    pub announced_at_usec: Option<BootTime>,
     /// What could not be read, and why.
     pub warnings: Vec<Warning>,
 }
@@ -51,10 +63,23 @@ pub struct PolicySample {
     pub scaling_min_freq: Option<KiloHertz>,
     /// Highest clock that the governor may choose.
     pub scaling_max_freq: Option<KiloHertz>,
+    /// The firmware's own limit (`_PPC`), where the driver tells it.
+    pub bios_limit: Option<KiloHertz>,
     /// The governor in force.
     pub scaling_governor: Option<String>,
     /// The preference in force, where the driver has one.
     pub energy_performance_preference: Option<String>,
+}
+
+/// How long a processor has worked and rested since boot, from `/proc/stat`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CpuSample {
+    /// The number in `cpuN`.
+    pub id: u32,
+    /// Everything but rest: `user`, `nice`, `system`, `irq`, `softirq` and `steal`.
+    pub busy_usec: MicroSeconds,
+    /// `idle` and `iowait`.
+    pub idle_usec: MicroSeconds,
 }
 
 /// A thermal zone's temperature.
@@ -101,6 +126,17 @@ pub struct PowerSample {
     pub id: String,
     /// Energy since some instant; wraps at the domain's `max_energy_range_uj`.
     pub energy_uj: Option<MicroJoules>,
+    /// The power limits in force, by number of the constraint.
+    pub limits: Vec<PowerLimit>,
+}
+
+/// A power limit of a powercap domain: one that is in force, or one that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PowerLimit {
+    /// The number in `constraint_N_power_limit_uw`.
+    pub constraint: u32,
+    /// The limit; `null` where it could not be read.
+    pub power_limit_uw: Option<MicroWatts>,
 }
 
 /// A mains adapter's or a battery's state.

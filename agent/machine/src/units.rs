@@ -29,6 +29,10 @@ unit! {
     MicroJoules(u64)
 }
 unit! {
+    /// Power in microwatts, as powercap's limits tell it.
+    MicroWatts(u64)
+}
+unit! {
     /// A span of time in microseconds, as PSI and cgroup statistics tell it.
     MicroSeconds(u64)
 }

@@ -1,0 +1,3 @@
+//! Simulated hardware, the part without IO: what a machine looks like to its kernel, and how its heat behaves.
+
+pub mod plant;
