@@ -3,6 +3,10 @@
 //! No IO, no clock (time is a part of the sample), no randomness, and no NaN passes the border.
 #![no_std]
 
+extern crate alloc;
+
 mod controller;
+mod utilisation;
 
 pub use controller::Controller;
+pub use utilisation::{Meter, Utilisation};
