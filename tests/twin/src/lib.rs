@@ -1,3 +1,6 @@
 //! Simulated hardware, the part without IO: what a machine looks like to its kernel, and how its heat behaves.
 
+pub mod asl;
+pub mod description;
 pub mod plant;
+pub mod registers;
