@@ -3,4 +3,7 @@
 pub mod asl;
 pub mod description;
 pub mod plant;
+pub mod range;
 pub mod registers;
+pub mod roofline;
+pub mod trace;

@@ -3,6 +3,98 @@
 //! Two RC stages in a row (die → sink → room), the die's small and fast, the sink's large and slow, and a first-order
 //! lag in the sensor, which is quantised and noisy. Exact stepping is not needed: the step is far below the shortest
 //! time constant.
+//!
+//! A [`Processor`] turns clock and load into the watts that heat it; [`Dice`] draw both from a range that no law knows.
+
+/// Numbers that look random and are the same on every machine for the same seed (xorshift64*).
+#[derive(Clone, Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// Dice for a seed.
+    pub fn new(seed: u64) -> Self {
+        // Neighbouring seeds must not begin alike, and the state must not be nought (SplitMix64's mixer).
+        let mixed = (seed.wrapping_add(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        Self((mixed ^ (mixed >> 31)) | 1)
+    }
+
+    /// A number from `low` to `high`.
+    pub fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.uniform()
+    }
+
+    /// A number from `low` to `high`, each octave as likely as the next; both are positive.
+    pub fn by_octaves(&mut self, low: f64, high: f64) -> f64 {
+        self.between(low.ln(), high.ln()).exp()
+    }
+
+    /// One of several, of which there is at least one.
+    pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[((self.uniform() * choices.len() as f64) as usize).min(choices.len() - 1)]
+    }
+
+    fn uniform(&mut self) -> f64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// What a processor draws.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Processor {
+    /// Cores, each with a clock of its own.
+    pub cores: u32,
+    /// The clocks it has, in kHz, ascending.
+    pub clocks: Vec<u64>,
+    /// Power at rest, in watts.
+    pub idle_watts: f64,
+    /// What each core draws beyond that at its highest clock under full load, in watts.
+    pub core_watts: f64,
+    /// The voltage at clock 0 as a share of that at the highest: V(f) = offset + (1 − offset)·f/f_max.
+    pub voltage_offset: f64,
+}
+
+impl Processor {
+    /// Two cores and about 30 W, with a table of steps from 100 to 400 MHz.
+    pub fn drawn(dice: &mut Dice) -> Self {
+        let step = dice.one_of(&[100_000, 200_000, 400_000]);
+        let steps = dice.between(1_200_000.0, 2_800_000.0) as u64 / step;
+        Self {
+            cores: 2,
+            clocks: (0..=steps).map(|number| 800_000 + number * step).collect(),
+            idle_watts: dice.between(1.0, 3.0),
+            core_watts: dice.between(12.0, 16.0),
+            voltage_offset: dice.between(0.45, 0.8),
+        }
+    }
+
+    /// The highest clock, in kHz; 0 if it has none.
+    pub fn highest(&self) -> u64 {
+        self.clocks.last().copied().unwrap_or(0)
+    }
+
+    /// What all cores draw at one clock in kHz, each under the same load from 0 to 1: `C·V²·f`.
+    pub fn watts(&self, clock: f64, load: f64) -> f64 {
+        let ratio = clock / self.highest().max(1) as f64;
+        let voltage = self.voltage_offset + (1.0 - self.voltage_offset) * ratio;
+        self.idle_watts + f64::from(self.cores) * self.core_watts * load * ratio * voltage * voltage
+    }
+
+    /// The highest clock in kHz, between or on those of the table, at which full load draws no more than `watts`.
+    pub fn clock_within(&self, watts: f64) -> f64 {
+        let (mut low, mut high) = (0.0, self.highest() as f64);
+        if self.watts(high, 1.0) <= watts {
+            return high;
+        }
+        for _ in 0..50 {
+            let middle = (low + high) / 2.0;
+            if self.watts(middle, 1.0) <= watts { low = middle } else { high = middle }
+        }
+        low
+    }
+}
 
 /// What a plant is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +117,26 @@ pub struct Parameters {
     pub fan_gain: f64,
 }
 
+impl Parameters {
+    /// A mini PC's cooling for a processor of about 30 W. Time constants are those of a real machine, or, where
+    /// `shortened`, a tenth of them, for simulations that cannot wait.
+    pub fn drawn(dice: &mut Dice, shortened: bool) -> Self {
+        let die_resistance = dice.between(0.2, 0.6);
+        let sink_resistance = dice.between(1.4, 2.8);
+        let sink_seconds = if shortened { dice.by_octaves(5.0, 20.0) } else { dice.by_octaves(60.0, 200.0) };
+        Self {
+            ambient: dice.between(18.0, 32.0),
+            die_resistance,
+            die_capacity: dice.by_octaves(0.2, 1.0) / die_resistance,
+            sink_resistance,
+            sink_capacity: sink_seconds / sink_resistance,
+            sensor_lag: dice.by_octaves(0.1, 1.0),
+            sensor_noise: dice.between(0.0, 0.5),
+            fan_gain: 0.25,
+        }
+    }
+}
+
 /// A plant at one instant.
 #[derive(Clone, Debug)]
 pub struct Plant {
@@ -32,7 +144,7 @@ pub struct Plant {
     die: f64,
     sink: f64,
     sensor: f64,
-    noise: u64,
+    noise: Dice,
 }
 
 impl Plant {
@@ -44,8 +156,13 @@ impl Plant {
             die: ambient,
             sink: ambient,
             sensor: ambient,
-            noise: seed | 1,
+            noise: Dice::new(seed),
         }
+    }
+
+    /// From now on it is made of something else: a fan that fails, a window that opens. Its temperatures stay.
+    pub fn change(&mut self, parameters: Parameters) {
+        self.parameters = parameters;
     }
 
     /// Lets `seconds` pass under a constant power in watts and a fan level.
@@ -70,7 +187,7 @@ impl Plant {
 
     /// What the sensor shows, in °C: late, noisy, and whole tenths as ACPI tells them.
     pub fn reading(&mut self) -> f64 {
-        let noise = (self.uniform() * 2.0 - 1.0) * self.parameters.sensor_noise;
+        let noise = self.noise.between(-1.0, 1.0) * self.parameters.sensor_noise;
         ((self.sensor + noise) * 10.0).round() / 10.0
     }
 
@@ -80,12 +197,14 @@ impl Plant {
         p.ambient + watts * (p.die_resistance + p.sink_resistance / (1.0 + p.fan_gain * fan_level))
     }
 
-    /// xorshift64*: enough for noise, and the same on every machine.
-    fn uniform(&mut self) -> f64 {
-        self.noise ^= self.noise >> 12;
-        self.noise ^= self.noise << 25;
-        self.noise ^= self.noise >> 27;
-        (self.noise.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1u64 << 53) as f64
+    /// The power in watts that holds the die at a temperature in °C.
+    pub fn holding(&self, temperature: f64, fan_level: f64) -> f64 {
+        (temperature - self.parameters.ambient) / (self.settled(1.0, fan_level) - self.parameters.ambient)
+    }
+
+    /// The room becomes warmer or colder, in °C.
+    pub fn set_ambient(&mut self, ambient: f64) {
+        self.parameters.ambient = ambient;
     }
 }
 
@@ -114,6 +233,37 @@ mod tests {
         assert!((plant.settled(20.0, 0.0) - 77.0).abs() < 1e-9);
         assert!((plant.reading() - plant.die()).abs() < 0.2);
         assert!(plant.settled(20.0, 3.0) < 65.0, "a fan cools");
+    }
+
+    #[test]
+    fn a_power_holds_what_it_settles_at() {
+        let plant = Plant::at_rest(quiet(), 1);
+        assert!((plant.holding(plant.settled(17.0, 2.0), 2.0) - 17.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn power_is_convex_in_the_clock_and_can_be_turned_round() {
+        let processor = Processor::drawn(&mut Dice::new(3));
+        let top = processor.highest() as f64;
+        let (low, middle, high) = (
+            processor.watts(0.4 * top, 1.0),
+            processor.watts(0.7 * top, 1.0),
+            processor.watts(top, 1.0),
+        );
+        assert!(high - middle > middle - low && low > processor.watts(top, 0.0));
+        assert!((processor.clock_within(middle) - 0.7 * top).abs() < 1.0);
+        assert_eq!(processor.clock_within(2.0 * high), top);
+    }
+
+    #[test]
+    fn drawn_plants_lie_in_their_range_and_differ() {
+        let drawn: Vec<Parameters> =
+            (0..50).map(|seed| Parameters::drawn(&mut Dice::new(seed), seed % 2 == 0)).collect();
+        for (one, other) in drawn.iter().zip(&drawn[1..]) {
+            assert_ne!(one, other);
+            let die_seconds = one.die_resistance * one.die_capacity;
+            assert!((0.2..=1.0).contains(&die_seconds) && (0.1..=1.0).contains(&one.sensor_lag), "{one:?}");
+        }
     }
 
     #[test]
