@@ -6,4 +6,5 @@ pub mod plant;
 pub mod range;
 pub mod registers;
 pub mod roofline;
+pub mod roofline;
 pub mod trace;
