@@ -6,5 +6,4 @@ pub mod plant;
 pub mod range;
 pub mod registers;
 pub mod roofline;
-pub mod roofline;
 pub mod trace;
