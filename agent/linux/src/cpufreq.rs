@@ -2,9 +2,13 @@
 
 use crate::parse;
 use crate::reader::Reader;
-use machine::{Policy, PolicySample};
+use machine::{BoostSwitch, Policy, PolicySample};
 
 pub(crate) const DIR: &str = "/sys/devices/system/cpu/cpufreq";
+/// 1 allows clocks above the nominal one.
+pub(crate) const BOOST: &str = "/sys/devices/system/cpu/cpufreq/boost";
+/// 1 forbids them.
+pub(crate) const NO_TURBO: &str = "/sys/devices/system/cpu/intel_pstate/no_turbo";
 
 pub(crate) fn discover(reader: &mut Reader<'_>) -> Vec<Policy> {
     let ids = reader.numbered(DIR, "policy", "");
@@ -41,5 +45,22 @@ pub(crate) fn sample(reader: &mut Reader<'_>, policy: &Policy) -> PolicySample {
         bios_limit: entry.optional("bios_limit", parse::clock),
         scaling_governor: entry.required("scaling_governor", parse::name),
         energy_performance_preference: entry.optional("energy_performance_preference", parse::name),
+    }
+}
+
+/// How clocks above the nominal one can be forbidden. `intel_pstate` that is `off` has its switch, and does not answer.
+pub(crate) fn boost_switch(reader: &mut Reader<'_>) -> Option<BoostSwitch> {
+    if reader.optional(BOOST, parse::flag).is_some() {
+        return Some(BoostSwitch::CpufreqBoost);
+    }
+    let no_turbo = reader.optional(NO_TURBO, parse::flag);
+    no_turbo.map(|_| BoostSwitch::IntelNoTurbo)
+}
+
+/// Whether clocks above the nominal one are allowed.
+pub(crate) fn boost(reader: &mut Reader<'_>, switch: BoostSwitch) -> Option<bool> {
+    match switch {
+        BoostSwitch::CpufreqBoost => reader.required(BOOST, parse::flag),
+        BoostSwitch::IntelNoTurbo => reader.required(NO_TURBO, parse::flag).map(|forbidden| !forbidden),
     }
 }

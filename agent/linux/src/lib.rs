@@ -1,4 +1,5 @@
-//! The only crate that opens `/sys`, `/proc` and the control group hierarchy. It reads; it never creates a file.
+//! The only crate that opens `/sys`, `/proc` and the control group hierarchy. It never creates a file
+//! there, and [`Writer`] is the one part that writes.
 //!
 //! The root is a parameter ([`Tree`]), so that a tree captured from another machine is read by the same code as this
 //! one, and no path in it, symbolic links included, leads out of it. [`discover`] tells what the machine has and
@@ -15,9 +16,11 @@ mod cooling;
 mod cpufreq;
 mod cpuinfo;
 mod dmi;
+mod events;
 mod hwmon;
 mod meminfo;
 mod parse;
+mod platform_profile;
 mod power_supply;
 mod powercap;
 mod pressure;
@@ -27,6 +30,9 @@ mod sampler;
 mod thermal;
 mod topology;
 mod tree;
+mod writer;
 
+pub use events::{KernelEvent, KernelEvents};
 pub use sampler::{Sampler, discover};
 pub use tree::{Error, MAX_FILE_BYTES, Tree};
+pub use writer::{Applied, Change, Writer};

@@ -1,7 +1,7 @@
 //! Parsers of single attributes: one text in, one value out.
 
 use crate::problem::Problem;
-use machine::{Bytes, KiloHertz, MicroJoules, MilliCelsius};
+use machine::{Bytes, KiloHertz, MicroJoules, MicroWatts, MilliCelsius};
 use std::str::FromStr;
 
 /// No kernel counts more processors than this (`CONFIG_NR_CPUS` ends at 8192).
@@ -81,6 +81,20 @@ pub(crate) fn percent(text: &str) -> Result<u8, Problem> {
         charge @ 0..=100 => Ok(charge),
         _ => Err(Problem::malformed(text, "a share in per cent")),
     }
+}
+
+/// `0` or `1`.
+pub(crate) fn flag(text: &str) -> Result<bool, Problem> {
+    match text.trim() {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        _ => Err(Problem::malformed(text, "0 or 1")),
+    }
+}
+
+/// A power in microwatts.
+pub(crate) fn power(text: &str) -> Result<MicroWatts, Problem> {
+    number(text).map(MicroWatts)
 }
 
 /// `0` or `1`. UCSI ports also say 2, a programmable supply that is online.
@@ -176,7 +190,7 @@ mod tests {
     fn processors_are_listed_both_ways() {
         assert_eq!(cpus("0-2,8\n").unwrap(), [0, 1, 2, 8]);
         assert_eq!(cpus("0 1 3 \n").unwrap(), [0, 1, 3]);
-        assert_eq!(cpus("\n").unwrap(), []);
+        assert!(cpus("\n").unwrap().is_empty());
         for bad in ["3-1", "0-8192", "0-4294967295", "1,1", "2 1", "a", "-", "1-2-3"] {
             assert!(cpus(bad).is_err(), "{bad}");
         }

@@ -2,7 +2,7 @@
 
 use crate::parse;
 use crate::reader::Reader;
-use machine::{PowerDomain, PowerSample};
+use machine::{MicroWatts, PowerDomain, PowerSample};
 
 pub(crate) const DIR: &str = "/sys/class/powercap";
 
@@ -11,11 +11,23 @@ pub(crate) fn discover(reader: &mut Reader<'_>) -> Vec<PowerDomain> {
     names.into_iter().filter_map(|id| domain(reader, id)).collect()
 }
 
-/// Control types (`intel-rapl`) have no colon. A domain tells energy, power or both; one that tells power alone
+/// Whether a name in the class can be a domain's: control types (`intel-rapl`) have no colon.
+pub(crate) fn is_domain(name: &str) -> bool {
+    name.contains(':') && !name.contains('/') && !name.starts_with('.')
+}
+
+/// The highest limit that means anything; many domains tell none, or 0.
+pub(crate) fn max_power(reader: &mut Reader<'_>, domain: &str, constraint: u32) -> Option<MicroWatts> {
+    let path = format!("{DIR}/{domain}/constraint_{constraint}_max_power_uw");
+    let highest = reader.optional(&path, parse::power);
+    highest.filter(|highest| *highest > MicroWatts(0))
+}
+
+/// A domain tells energy, power or both; one that tells power alone
 /// (`dtpm`) has no counter to read.
 fn domain(reader: &mut Reader<'_>, id: String) -> Option<PowerDomain> {
     let mut entry = reader.entry(format!("{DIR}/{id}"));
-    if !id.contains(':') || (entry.has("power_uw") && !entry.has("energy_uj")) {
+    if !is_domain(&id) || (entry.has("power_uw") && !entry.has("energy_uj")) {
         return None;
     }
     let name = entry.required("name", parse::name);

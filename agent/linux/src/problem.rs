@@ -26,6 +26,20 @@ pub(crate) enum Problem {
     NoField(&'static str),
     #[error("{0} is no temperature that a machine in a room can have")]
     Implausible(MilliCelsius),
+    #[error("cannot be {wish:?}: this machine offers {choices}")]
+    NotOffered { wish: String, choices: String },
+    #[error("is held by the governor performance, which allows no other preference")]
+    FixedPreference,
+    #[error("holds {0:?}, which could not be brought back, and so is left alone")]
+    NotRestorable(String),
+    #[error("cannot be set to {0:?}: {1}")]
+    NotWritten(String, io::Error),
+    #[error("was set to {wanted:?} and holds {after:?}")]
+    NotAccepted { wanted: String, after: String },
+    #[error("was set to {found:?} by another program; set back to {wanted:?}")]
+    Foreign { found: String, wanted: String },
+    #[error("cannot be stored, so that a crash would leave the machine's settings as they are now: {0}")]
+    NotStored(io::Error),
 }
 
 impl Problem {

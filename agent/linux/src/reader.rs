@@ -94,7 +94,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn warn(&mut self, path: &str, problem: &Problem) {
+    /// Keeps a warning.
+    pub(crate) fn warn(&mut self, path: &str, problem: &Problem) {
         self.warnings.push(Warning {
             path: path.to_owned(),
             problem: problem.to_string(),

@@ -3,8 +3,8 @@
 use crate::reader::Reader;
 use crate::tree::Tree;
 use crate::{
-    cgroup, cooling, cpufreq, cpuinfo, dmi, hwmon, meminfo, power_supply, powercap, pressure, thermal,
-    topology,
+    cgroup, cooling, cpufreq, cpuinfo, dmi, hwmon, meminfo, platform_profile, power_supply, powercap,
+    pressure, thermal, topology,
 };
 use machine::{BootTime, Capabilities, Pressure, Sample};
 
@@ -27,8 +27,8 @@ pub fn discover(tree: &Tree) -> Capabilities {
         policies: cpufreq::discover(&mut reader),
         intel_pstate: None,
         amd_pstate: None,
-        boost: None,
-        platform_profile_choices: Vec::new(),
+        boost: cpufreq::boost_switch(&mut reader),
+        platform_profile_choices: platform_profile::discover(&mut reader),
         zones: thermal::discover(&mut reader),
         hwmon: hwmon::discover(&mut reader),
         cooling_devices: cooling::discover(&mut reader),
@@ -91,8 +91,8 @@ impl Sampler {
             at_usec: now,
             policies: all(&mut reader, &found.policies, cpufreq::sample),
             cpus: Vec::new(),
-            boost: None,
-            platform_profile: None,
+            boost: found.boost.and_then(|switch| cpufreq::boost(&mut reader, switch)),
+            platform_profile: platform_profile::sample(&mut reader, &found.platform_profile_choices),
             zones: all(&mut reader, &found.zones, thermal::sample),
             hwmon: all(&mut reader, &found.hwmon, hwmon::sample),
             cooling_devices: all(&mut reader, &found.cooling_devices, cooling::sample),

@@ -5,12 +5,16 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The most that is read of one file, in bytes. The largest one that is read, `/proc/meminfo`, has about 1.6 kB.
 pub const MAX_FILE_BYTES: usize = 16 * 1024;
+
+/// The most that is read of a file that is written, in bytes.
+const MAX_VALUE_BYTES: usize = 255;
 
 /// The most entries that are taken from one directory. The largest that is listed, a hwmon chip's, has some hundred.
 const MAX_ENTRIES: usize = 4096;
@@ -23,6 +27,22 @@ pub enum Error {
     Root {
         /// The directory that was asked for.
         path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The file of first-seen values is there, and can be neither used nor moved.
+    #[error("cannot use the first-seen values in {}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The kernel's events cannot be received.
+    #[error("cannot {what} the kernel's events")]
+    Events {
+        /// What was tried.
+        what: &'static str,
         /// The system's answer.
         source: io::Error,
     },
@@ -75,7 +95,7 @@ impl Tree {
 
     /// The names in a directory, sorted.
     pub(crate) fn list(&self, path: &str) -> Result<Vec<String>, Problem> {
-        let mut dir = Dir::from_fd(self.descend(path, OFlag::O_DIRECTORY)?)?;
+        let mut dir = Dir::from_fd(self.descend(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?)?;
         let mut names = Vec::new();
         for entry in dir.iter() {
             let entry = entry?;
@@ -92,15 +112,38 @@ impl Tree {
         Ok(names)
     }
 
+    /// What a short file holds, and its inode's number: a driver that is loaded anew has new ones under the same names.
+    pub(crate) fn value(&self, path: &str) -> Result<(String, u64), Problem> {
+        let file = File::from(self.descend(path, OFlag::O_RDONLY)?);
+        let inode = file.metadata()?.ino();
+        let mut buffer = [0; MAX_VALUE_BYTES + 1];
+        let length = read_once(file, &mut buffer)?;
+        if length > MAX_VALUE_BYTES {
+            return Err(Problem::TooLong);
+        }
+        let value = std::str::from_utf8(&buffer[..length]).map_err(|_| Problem::NotText)?;
+        Ok((value.trim().to_owned(), inode))
+    }
+
+    /// Writes a file that is there, in one piece, as an attribute has to be written. Creates nothing. A regular file
+    /// is emptied first, which means nothing to the kernel's.
+    pub(crate) fn write(&self, path: &str, value: &str) -> io::Result<()> {
+        let mut file = File::from(self.descend(path, OFlag::O_WRONLY | OFlag::O_TRUNC)?);
+        match file.write(value.as_bytes())? {
+            length if length == value.len() => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        }
+    }
+
     fn bytes<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Problem> {
-        let file = File::from(self.descend(path, OFlag::empty())?);
+        let file = File::from(self.descend(path, OFlag::O_RDONLY)?);
         let length = read_once(file, buffer)?;
         Ok(&buffer[..length])
     }
 
     /// Opens below the root. Without `O_NONBLOCK` a fifo in a bad tree would wait for a writer for ever.
     fn descend(&self, path: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
-        let always = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let always = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
         openat2(
             &self.root,

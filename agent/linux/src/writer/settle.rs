@@ -1,0 +1,182 @@
+//! Making files hold what they shall, one after the other.
+
+use super::attribute::{Attribute, PolicyFile};
+use super::hold::{Found, Hold, Next};
+use super::offer::{self, offered};
+use super::{Applied, Change, Target, Writer, found, warning};
+use crate::cpufreq;
+use crate::problem::Problem;
+use crate::reader::Reader;
+use crate::tree::Tree;
+use machine::Warning;
+use std::collections::BTreeMap;
+
+type Targets = BTreeMap<Attribute, Target>;
+
+impl Writer {
+    pub(super) fn settle_all(&mut self, targets: &Targets, applied: &mut Applied) {
+        for attribute in in_order(&self.tree, targets) {
+            self.settle(attribute, &targets[attribute], applied);
+        }
+    }
+
+    fn settle(&mut self, attribute: &Attribute, target: &Target, applied: &mut Applied) {
+        let hold = self.holds.entry(attribute.clone()).or_default();
+        let found = match found(&self.tree, attribute) {
+            Ok(found) => found,
+            Err(problem) => {
+                // A processor that went offline took its policy along. Its first-seen values wait for it.
+                *hold = Hold::default();
+                if target.wished {
+                    applied.problem(attribute, problem);
+                }
+                return;
+            }
+        };
+        if !self.first_seen.0.contains_key(attribute) {
+            applied.problem(attribute, Problem::NotRestorable(found.value));
+            return;
+        }
+        let next = hold.judge(&target.value, &found);
+        if next == Next::Rest || is_kept_by_governor(&self.tree, attribute, target) {
+            applied.problems.extend(hold.problem.clone());
+            return;
+        }
+        match carry_out(&self.tree, attribute, target, hold, &found) {
+            Ok(done) => self.settled(attribute, target, next, &found, done, applied),
+            Err(problem) => {
+                hold.fail(&found.value, problem.clone());
+                applied.problems.push(problem);
+            }
+        }
+    }
+
+    fn settled(
+        &mut self,
+        attribute: &Attribute,
+        target: &Target,
+        next: Next,
+        found: &Found,
+        done: Done,
+        applied: &mut Applied,
+    ) {
+        let Some(hold) = self.holds.get_mut(attribute) else {
+            return;
+        };
+        let written = done.written.then_some(done.value.as_str());
+        let foreign = hold.settle(next, written, &found.value, &done.after);
+        hold.returned = !target.wished;
+        let before = found.value.clone();
+        if foreign && self.told.insert(attribute.clone()) {
+            let problem = Problem::Foreign {
+                found: before.clone(),
+                wanted: done.value.clone(),
+            };
+            applied.foreign.push(warning(attribute, problem));
+        }
+        if !attribute.is_number() && done.after != done.value {
+            let problem = warning(
+                attribute,
+                Problem::NotAccepted {
+                    wanted: done.value.clone(),
+                    after: done.after.clone(),
+                },
+            );
+            hold.fail(&done.after, problem.clone());
+            applied.problems.push(problem);
+        }
+        // What firmware limits is written anew for nothing, and is no news.
+        if done.after != before || (next == Next::Begin && done.value != before) {
+            applied.changes.push(Change {
+                path: attribute.to_string(),
+                before,
+                wanted: done.value,
+                after: done.after,
+            });
+        }
+    }
+}
+
+/// What was done about a file.
+struct Done {
+    /// What it shall hold, after clamping.
+    value: String,
+    /// Whether that had to be written.
+    written: bool,
+    /// What it holds now.
+    after: String,
+}
+
+fn carry_out(
+    tree: &Tree,
+    attribute: &Attribute,
+    target: &Target,
+    hold: &Hold,
+    before: &Found,
+) -> Result<Done, Warning> {
+    let mut reader = Reader::new(tree);
+    let Some(value) = offered(&mut reader, attribute, &target.value) else {
+        let reason = reader.into_warnings().pop();
+        return Err(reason.unwrap_or_else(|| warning(attribute, "is not offered")));
+    };
+    if !hold.lacks(&value, before) {
+        let after = before.value.clone();
+        return Ok(Done {
+            value,
+            written: false,
+            after,
+        });
+    }
+    let path = attribute.to_string();
+    tree.write(&path, &value)
+        .map_err(|error| warning(attribute, Problem::NotWritten(value.clone(), error)))?;
+    let after = found(tree, attribute).map_err(|problem| warning(attribute, problem))?;
+    Ok(Done {
+        value,
+        written: true,
+        after: after.value,
+    })
+}
+
+/// Whether a preference cannot return to its first-seen value, as the governor in force holds it: no fault, and tried
+/// again later.
+fn is_kept_by_governor(tree: &Tree, attribute: &Attribute, target: &Target) -> bool {
+    match attribute {
+        Attribute::Policy {
+            id,
+            file: PolicyFile::Preference,
+        } if !target.wished && target.value != offer::PERFORMANCE => {
+            offer::is_fixed(&mut Reader::new(tree), &format!("{}/policy{id}", cpufreq::DIR))
+        }
+        _ => false,
+    }
+}
+
+/// Files in the order in which they are written. Of a policy's limits the maximum goes first where it rises, and the
+/// minimum where it falls, so that at no time one crosses the other.
+fn in_order<'t>(tree: &Tree, targets: &'t Targets) -> Vec<&'t Attribute> {
+    let mut order: Vec<_> = targets.keys().collect();
+    for at in 1..order.len() {
+        if let (
+            Attribute::Policy {
+                id: one,
+                file: PolicyFile::MinFreq,
+            },
+            Attribute::Policy {
+                id: other,
+                file: PolicyFile::MaxFreq,
+            },
+        ) = (order[at - 1], order[at])
+            && one == other
+            && rises(tree, order[at], &targets[order[at]])
+        {
+            order.swap(at - 1, at);
+        }
+    }
+    order
+}
+
+fn rises(tree: &Tree, maximum: &Attribute, target: &Target) -> bool {
+    let now: Option<u64> = found(tree, maximum).ok().and_then(|now| now.value.parse().ok());
+    target.value.parse().ok() > now
+}
