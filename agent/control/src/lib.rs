@@ -6,6 +6,9 @@
 extern crate alloc;
 
 mod controller;
+mod sensors;
+mod share;
+mod thermal;
 mod utilisation;
 
 pub use controller::Controller;
