@@ -22,11 +22,15 @@
 //! The numbers of each machine stand in [`machines`], those of each model in [`models`], each with where it was published.
 //! What nobody publishes is called an assumption; the energy table shows what ± 30 % of each group of them does.
 
+pub mod cpufreq;
+pub mod engine;
 pub mod machines;
 pub mod models;
 mod power;
+pub mod rig;
 mod sensitivity;
 mod time;
+pub mod work;
 
 pub use power::Load;
 pub use sensitivity::Group;
