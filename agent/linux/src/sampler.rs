@@ -83,6 +83,14 @@ impl Sampler {
         changed
     }
 
+    /// Discovers anew whatever the classes list, and tells whether anything is other than it was: trip points can
+    /// change where no device does.
+    pub fn rediscover(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.capabilities, discover(&self.tree));
+        self.entries = entries(&self.tree);
+        before != self.capabilities
+    }
+
     /// Reads everything once. `now` is only written down.
     pub fn sample(&self, now: BootTime) -> Sample {
         let found = &self.capabilities;
