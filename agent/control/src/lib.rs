@@ -6,10 +6,12 @@
 extern crate alloc;
 
 mod controller;
+mod dvfs;
 mod sensors;
 mod share;
 mod thermal;
 mod utilisation;
 
 pub use controller::Controller;
+pub use dvfs::{Dvfs, PowerWish};
 pub use utilisation::{Meter, Utilisation};
