@@ -39,7 +39,14 @@ const FIRMWARE: [&str; 3] = [
     "usr/share/edk2/ovmf/OVMF_CODE.fd",
 ];
 
-const NEEDS: [Need; 15] = [
+/// Where distributions put the font of pictures.
+const FONTS: [&str; 3] = [
+    "usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
+    "usr/share/fonts/TTF/DejaVuSans.ttf",
+    "usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf",
+];
+
+const NEEDS: [Need; 17] = [
     // Rust crates with C in them.
     Need {
         package: "gcc",
@@ -99,6 +106,15 @@ const NEEDS: [Need; 15] = [
     Need {
         package: "openssh-client",
         proof: Proof::Program("ssh-keygen"),
+    },
+    // The simulated hardware around it: its firmware's tables, and pictures of its heat.
+    Need {
+        package: "acpica-tools",
+        proof: Proof::Program("iasl"),
+    },
+    Need {
+        package: "fonts-dejavu-core",
+        proof: Proof::File(&FONTS),
     },
     // The daemons on the host.
     Need {

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use image::Progress;
 use image::flash::{Access, Flashed};
+use twin::description::Description;
 
 use super::accel::Accel;
-use super::qemu::{Firmware, Guest};
+use super::qemu::{Firmware, Guest, PROCESSORS};
+use super::twin::{Hardware, Prepared, Running, Twin};
 use super::{Keys, Ssh, disk, evidence, qmp, serial, ssh};
 use crate::client::Client;
 use crate::host::free_port;
@@ -35,6 +37,7 @@ pub struct Setup {
     firmware: Firmware,
     keys: Keys,
     memory_mib: u32,
+    hardware: Option<Hardware>,
 }
 
 impl Setup {
@@ -56,7 +59,14 @@ impl Setup {
             firmware,
             keys,
             memory_mib: 2048,
+            hardware: None,
         })
+    }
+
+    /// Has every guest from now on boot in a simulated machine; `seed` is its noise's. What the machine is made of.
+    pub fn simulate(&mut self, seed: u64) -> &Description {
+        let machine = Description::mini_pc(PROCESSORS);
+        &self.hardware.insert(Hardware { machine, seed }).machine
     }
 
     /// Makes the disk a copy of the image.
@@ -120,8 +130,12 @@ impl Setup {
             firmware,
             memory_mib,
             folder,
+            hardware,
             ..
         } = self;
+        let simulated = hardware.as_ref().map(|hardware| hardware.prepare(folder));
+        let simulated = simulated.transpose()?;
+        let further = simulated.as_ref().map(Prepared::arguments).unwrap_or_default();
         let guest = Guest {
             accel: *accel,
             firmware,
@@ -130,13 +144,19 @@ impl Setup {
             ssh,
             http,
             credentials,
+            further: &further,
         };
         let serial = folder.join("serial.log");
         std::fs::write(&serial, "").with_context(|| format!("cannot write {}", serial.display()))?;
         let started = Instant::now();
-        let qemu = Process::start("QEMU", guest.command(), &folder.join("qemu.log"))?;
+        let mut qemu = Process::start("QEMU", guest.command(), &folder.join("qemu.log"))?;
+        let simulated = match simulated {
+            Some(prepared) => Some(prepared.start(&mut qemu)?),
+            None => None,
+        };
         Ok(Machine {
             ssh: None,
+            simulated,
             qemu,
             started,
             answered: Duration::ZERO,
@@ -169,6 +189,7 @@ impl Drop for Setup {
 pub struct Machine {
     // Before QEMU, so that it goes first.
     ssh: Option<Ssh>,
+    simulated: Option<Running>,
     qemu: Process,
     started: Instant,
     answered: Duration,
@@ -197,6 +218,15 @@ impl Machine {
     /// Where the guest's port 22 is on this host.
     pub fn ssh_address(&self) -> SocketAddr {
         self.ssh_address
+    }
+
+    /// The simulated machine around the guest; an error if there is none.
+    pub fn twin(&self) -> Result<Twin> {
+        let running = self
+            .simulated
+            .as_ref()
+            .context("this guest has no simulated machine")?;
+        Ok(running.twin.clone())
     }
 
     /// A client of the gateway without a token.

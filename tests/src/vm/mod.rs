@@ -12,6 +12,7 @@ mod qemu;
 mod qmp;
 mod serial;
 mod ssh;
+pub mod twin;
 
 pub use keys::Keys;
 pub use machine::{Machine, Setup};

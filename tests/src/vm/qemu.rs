@@ -14,6 +14,9 @@ use crate::process::tethered;
 /// The program.
 pub(super) const QEMU: &str = "qemu-system-x86_64";
 
+/// How many processors every guest has.
+pub(super) const PROCESSORS: u32 = 2;
+
 /// Where distributions put OVMF: code, and variables to start from.
 const FIRMWARE: [(&str, &str); 3] = [
     (
@@ -74,6 +77,8 @@ pub(super) struct Guest<'a> {
     pub(super) ssh: SocketAddr,
     pub(super) http: SocketAddr,
     pub(super) credentials: &'a [(String, String)],
+    /// Further arguments: the simulated machine's, if there is one.
+    pub(super) further: &'a [String],
 }
 
 impl Guest<'_> {
@@ -84,7 +89,7 @@ impl Guest<'_> {
             "-machine",
             "q35,smm=off",
             "-smp",
-            "2",
+            &PROCESSORS.to_string(),
             "-nodefaults",
             "-no-user-config",
             "-no-reboot",
@@ -97,6 +102,7 @@ impl Guest<'_> {
         for (name, value) in self.credentials {
             command.arg("-smbios").arg(credential(name, value));
         }
+        command.args(self.further);
         command
     }
 

@@ -90,7 +90,11 @@ impl Processor {
         }
         for _ in 0..50 {
             let middle = (low + high) / 2.0;
-            if self.watts(middle, 1.0) <= watts { low = middle } else { high = middle }
+            if self.watts(middle, 1.0) <= watts {
+                low = middle
+            } else {
+                high = middle
+            }
         }
         low
     }
@@ -123,7 +127,11 @@ impl Parameters {
     pub fn drawn(dice: &mut Dice, shortened: bool) -> Self {
         let die_resistance = dice.between(0.2, 0.6);
         let sink_resistance = dice.between(1.4, 2.8);
-        let sink_seconds = if shortened { dice.by_octaves(5.0, 20.0) } else { dice.by_octaves(60.0, 200.0) };
+        let sink_seconds = if shortened {
+            dice.by_octaves(5.0, 20.0)
+        } else {
+            dice.by_octaves(60.0, 200.0)
+        };
         Self {
             ambient: dice.between(18.0, 32.0),
             die_resistance,
@@ -257,12 +265,16 @@ mod tests {
 
     #[test]
     fn drawn_plants_lie_in_their_range_and_differ() {
-        let drawn: Vec<Parameters> =
-            (0..50).map(|seed| Parameters::drawn(&mut Dice::new(seed), seed % 2 == 0)).collect();
+        let drawn: Vec<Parameters> = (0..50)
+            .map(|seed| Parameters::drawn(&mut Dice::new(seed), seed % 2 == 0))
+            .collect();
         for (one, other) in drawn.iter().zip(&drawn[1..]) {
             assert_ne!(one, other);
             let die_seconds = one.die_resistance * one.die_capacity;
-            assert!((0.2..=1.0).contains(&die_seconds) && (0.1..=1.0).contains(&one.sensor_lag), "{one:?}");
+            assert!(
+                (0.2..=1.0).contains(&die_seconds) && (0.1..=1.0).contains(&one.sensor_lag),
+                "{one:?}"
+            );
         }
     }
 

@@ -53,6 +53,8 @@ pub struct Machine {
     pub table: &'static [f64],
     /// The cpufreq driver.
     pub driver: &'static str,
+    /// Whether the package counts its energy (RAPL).
+    pub metered: bool,
     /// How fast it computes and moves.
     pub speed: Speed,
     /// What it draws.

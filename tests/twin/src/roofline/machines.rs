@@ -35,6 +35,7 @@ pub fn n100() -> Machine {
         clock_all_cores: 2.9,
         table: &[],
         driver: "intel_pstate",
+        metered: true,
         speed: Speed {
             bandwidth: 14.8,
             bandwidth_slope: 0.10,
@@ -83,6 +84,7 @@ pub fn ryzen_5825u() -> Machine {
         clock_all_cores: 4.0,
         table: &[],
         driver: "amd-pstate-epp",
+        metered: true,
         speed: Speed {
             bandwidth: 41.8,
             bandwidth_slope: 0.10,
@@ -126,6 +128,7 @@ pub fn raspberry_pi_5() -> Machine {
         clock_all_cores: 2.4,
         table: &[1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.1, 2.2, 2.3, 2.4],
         driver: "cpufreq-dt",
+        metered: false,
         speed: Speed {
             bandwidth: 10.7,
             bandwidth_slope: 0.10,

@@ -3,8 +3,12 @@
 use super::cpufreq::Cpufreq;
 use super::engine::Engine;
 use super::{Load, Machine};
-use machine::{BootTime, Capabilities, CpuSample, MicroSeconds, PolicySetpoint, Sample};
+use machine::{
+    BootTime, Capabilities, CpuSample, MicroJoules, MicroSeconds, PolicySetpoint, PowerDomain, PowerSample, Sample,
+};
 
+/// The package's powercap domain.
+const DOMAIN: &str = "intel-rapl:0";
 /// The simulation's step.
 const STEP_USEC: u64 = 5_000;
 /// What a system does in the background: a share of one core's time (**assumption**).
@@ -77,7 +81,16 @@ impl Rig {
 
     /// What the machine can do.
     pub fn capabilities(&self) -> Capabilities {
-        self.cpufreq.capabilities()
+        let domain = PowerDomain {
+            id: DOMAIN.into(),
+            name: Some("package-0".into()),
+            max_energy_range_uj: None,
+            constraints: Vec::new(),
+        };
+        Capabilities {
+            powercap: self.machine.metered.then_some(domain).into_iter().collect(),
+            ..self.cpufreq.capabilities()
+        }
     }
 
     /// The machine, to change it under way.
@@ -158,6 +171,11 @@ impl Rig {
             at_usec: BootTime(self.now),
             policies: vec![self.cpufreq.sample(self.clock)],
             cpus: (0..self.machine.cores).map(cpu).collect(),
+            powercap: vec![PowerSample {
+                id: DOMAIN.into(),
+                energy_uj: Some(MicroJoules((self.account.joules() * 1e6) as u64)),
+                limits: Vec::new(),
+            }],
             engine: Some(self.engine.reported().clone()),
             announced_at_usec: self.engine.announced().map(BootTime),
             ..Sample::default()
