@@ -31,6 +31,6 @@ pub use sample::{
     Pressure, Sample, Stall, StallWindow, SupplySample, Warning, ZoneSample,
 };
 pub use setpoints::{PolicySetpoint, PowerSetpoint, Setpoints};
-pub use tuning::Tuning;
+pub use tuning::{Fan, Tuning};
 pub use units::{BootTime, Bytes, KiloHertz, MicroJoules, MicroSeconds, MicroWatts, MilliCelsius};
 pub use wishes::{Hold, PowerProfile, UnknownProfile, Wishes};
