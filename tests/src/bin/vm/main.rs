@@ -5,6 +5,7 @@ mod guest;
 mod parts;
 mod prove;
 mod suite;
+mod thermal;
 mod up;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use parts::Parts;
+use tests::report::{Report, say};
 
 /// Boots Hearth's image in QEMU: to look at it, to test it, or to measure it at length.
 #[derive(Debug, Parser)]
@@ -36,8 +38,10 @@ enum Command {
         #[arg(long, default_value = tests::questions::QUESTIONS[0].wordings[0])]
         question: String,
     },
-    /// Boot the image twice and check everything that must hold in the guest
+    /// Boot the image and check everything that must hold in the guest, the scenarios of `twin` too
     Test,
+    /// Boot the image in a simulated machine and play scenarios of heat and power in it
+    Twin(thermal::Wanted),
     /// Print the long tables: times, memory, security, ten questions by two ways, kills
     Prove,
 }
@@ -46,6 +50,7 @@ const EXAMPLES: &str = "Examples:
   vm up
   vm up --once --question 'Who wrote Romeo and Juliet?'
   vm test
+  vm twin --scenario hold --seed 7
   vm prove | tee proof.txt";
 
 fn main() -> ExitCode {
@@ -62,7 +67,23 @@ fn run(cli: Cli) -> Result<ExitCode> {
     let parts = || Parts::ensure(cli.image.clone());
     match cli.command {
         Command::Up { once, question } => up::run(parts, &question, once),
-        Command::Test => suite::run(&parts()?),
+        Command::Test => test(&parts()?),
+        Command::Twin(wanted) => twin(&parts()?, &wanted),
         Command::Prove => prove::run(&parts()?),
     }
+}
+
+/// The image's checks, and then the scenarios, on one report.
+fn test(parts: &Parts) -> Result<ExitCode> {
+    let mut report = Report::new();
+    suite::run(parts, &mut report)?;
+    thermal::run(parts, &thermal::Wanted::all(), &mut report)?;
+    Ok(report.finish())
+}
+
+fn twin(parts: &Parts, wanted: &thermal::Wanted) -> Result<ExitCode> {
+    let mut report = Report::new();
+    let figures = thermal::run(parts, wanted, &mut report)?;
+    say(&thermal::table(&figures));
+    Ok(report.finish())
 }

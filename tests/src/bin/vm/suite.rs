@@ -1,6 +1,5 @@
 //! `vm test`: two boots of one disk, and everything that must hold in them.
 
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -65,17 +64,16 @@ const FIRST: [(&str, Check); 17] = [
 ];
 
 /// Runs both boots' checks; evidence is kept if one fails.
-pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
-    let mut report = Report::new();
+pub(crate) fn run(parts: &Parts, report: &mut Report) -> Result<()> {
     let (mut setup, _) = parts.flashed(String::new(), None)?;
-    if let Err(error) = both_boots(parts, &setup, &mut report) {
+    if let Err(error) = both_boots(parts, &setup, report) {
         report.record("the run goes to its end", Duration::ZERO, Err(error));
     }
     if !report.failures().is_empty() {
         setup.keep();
         say(&format!("evidence is in {}", setup.folder().display()));
     }
-    Ok(report.finish())
+    Ok(())
 }
 
 fn both_boots(parts: &Parts, setup: &Setup, report: &mut Report) -> Result<()> {

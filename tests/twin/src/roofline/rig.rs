@@ -4,7 +4,8 @@ use super::cpufreq::Cpufreq;
 use super::engine::Engine;
 use super::{Load, Machine};
 use machine::{
-    BootTime, Capabilities, CpuSample, MicroJoules, MicroSeconds, PolicySetpoint, PowerDomain, PowerSample, Sample,
+    BootTime, Capabilities, CpuSample, MicroJoules, MicroSeconds, PolicySetpoint, PowerDomain, PowerSample,
+    Sample,
 };
 
 /// The package's powercap domain.

@@ -1,0 +1,193 @@
+//! What scenarios share: the guest, the simulated machine around it, and what is measured.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use api::power::{Power, Thermal};
+use tests::vm::twin::{Line, Stage, Twin, draw};
+use tests::wait;
+use twin::plant::Parameters;
+use twin::range::{Lot, best_constant_megahertz};
+use twin::trace::{Row, Trace};
+
+use super::figures::{Figure, Limit};
+use crate::guest::Guest;
+
+/// How long anything may take that waits for the guest to notice something.
+pub(crate) const NOTICE: Duration = Duration::from_secs(60);
+
+/// One scenario under way.
+pub(crate) struct Scene<'a> {
+    pub(crate) guest: &'a mut Guest,
+    pub(crate) twin: Twin,
+    pub(crate) lot: Lot,
+    /// The temperature that hearthd holds, in °C.
+    pub(crate) target: f64,
+    name: &'static str,
+    figures: Vec<Figure>,
+    lines: Vec<Line>,
+    start: f64,
+}
+
+impl<'a> Scene<'a> {
+    /// A scene in the open window, with everything whole and mains on.
+    pub(crate) fn begin(guest: &'a mut Guest, name: &'static str, lot: Lot, target: f64) -> Result<Self> {
+        let twin = guest.machine.twin()?;
+        twin.arrange(|stage| *stage = Stage::default());
+        let start = twin.now()?.seconds;
+        Ok(Self {
+            guest,
+            twin,
+            lot,
+            target,
+            name,
+            figures: Vec::new(),
+            lines: vec![Line::Celsius(target, "target")],
+            start,
+        })
+    }
+
+    /// Measures a figure, and asks something of it.
+    pub(crate) fn figure(&mut self, what: impl Into<String>, value: f64, unit: &'static str, limit: Limit) {
+        self.figures.push(Figure {
+            scenario: self.name,
+            what: what.into(),
+            value,
+            unit,
+            limit,
+        });
+    }
+
+    /// Draws a level across the picture.
+    pub(crate) fn line(&mut self, line: Line) {
+        self.lines.push(line);
+    }
+
+    /// Puts the machine into a plant drawn by lot, and says at which clock it holds the target for ever.
+    pub(crate) fn enter_plant(&mut self) -> f64 {
+        let plant = self.lot.plant(self.twin.machine(), self.target);
+        let best = self.best_megahertz(&plant);
+        self.line(Line::Megahertz(best, "best constant clock"));
+        self.twin.arrange(|stage| stage.plant = plant);
+        best
+    }
+
+    /// The fastest clock that a plant bears for ever with its fan at the fastest.
+    pub(crate) fn best_megahertz(&self, plant: &Parameters) -> f64 {
+        let machine = self.twin.machine();
+        let fan = machine.fan_rpm.len().saturating_sub(1) as f64;
+        best_constant_megahertz(machine, plant, self.target, fan)
+    }
+
+    /// Keeps every processor busy, with work that is not the engine's.
+    pub(crate) fn burn(&mut self) -> Result<f64> {
+        let start = |number| {
+            format!("systemd-run --quiet --collect --unit=burn-{number} sh -c 'while :; do :; done'")
+        };
+        let commands: Vec<String> = (0..self.twin.machine().processors).map(start).collect();
+        self.guest.sudo(&commands.join(" && "))?;
+        Ok(self.twin.now()?.seconds)
+    }
+
+    /// Ends that work; when it ended, by the twin's time.
+    pub(crate) fn stop_burning(&mut self) -> Result<f64> {
+        self.guest.sudo("systemctl stop 'burn-*'")?;
+        Ok(self.twin.now()?.seconds)
+    }
+
+    /// Waits until a tick is as wanted; that tick.
+    pub(crate) fn wait_for(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        wanted: impl Fn(&Row) -> bool,
+    ) -> Result<Row> {
+        let (machine, twin) = (&mut self.guest.machine, &self.twin);
+        wait::until(what, limit, || {
+            machine.check()?;
+            let row = twin.now()?;
+            Ok(wanted(&row).then_some(row))
+        })
+    }
+
+    /// Waits until the trace holds so many seconds more; those.
+    pub(crate) fn observe(&mut self, seconds: f64) -> Result<Trace> {
+        let start = self.twin.now()?.seconds;
+        let limit = Duration::from_secs_f64(seconds * 2.0 + 10.0);
+        self.wait_for("the trace to grow", limit, |row| row.seconds >= start + seconds)?;
+        Ok(self.twin.since(start))
+    }
+
+    /// Opens the window and waits until the die is cool.
+    pub(crate) fn cool_down(&mut self) -> Result<()> {
+        self.twin.arrange(|stage| *stage = Stage::default());
+        let cool = self.target - 25.0;
+        self.wait_for("the machine to cool", Duration::from_secs(60), |row| {
+            row.die < cool
+        })?;
+        Ok(())
+    }
+
+    /// What hearthd thinks of the heat.
+    pub(crate) fn thermal(&mut self) -> Result<Thermal> {
+        thermal(self.guest)
+    }
+
+    /// What hearthd thinks of power.
+    pub(crate) fn power(&mut self) -> Result<Power> {
+        let json = bus_call(self.guest, "Power")?;
+        serde_json::from_str(&json).with_context(|| format!("Power() said {json}"))
+    }
+
+    /// Waits until hearthd tells something of the heat.
+    pub(crate) fn wait_for_thermal(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&Thermal) -> bool,
+    ) -> Result<Thermal> {
+        wait::until(what, NOTICE, || {
+            let thermal = thermal(self.guest)?;
+            Ok(wanted(&thermal).then_some(thermal))
+        })
+        .with_context(|| format!("hearthd says {:?}", thermal(self.guest)))
+    }
+
+    /// The scenario's trace so far.
+    pub(crate) fn trace(&self) -> Trace {
+        self.twin.since(self.start)
+    }
+
+    /// Ends the scene: the trace is drawn and told as a table, the guest is left idle. What was measured.
+    pub(crate) fn end(mut self, output: &Path) -> Result<Vec<Figure>> {
+        let trace = self.trace();
+        let file = |extension| output.join(format!("{}.{extension}", self.name));
+        let csv = file("csv");
+        std::fs::write(&csv, trace.csv()).with_context(|| format!("cannot write {}", csv.display()))?;
+        draw(&trace, self.name, &self.lines, &file("png"))?;
+        self.stop_burning()?;
+        self.cool_down()?;
+        Ok(self.figures)
+    }
+}
+
+/// What hearthd thinks of the heat.
+pub(crate) fn thermal(guest: &mut Guest) -> Result<Thermal> {
+    let json = bus_call(guest, "Thermal")?;
+    serde_json::from_str(&json).with_context(|| format!("Thermal() said {json}"))
+}
+
+/// Calls a method of hearthd's that returns a text.
+fn bus_call(guest: &mut Guest, method: &str) -> Result<String> {
+    let call = format!(
+        "busctl --json=short call {} {} {} {method}",
+        api::agent::BUS_NAME,
+        api::agent::OBJECT_PATH,
+        api::agent::READ_INTERFACE
+    );
+    let answer: serde_json::Value = serde_json::from_str(&guest.run(&call)?)?;
+    match answer["data"][0].as_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => bail!("{method} said {answer}"),
+    }
+}
