@@ -4,11 +4,13 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
+use crate::activity::{Activity, Phase};
 use crate::catalog::Catalog;
 use crate::error::RequestError;
 use crate::model::Model;
@@ -32,22 +34,11 @@ pub struct Settings {
     pub chunk: usize,
 }
 
-/// What the engine does now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    /// The model that is loaded.
-    pub model: Option<String>,
-    /// Requests that wait for a slot.
-    pub queued: usize,
-    /// Sequences that are being answered.
-    pub active: usize,
-}
-
 /// The handle.
 #[derive(Clone)]
 pub struct Engine {
     commands: mpsc::Sender<Command>,
-    status: Arc<Mutex<Status>>,
+    activity: watch::Receiver<Activity>,
     catalog: Catalog,
 }
 
@@ -64,6 +55,7 @@ impl Ended {
 enum Command {
     Submit(Waiting),
     Load(String, oneshot::Sender<Result<(), RequestError>>),
+    Limit(Option<usize>),
     Wake,
 }
 
@@ -76,23 +68,14 @@ impl Engine {
     /// Starts the model's thread.
     pub fn start(settings: Settings) -> io::Result<(Self, Ended)> {
         let (commands, inbox) = mpsc::channel();
-        let status = Arc::new(Mutex::new(Status::default()));
+        let (publisher, activity) = watch::channel(Activity::default());
         let catalog = Catalog::new(settings.folders.clone());
-        let worker = Worker {
-            inbox,
-            catalog: catalog.clone(),
-            status: Arc::clone(&status),
-            resident: None,
-            sequences: (0..settings.slots.max(1)).map(|_| None).collect(),
-            scheduler: Scheduler::new(settings.slots, settings.queue, settings.chunk),
-            draining: Vec::new(),
-            settings,
-        };
+        let worker = Worker::new(settings, catalog.clone(), inbox, publisher);
         let ended = spawn(move || worker.run())?;
         Ok((
             Self {
                 commands,
-                status,
+                activity,
                 catalog,
             },
             ended,
@@ -122,9 +105,16 @@ impl Engine {
         loaded.await.map_err(|_| RequestError::Stopping)?
     }
 
-    /// What the engine does now.
-    pub fn status(&self) -> Status {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Answers no more than that many requests at once from now on, at least one; `None`: as many as it was set up for.
+    /// Those that are being answered are answered to their end; others wait in the queue.
+    pub fn limit_slots(&self, slots: Option<usize>) {
+        // If the thread has ended there is nobody to hold back.
+        let _ended = self.commands.send(Command::Limit(slots));
+    }
+
+    /// What the engine does. A change of phase, depth or model wakes who waits for one; the counters move on silently.
+    pub fn activity(&self) -> watch::Receiver<Activity> {
+        self.activity.clone()
     }
 
     /// Which models there are.
@@ -150,8 +140,12 @@ fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<Ended> {
 struct Worker {
     inbox: mpsc::Receiver<Command>,
     catalog: Catalog,
-    status: Arc<Mutex<Status>>,
-    resident: Option<(String, Arc<Model>)>,
+    activity: watch::Sender<Activity>,
+    /// Tokens run through the model.
+    progress: u64,
+    /// Tokens generated.
+    generated: u64,
+    resident: Option<(Arc<str>, Arc<Model>)>,
     sequences: Vec<Option<Sequence>>,
     scheduler: Scheduler<Waiting>,
     /// Ends of complete answers that their readers have not made room for yet.
@@ -160,13 +154,29 @@ struct Worker {
 }
 
 impl Worker {
+    fn new(
+        settings: Settings,
+        catalog: Catalog,
+        inbox: mpsc::Receiver<Command>,
+        activity: watch::Sender<Activity>,
+    ) -> Self {
+        Self {
+            inbox,
+            catalog,
+            activity,
+            progress: 0,
+            generated: 0,
+            resident: None,
+            sequences: (0..settings.slots.max(1)).map(|_| None).collect(),
+            scheduler: Scheduler::new(settings.slots, settings.queue, settings.chunk),
+            draining: Vec::new(),
+            settings,
+        }
+    }
+
     fn run(mut self) {
         loop {
-            self.drop_cancelled();
-            self.deliver();
-            self.admit();
-            self.publish();
-            match self.scheduler.next_turn() {
+            match self.next_turn() {
                 Some(work) => self.compute(&work),
                 None => match self.inbox.recv() {
                     Ok(command) => self.obey(command),
@@ -179,9 +189,19 @@ impl Worker {
         }
     }
 
+    /// What to compute next, if anything can be: after readers that left or came back, and with who waits let in.
+    fn next_turn(&mut self) -> Option<Work> {
+        self.drop_cancelled();
+        self.deliver();
+        self.admit();
+        self.publish(self.scheduler.phase());
+        self.scheduler.next_turn()
+    }
+
     fn obey(&mut self, command: Command) {
         match command {
             Command::Wake => {}
+            Command::Limit(slots) => self.scheduler.limit(slots),
             Command::Submit(waiting) => {
                 if let Err(mut refused) = self.scheduler.enqueue(waiting) {
                     let waiting = self.scheduler.waiting();
@@ -257,12 +277,12 @@ impl Worker {
     }
 
     fn is_resident(&self, model: &str) -> bool {
-        self.resident.as_ref().is_some_and(|(id, _)| id == model)
+        self.resident.as_ref().is_some_and(|(id, _)| **id == *model)
     }
 
     /// The model of that name, loaded in place of the resident one if need be.
     fn model(&mut self, id: &str) -> Result<Arc<Model>, RequestError> {
-        if let Some((_, model)) = self.resident.as_ref().filter(|(resident, _)| resident == id) {
+        if let Some((_, model)) = self.resident.as_ref().filter(|(resident, _)| **resident == *id) {
             return Ok(Arc::clone(model));
         }
         let entry = self
@@ -270,14 +290,14 @@ impl Worker {
             .find(id)
             .ok_or_else(|| RequestError::NoSuchModel(id.to_owned()))?;
         self.resident = None;
-        self.publish();
+        self.publish(Phase::Loading);
         let model = Model::load(&entry.path, self.settings.context).map_err(|error| RequestError::Load {
             model: id.to_owned(),
             reason: error.to_string(),
         })?;
         let model = Arc::new(model);
-        self.resident = Some((id.to_owned(), Arc::clone(&model)));
-        self.publish();
+        self.resident = Some((id.into(), Arc::clone(&model)));
+        self.publish(Phase::Loading);
         Ok(model)
     }
 
@@ -286,7 +306,11 @@ impl Worker {
         let Some(sequence) = &mut self.sequences[slot.0] else {
             return;
         };
-        match sequence.step(work) {
+        let before = sequence.made();
+        let step = sequence.step(work);
+        self.progress += work.tokens() as u64;
+        self.generated += (sequence.made() - before) as u64;
+        match step {
             Ok(false) => {}
             Ok(true) => self.release(slot),
             Err(error) => {
@@ -308,13 +332,29 @@ impl Worker {
         }
     }
 
-    fn publish(&self) {
-        let status = Status {
-            model: self.resident.as_ref().map(|(id, _)| id.clone()),
+    /// Tells what is done. Every turn comes by here: it costs a lock that is hardly ever contended, and no allocation.
+    fn publish(&self, phase: Phase) {
+        let sequences = self.sequences.iter().flatten();
+        let mut now = Activity {
+            phase,
+            model: self.resident.as_ref().map(|(id, _)| Arc::clone(id)),
             queued: self.scheduler.waiting(),
             active: self.scheduler.active(),
+            kv_tokens: sequences.map(Sequence::kv_tokens).max().unwrap_or(0),
+            progress: self.progress,
+            generated: self.generated,
+            generated_at: None,
         };
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        self.activity.send_if_modified(|activity| {
+            now.generated_at = if now.generated == activity.generated {
+                activity.generated_at
+            } else {
+                Some(Instant::now())
+            };
+            let differs = now.differs(activity);
+            *activity = now;
+            differs
+        });
     }
 }
 

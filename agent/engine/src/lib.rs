@@ -4,6 +4,7 @@
 //! async functions only wait on channels. Time is asked only to measure and to choose a way of computing, never to
 //! decide what happens.
 
+pub mod activity;
 pub mod catalog;
 pub mod engine;
 pub mod error;

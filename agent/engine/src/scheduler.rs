@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use crate::activity::Phase;
+
 /// A place for one sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SlotId(pub usize);
@@ -37,6 +39,14 @@ impl Work {
             Self::Prefill { slot, .. } | Self::Decode { slot } => *slot,
         }
     }
+
+    /// How many tokens are run.
+    pub fn tokens(&self) -> usize {
+        match self {
+            Self::Prefill { tokens, .. } => tokens.len(),
+            Self::Decode { .. } => 1,
+        }
+    }
 }
 
 /// Which tokens of a prompt are run next, when `done` have been run: `chunk` of them, or all if fewer than one and a half
@@ -58,6 +68,8 @@ pub fn part(prompt: usize, done: usize, chunk: usize) -> Range<usize> {
 #[derive(Debug)]
 pub struct Scheduler<T> {
     slots: Vec<Option<Slot>>,
+    /// Slots that may be taken, of those there are.
+    limit: usize,
     queue: VecDeque<T>,
     queue_limit: usize,
     chunk: usize,
@@ -74,14 +86,21 @@ struct Slot {
 impl<T> Scheduler<T> {
     /// `slots` places, a queue of `queue_limit`, prompts run in parts of `chunk` tokens.
     pub fn new(slots: usize, queue_limit: usize, chunk: usize) -> Self {
-        let slots = (0..slots.max(1)).map(|_| None).collect();
+        let slots: Vec<_> = (0..slots.max(1)).map(|_| None).collect();
         Self {
+            limit: slots.len(),
             slots,
             queue: VecDeque::new(),
             queue_limit,
             chunk: chunk.max(1),
             turn: 0,
         }
+    }
+
+    /// Gives out no more than that many slots, at least one; `None`: all there are. What has a slot keeps it.
+    pub fn limit(&mut self, slots: Option<usize>) {
+        let all = self.slots.len();
+        self.limit = slots.map_or(all, |slots| slots.clamp(1, all));
     }
 
     /// Puts something at the end of the queue. Gives it back if the queue is full: as many wait as may, beside those
@@ -111,7 +130,8 @@ impl<T> Scheduler<T> {
 
     /// Gives a slot to a sequence with a prompt of that many tokens. None is free: none is given.
     pub fn occupy(&mut self, prompt: usize) -> Option<SlotId> {
-        let index = self.slots.iter().position(Option::is_none)?;
+        let empty = self.slots.iter().position(Option::is_none);
+        let index = empty.filter(|_| self.free() > 0)?;
         self.slots[index] = Some(Slot {
             prompt,
             prefilled: 0,
@@ -146,7 +166,7 @@ impl<T> Scheduler<T> {
 
     /// Slots that are taken.
     pub fn active(&self) -> usize {
-        self.slots.len() - self.free()
+        self.slots.iter().flatten().count()
     }
 
     /// Things that wait.
@@ -154,8 +174,26 @@ impl<T> Scheduler<T> {
         self.queue.len()
     }
 
+    /// What the next turns are.
+    pub fn phase(&self) -> Phase {
+        let mut runnable = self
+            .slots
+            .iter()
+            .flatten()
+            .filter(|slot| !slot.blocked)
+            .peekable();
+        if runnable.peek().is_none() {
+            Phase::Idle
+        } else if runnable.any(|slot| slot.prefilled < slot.prompt) {
+            Phase::Prefill
+        } else {
+            Phase::Decode
+        }
+    }
+
+    /// Slots that may be taken.
     fn free(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.is_none()).count()
+        self.limit.saturating_sub(self.active())
     }
 
     fn is_runnable(&self, index: usize) -> bool {
@@ -243,6 +281,57 @@ mod tests {
         assert_eq!(scheduler.next_turn(), None);
         scheduler.set_blocked(a, false);
         assert_eq!(scheduler.next_turn().unwrap().slot(), a);
+    }
+
+    #[test]
+    fn prefill_outweighs_decode_and_a_blocked_slot_weighs_nothing() {
+        let mut scheduler = Scheduler::<()>::new(2, 0, 4);
+        assert_eq!(scheduler.phase(), Phase::Idle);
+        let answering = scheduler.occupy(1).unwrap();
+        assert_eq!(scheduler.phase(), Phase::Prefill);
+        scheduler.next_turn();
+        assert_eq!(scheduler.phase(), Phase::Decode);
+        let reading = scheduler.occupy(8).unwrap();
+        assert_eq!(scheduler.phase(), Phase::Prefill);
+        scheduler.set_blocked(reading, true);
+        assert_eq!(scheduler.phase(), Phase::Decode);
+        scheduler.set_blocked(answering, true);
+        assert_eq!(scheduler.phase(), Phase::Idle);
+    }
+
+    #[test]
+    fn a_limit_lets_running_sequences_finish_and_makes_new_ones_wait() {
+        let mut scheduler = Scheduler::new(3, 1, 4);
+        let (a, b) = (scheduler.occupy(1).unwrap(), scheduler.occupy(1).unwrap());
+        scheduler.limit(Some(1));
+        assert_eq!(scheduler.enqueue('c'), Ok(()));
+        assert_eq!(
+            scheduler.enqueue('d'),
+            Err('d'),
+            "a slot beyond the limit is no room"
+        );
+        assert_eq!(scheduler.next_waiting(), None);
+        assert_eq!(scheduler.occupy(1), None);
+        let turns = [scheduler.next_turn(), scheduler.next_turn()];
+        assert_eq!(turns.map(|work| work.unwrap().slot()), [a, b]);
+        scheduler.release(a);
+        assert_eq!(scheduler.next_waiting(), None, "one still runs");
+        scheduler.release(b);
+        assert_eq!(scheduler.next_waiting(), Some(&'c'));
+    }
+
+    #[test]
+    fn a_limit_is_lifted_and_never_leaves_nothing() {
+        let mut scheduler = Scheduler::new(2, 1, 4);
+        scheduler.limit(Some(0));
+        assert!(scheduler.occupy(1).is_some());
+        assert_eq!(scheduler.enqueue('a'), Ok(()));
+        assert_eq!(scheduler.next_waiting(), None);
+        scheduler.limit(None);
+        assert_eq!(scheduler.next_waiting(), Some(&'a'));
+        scheduler.limit(Some(99));
+        assert!(scheduler.occupy(1).is_some());
+        assert_eq!(scheduler.occupy(1), None);
     }
 
     #[test]

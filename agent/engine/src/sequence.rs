@@ -63,6 +63,16 @@ impl Sequence {
         self.prompt.len()
     }
 
+    /// Tokens of the answer so far.
+    pub(crate) fn made(&self) -> usize {
+        self.made
+    }
+
+    /// Tokens in its KV cache.
+    pub(crate) fn kv_tokens(&self) -> usize {
+        self.kv.length()
+    }
+
     /// Does one turn. Whether the answer is complete.
     pub(crate) fn step(&mut self, work: &Work) -> candle_core::Result<bool> {
         let logits = match work {

@@ -33,6 +33,9 @@ pub(crate) struct Serve {
     /// A TCP address to listen on beside inherited sockets.
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Where hearthd hears what the engine does, so that clocks follow it. It need not be there.
+    #[arg(long, value_name = "PATH", default_value = api::phase::PHASE_SOCKET)]
+    pub(crate) phase_socket: PathBuf,
     /// Threads that compute; as many as the machine lets this process use at once if nothing is said.
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,

@@ -8,6 +8,7 @@ mod chat;
 mod log;
 mod refusal;
 mod reply;
+mod report;
 mod routes;
 mod serve;
 mod sockets;

@@ -36,13 +36,12 @@ pub(crate) fn router(engine: Engine) -> Router {
 }
 
 async fn health(State(engine): State<Engine>) -> Json<EngineStatus> {
-    let status = engine.status();
-    let (queued, active) = (status.queued as u32, status.active as u32);
+    let activity = engine.activity().borrow().clone();
     Json(EngineStatus {
         status: Condition::Ok,
-        model: status.model,
-        queued,
-        active,
+        model: activity.model.as_deref().map(str::to_owned),
+        queued: activity.queued as u32,
+        active: activity.active as u32,
     })
 }
 

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::arguments::Serve;
+use crate::report::report;
 use crate::sockets::{self, Sockets};
 use crate::{routes, threads};
 
@@ -58,6 +59,7 @@ pub(crate) fn run(arguments: &Serve) -> Result<()> {
             context = arguments.context,
             "started"
         );
+        tokio::spawn(report(arguments.phase_socket.clone(), engine.clone()));
         tokio::spawn(preload(engine.clone()));
         serve(sockets, routes::router(engine), ended).await
     })

@@ -77,7 +77,7 @@ fn an_answer_has_the_tokens_that_were_asked_for() {
         (summary.reason, summary.completion_tokens),
         (FinishReason::Length, 20)
     );
-    assert_eq!(engine.status().model, Some("tiny".to_owned()));
+    assert_eq!(engine.activity().borrow().model.as_deref(), Some("tiny"));
 }
 
 #[test]
@@ -204,7 +204,115 @@ fn models_take_turns() {
     });
     assert_eq!(summary(&text_and_end(first).1).completion_tokens, 200);
     assert_eq!(summary(&text_and_end(other).1).completion_tokens, 3);
-    assert_eq!(engine.status().model, Some("other".to_owned()));
+    assert_eq!(engine.activity().borrow().model.as_deref(), Some("other"));
+}
+
+/// What is told before each turn, and in the end, while a worker without a thread answers.
+fn told(worker: &mut Worker, request: Request) -> Vec<Activity> {
+    let (outbox, _answer) = answer(|| {});
+    let activity = worker.activity.subscribe();
+    worker.obey(Command::Submit(Waiting { request, outbox }));
+    let mut told = Vec::new();
+    while let Some(work) = worker.next_turn() {
+        told.push(activity.borrow().clone());
+        worker.compute(&work);
+    }
+    told.push(activity.borrow().clone());
+    told
+}
+
+#[test]
+fn every_turn_is_counted_under_its_phase() {
+    let folder = folder(&["tiny"]);
+    let settings = Settings {
+        folders: vec![folder.path().to_owned()],
+        slots: 1,
+        queue: 1,
+        context: 256,
+        chunk: 32,
+    };
+    let catalog = Catalog::new(settings.folders.clone());
+    let mut worker = Worker::new(settings, catalog, mpsc::channel().1, watch::Sender::default());
+    let told = told(&mut worker, request(&"word ".repeat(20), 3));
+    let [first, .., end] = told.as_slice() else {
+        panic!()
+    };
+    let prompt = told
+        .iter()
+        .find(|now| now.phase == Phase::Decode)
+        .unwrap()
+        .progress;
+    assert!(prompt > 100, "a prompt of several parts: {prompt} tokens");
+    let parts = told.iter().filter(|now| now.phase == Phase::Prefill).count();
+    assert_eq!(parts as u64, prompt.div_ceil(32) - u64::from(prompt % 32 < 16));
+    let decoding: Vec<_> = told[parts..told.len() - 1]
+        .iter()
+        .map(|now| (now.phase, now.generated, now.progress, now.kv_tokens as u64))
+        .collect();
+    let decode = |turn| (Phase::Decode, turn, prompt + turn - 1, prompt + turn - 1);
+    assert_eq!(decoding, [decode(1), decode(2)]);
+    assert_eq!(
+        (first.active, first.model.as_deref(), first.progress),
+        (1, Some("tiny"), 0)
+    );
+    assert_eq!(
+        (end.phase, end.active, end.generated, end.kv_tokens),
+        (Phase::Idle, 0, 3, 0)
+    );
+    assert!(first.generated_at.is_none() && end.generated_at > told[parts].generated_at);
+}
+
+#[test]
+fn a_token_more_wakes_nobody() {
+    let (publisher, mut activity) = watch::channel(Activity::default());
+    let folder = folder(&["tiny"]);
+    let settings = Settings {
+        folders: vec![folder.path().to_owned()],
+        slots: 2,
+        queue: 1,
+        context: 256,
+        chunk: 32,
+    };
+    let catalog = Catalog::new(settings.folders.clone());
+    let mut worker = Worker::new(settings, catalog, mpsc::channel().1, publisher);
+    let (outbox, _answer) = answer(|| {});
+    let request = request("a", 9);
+    worker.obey(Command::Submit(Waiting { request, outbox }));
+    while activity.borrow_and_update().phase != Phase::Decode {
+        let work = worker.next_turn().unwrap();
+        worker.compute(&work);
+    }
+    let before = activity.borrow().generated;
+    let work = worker.next_turn().unwrap();
+    worker.compute(&work);
+    worker.next_turn();
+    assert!(!activity.has_changed().unwrap());
+    assert_eq!(activity.borrow().generated, before + 2);
+}
+
+#[test]
+fn a_limit_holds_others_back_until_it_is_lifted() {
+    let folder = folder(&["tiny"]);
+    let engine = start(folder.path(), 2, 2, 4096);
+    let mut first = engine.submit(request("a", 4000));
+    begun(&mut first);
+    engine.limit_slots(Some(1));
+    let second = engine.submit(request("b", 3));
+    until(&engine, |now| (now.active, now.queued) == (1, 1));
+    engine.limit_slots(None);
+    assert_eq!(summary(&text_and_end(second).1).completion_tokens, 3);
+    engine.limit_slots(Some(1));
+    let third = engine.submit(request("b", 3));
+    drop(first);
+    assert_eq!(summary(&text_and_end(third).1).completion_tokens, 3);
+}
+
+/// Waits for a state that lasts.
+fn until(engine: &Engine, reached: impl Fn(&Activity) -> bool) {
+    let activity = engine.activity();
+    while !reached(&activity.borrow()) {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
