@@ -3,7 +3,7 @@
 use crate::parse;
 use crate::problem::Problem;
 use crate::reader::{Entry, Reader};
-use machine::{HwmonChannel, HwmonKind, HwmonSample};
+use machine::{HwmonChannel, HwmonKind, HwmonSample, MilliCelsius};
 
 pub(crate) const DIR: &str = "/sys/class/hwmon";
 
@@ -27,8 +27,8 @@ fn chip(reader: &mut Reader<'_>, hwmon: u32) -> Vec<HwmonChannel> {
                 kind,
                 channel,
                 label: label(&mut entry, kind, channel),
-                temp_max: None,
-                temp_crit: None,
+                temp_max: limit(&mut entry, kind, channel, "max"),
+                temp_crit: limit(&mut entry, kind, channel, "crit"),
             });
         }
     }
@@ -37,6 +37,13 @@ fn chip(reader: &mut Reader<'_>, hwmon: u32) -> Vec<HwmonChannel> {
 
 fn label(chip: &mut Entry<'_, '_>, kind: HwmonKind, channel: u32) -> Option<String> {
     chip.optional(&format!("{}{channel}_label", prefix(kind)), parse::maybe_name)?
+}
+
+fn limit(chip: &mut Entry<'_, '_>, kind: HwmonKind, channel: u32, limit: &str) -> Option<MilliCelsius> {
+    match kind {
+        HwmonKind::Temp => chip.told(&format!("temp{channel}_{limit}"), parse::limit_temperature),
+        HwmonKind::Fan => None,
+    }
 }
 
 pub(crate) fn sample(reader: &mut Reader<'_>, channel: &HwmonChannel) -> HwmonSample {

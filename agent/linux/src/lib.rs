@@ -13,6 +13,7 @@
 
 mod cgroup;
 mod cooling;
+mod core_type;
 mod cpufreq;
 mod cpuinfo;
 mod dmi;
@@ -27,6 +28,7 @@ mod pressure;
 mod problem;
 mod reader;
 mod sampler;
+mod stat;
 mod thermal;
 mod topology;
 mod tree;

@@ -38,6 +38,37 @@ pub(crate) fn clock(text: &str) -> Result<KiloHertz, Problem> {
     }
 }
 
+/// A firmware's limit of the clock; `None` where the driver says 0 or the highest number for "no limit".
+pub(crate) fn maybe_clock(text: &str) -> Result<Option<KiloHertz>, Problem> {
+    let rate = KiloHertz(number(text)?);
+    Ok((rate > KiloHertz(0) && rate <= FASTEST_CLOCK).then_some(rate))
+}
+
+/// Clocks between blanks, in any order; ascending, each once.
+pub(crate) fn clocks(text: &str) -> Result<Vec<KiloHertz>, Problem> {
+    let mut clocks = text
+        .split_whitespace()
+        .map(clock)
+        .collect::<Result<Vec<_>, _>>()?;
+    clocks.sort_unstable();
+    clocks.dedup();
+    Ok(clocks)
+}
+
+/// A power in microwatts; `None` for the 0 of a limit that is not set.
+pub(crate) fn maybe_power(text: &str) -> Result<Option<MicroWatts>, Problem> {
+    let power = MicroWatts(number(text)?);
+    Ok((power > MicroWatts(0)).then_some(power))
+}
+
+/// A chip's temperature limit; `None` where it is one that no chip has: drives say 65261.85 °C, Super I/O chips 127 or
+/// -128 °C or nought, and mean that nobody has set it.
+pub(crate) fn limit_temperature(text: &str) -> Result<Option<MilliCelsius>, Problem> {
+    let temp = MilliCelsius(number(text)?);
+    let unset = !temp.is_plausible() || temp <= MilliCelsius(0) || temp == MilliCelsius(127_000);
+    Ok((!unset).then_some(temp))
+}
+
 /// A temperature that a sensor can honestly have read.
 pub(crate) fn temperature(text: &str) -> Result<MilliCelsius, Problem> {
     let temp = MilliCelsius(number(text)?);
@@ -90,11 +121,6 @@ pub(crate) fn flag(text: &str) -> Result<bool, Problem> {
         "1" => Ok(true),
         _ => Err(Problem::malformed(text, "0 or 1")),
     }
-}
-
-/// A power in microwatts.
-pub(crate) fn power(text: &str) -> Result<MicroWatts, Problem> {
-    number(text).map(MicroWatts)
 }
 
 /// `0` or `1`. UCSI ports also say 2, a programmable supply that is online.
@@ -187,6 +213,31 @@ mod tests {
     }
 
     #[test]
+    fn limits_that_say_none_are_none() {
+        for none in ["0", "4294967295"] {
+            assert_eq!(maybe_clock(none).unwrap(), None, "{none}");
+        }
+        assert_eq!(maybe_clock("2000000\n").unwrap(), Some(KiloHertz(2_000_000)));
+        assert_eq!(maybe_power("0").unwrap(), None);
+        assert_eq!(maybe_power("15000000").unwrap(), Some(MicroWatts(15_000_000)));
+        for none in ["65261850", "-273150", "-128000", "0", "127000"] {
+            assert_eq!(limit_temperature(none).unwrap(), None, "{none}");
+        }
+        assert_eq!(limit_temperature("83850").unwrap(), Some(MilliCelsius(83_850)));
+        assert!(maybe_clock("-1").is_err() && maybe_power("x").is_err() && limit_temperature("").is_err());
+    }
+
+    #[test]
+    fn clocks_come_ascending() {
+        assert_eq!(
+            clocks("2400000 1500000 1500000 \n").unwrap(),
+            [KiloHertz(1_500_000), KiloHertz(2_400_000)]
+        );
+        assert!(clocks("\n").unwrap().is_empty());
+        assert!(clocks("1500000 0").is_err());
+    }
+
+    #[test]
     fn processors_are_listed_both_ways() {
         assert_eq!(cpus("0-2,8\n").unwrap(), [0, 1, 2, 8]);
         assert_eq!(cpus("0 1 3 \n").unwrap(), [0, 1, 3]);
@@ -245,6 +296,7 @@ mod tests {
         fn no_text_panics(text in any::<String>()) {
             let _ = (number::<u64>(&text), clock(&text), temperature(&text), trip_temperature(&text));
             let _ = (fan_speed(&text), percent(&text), online(&text), maybe_name(&text), names(&text));
+            let _ = (maybe_clock(&text), clocks(&text), maybe_power(&text), limit_temperature(&text), flag(&text));
             let _ = (cpus(&text), index(&text, "policy", ""));
         }
 

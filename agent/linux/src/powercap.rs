@@ -2,7 +2,7 @@
 
 use crate::parse;
 use crate::reader::Reader;
-use machine::{MicroWatts, PowerDomain, PowerSample};
+use machine::{MicroWatts, PowerConstraint, PowerDomain, PowerLimit, PowerSample};
 
 pub(crate) const DIR: &str = "/sys/class/powercap";
 
@@ -19,8 +19,7 @@ pub(crate) fn is_domain(name: &str) -> bool {
 /// The highest limit that means anything; many domains tell none, or 0.
 pub(crate) fn max_power(reader: &mut Reader<'_>, domain: &str, constraint: u32) -> Option<MicroWatts> {
     let path = format!("{DIR}/{domain}/constraint_{constraint}_max_power_uw");
-    let highest = reader.optional(&path, parse::power);
-    highest.filter(|highest| *highest > MicroWatts(0))
+    reader.told(&path, parse::maybe_power)
 }
 
 /// A domain tells energy, power or both; one that tells power alone
@@ -32,19 +31,34 @@ fn domain(reader: &mut Reader<'_>, id: String) -> Option<PowerDomain> {
     }
     let name = entry.required("name", parse::name);
     let max_energy_range_uj = entry.required("max_energy_range_uj", parse::energy);
+    let constraints = entry.numbered("constraint_", "_power_limit_uw");
+    let constraints = constraints.into_iter().map(|number| PowerConstraint {
+        id: number,
+        name: entry.told(&format!("constraint_{number}_name"), parse::maybe_name),
+        max_power_uw: entry.told(&format!("constraint_{number}_max_power_uw"), parse::maybe_power),
+    });
+    let constraints = constraints.collect();
     Some(PowerDomain {
         id,
         name,
         max_energy_range_uj,
-        constraints: Vec::new(),
+        constraints,
     })
 }
 
 pub(crate) fn sample(reader: &mut Reader<'_>, domain: &PowerDomain) -> PowerSample {
     let mut entry = reader.entry(format!("{DIR}/{}", domain.id));
+    let energy_uj = entry.required("energy_uj", parse::energy);
+    let limits = domain.constraints.iter().map(|constraint| PowerLimit {
+        constraint: constraint.id,
+        power_limit_uw: entry.told(
+            &format!("constraint_{}_power_limit_uw", constraint.id),
+            parse::maybe_power,
+        ),
+    });
     PowerSample {
         id: domain.id.clone(),
-        energy_uj: entry.required("energy_uj", parse::energy),
-        limits: Vec::new(),
+        energy_uj,
+        limits: limits.collect(),
     }
 }

@@ -55,6 +55,18 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// A file that some drivers have and still do not tell: they answer with an error, or a value that means none.
+    pub(crate) fn told<T>(
+        &mut self,
+        path: &str,
+        parse: impl FnOnce(&str) -> Result<Option<T>, Problem>,
+    ) -> Option<T> {
+        match self.tree.text(path, &mut self.buffer).and_then(parse) {
+            Err(Problem::Missing | Problem::Io(_)) => None,
+            read => self.settle(path, read).flatten(),
+        }
+    }
+
     /// The beginning of a file that has to be there and may be long.
     pub(crate) fn head<T>(
         &mut self,
@@ -126,6 +138,15 @@ impl Entry<'_, '_> {
         parse: impl FnOnce(&str) -> Result<T, Problem>,
     ) -> Option<T> {
         self.reader.optional(&format!("{}/{file}", self.path), parse)
+    }
+
+    /// An attribute that some drivers have and still do not tell.
+    pub(crate) fn told<T>(
+        &mut self,
+        file: &str,
+        parse: impl FnOnce(&str) -> Result<Option<T>, Problem>,
+    ) -> Option<T> {
+        self.reader.told(&format!("{}/{file}", self.path), parse)
     }
 
     /// The numbers of the attributes called `<prefix>N<suffix>`, sorted.

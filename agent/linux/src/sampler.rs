@@ -4,7 +4,7 @@ use crate::reader::Reader;
 use crate::tree::Tree;
 use crate::{
     cgroup, cooling, cpufreq, cpuinfo, dmi, hwmon, meminfo, platform_profile, power_supply, powercap,
-    pressure, thermal, topology,
+    pressure, stat, thermal, topology,
 };
 use machine::{BootTime, Capabilities, Pressure, Sample};
 
@@ -17,6 +17,10 @@ const CLASSES: [&str; 5] = [
     power_supply::DIR,
 ];
 
+/// Files that tell of changes under the same names: processors that go off and on line, and a driver that changes its
+/// mode, and its policies with it.
+const MARKS: [&str; 3] = [topology::ONLINE, cpufreq::INTEL_STATUS, cpufreq::AMD_STATUS];
+
 /// Finds everything that a tree has to read. What could not be read is told in [`Capabilities::warnings`].
 pub fn discover(tree: &Tree) -> Capabilities {
     let mut reader = Reader::new(tree);
@@ -25,8 +29,8 @@ pub fn discover(tree: &Tree) -> Capabilities {
         topology: topology::discover(&mut reader),
         features: cpuinfo::discover(&mut reader),
         policies: cpufreq::discover(&mut reader),
-        intel_pstate: None,
-        amd_pstate: None,
+        intel_pstate: cpufreq::mode(&mut reader, cpufreq::INTEL_STATUS),
+        amd_pstate: cpufreq::mode(&mut reader, cpufreq::AMD_STATUS),
         boost: cpufreq::boost_switch(&mut reader),
         platform_profile_choices: platform_profile::discover(&mut reader),
         zones: thermal::discover(&mut reader),
@@ -98,7 +102,7 @@ impl Sampler {
         Sample {
             at_usec: now,
             policies: all(&mut reader, &found.policies, cpufreq::sample),
-            cpus: Vec::new(),
+            cpus: stat::sample(&mut reader),
             boost: found.boost.and_then(|switch| cpufreq::boost(&mut reader, switch)),
             platform_profile: platform_profile::sample(&mut reader, &found.platform_profile_choices),
             zones: all(&mut reader, &found.zones, thermal::sample),
@@ -128,7 +132,10 @@ fn all<T, S>(reader: &mut Reader<'_>, found: &[T], sample: fn(&mut Reader<'_>, &
     found.iter().map(|entry| sample(reader, entry)).collect()
 }
 
-/// The names in each class. A class that cannot be listed counts as changed once, and discovery then says why.
+/// The names in each class, and what stands in the files that tell of changes under the same names. A class that cannot
+/// be listed counts as changed once, and discovery then says why.
 fn entries(tree: &Tree) -> Vec<Option<Vec<String>>> {
-    CLASSES.iter().map(|dir| tree.list(dir).ok()).collect()
+    let classes = CLASSES.iter().map(|dir| tree.list(dir).ok());
+    let marks = MARKS.iter().map(|file| Some(vec![tree.value(file).ok()?.0]));
+    classes.chain(marks).collect()
 }

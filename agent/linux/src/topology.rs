@@ -6,9 +6,11 @@ use machine::CpuTopology;
 use std::collections::BTreeSet;
 
 pub(crate) const DIR: &str = "/sys/devices/system/cpu";
+/// The processors that are online.
+pub(crate) const ONLINE: &str = "/sys/devices/system/cpu/online";
 
 pub(crate) fn discover(reader: &mut Reader<'_>) -> CpuTopology {
-    let Some(online) = reader.required(&format!("{DIR}/online"), parse::cpus) else {
+    let Some(online) = reader.required(ONLINE, parse::cpus) else {
         return CpuTopology::default();
     };
     // Two threads are on one core if their lists of that core's threads are the same.

@@ -144,7 +144,7 @@ impl Writer {
         self.settle_all(&targets.collect(), &mut applied);
 
         let tree = &self.tree;
-        let gone = |attribute: &Attribute| matches!(found(tree, attribute), Err(Problem::Missing));
+        let gone = |attribute: &Attribute| found(tree, attribute).is_err();
         self.first_seen.0.retain(|attribute, _| gone(attribute));
         self.holds.clear();
         let stored = if self.first_seen.0.is_empty() {
@@ -201,12 +201,17 @@ impl Writer {
     }
 }
 
-/// What a file held before it is written for the first time; `None` if that could not be brought back.
+/// What a file held before it is written for the first time; `None` if that could not be brought back: a profile that
+/// cannot be chosen, or a limit that is no number.
 ///
 /// A maximum that is firmware's limit is nobody's setting: the setting behind it is the highest clock, and that is what
 /// comes back. Else a machine that was throttled when Hearth started would stay slow after it ended.
 fn first_value(tree: &Tree, attribute: &Attribute) -> Option<String> {
     let value = found(tree, attribute).ok()?.value;
+    // Nought is no limit but the word of a domain that has none.
+    if attribute.is_number() && !value.parse::<u64>().is_ok_and(|number| number > 0) {
+        return None;
+    }
     let mut reader = Reader::new(tree);
     match attribute {
         Attribute::PlatformProfile => {

@@ -36,33 +36,61 @@ fn read(name: &str) -> Reading {
     }
 }
 
-fn warnings(reading: &Reading) -> usize {
-    reading.capabilities.warnings.len() + reading.sample.warnings.len()
+/// Machines whose firmware does as the kernel's documentation says: what their drivers lack is no fault.
+#[test]
+fn good_machines_raise_no_warning() {
+    for name in [
+        "acpi-cpufreq",
+        "amd-guided",
+        "cppc",
+        "hybrid",
+        "intel-passive",
+        "n100",
+        "qemu",
+        "rpi5",
+        "ryzen",
+    ] {
+        let reading = read(name);
+        let none: [machine::Warning; 0] = [];
+        assert_eq!(reading.capabilities.warnings, none, "{name}");
+        assert_eq!(reading.sample.warnings, none, "{name}");
+        insta::assert_json_snapshot!(name, reading);
+    }
 }
 
+/// One fault each, by the files that are named for it.
 #[test]
-fn n100() {
-    let reading = read("n100");
-    assert_eq!(warnings(&reading), 0);
-    insta::assert_json_snapshot!("n100", reading);
-}
-
-#[test]
-fn ryzen() {
-    let reading = read("ryzen");
-    assert_eq!(warnings(&reading), 0);
-    insta::assert_json_snapshot!("ryzen", reading);
-}
-
-#[test]
-fn qemu() {
-    let reading = read("qemu");
-    assert_eq!(
-        warnings(&reading),
-        0,
-        "classes that are missing as a whole are no fault"
-    );
-    insta::assert_json_snapshot!("qemu", reading);
+fn bad_machines_name_what_is_bad() {
+    for (name, bad) in [
+        (
+            "bad-zero-kelvin",
+            &[
+                "thermal_zone0/trip_point_0_temp",
+                "hwmon0/temp1_input",
+                "thermal_zone0/temp",
+            ][..],
+        ),
+        // Only a law that sees it beside others can tell.
+        ("bad-stuck-zone", &[]),
+        ("bad-critical-as-current", &[]),
+        (
+            "bad-no-governor",
+            &["policy1/scaling_available_governors", "policy1/scaling_governor"],
+        ),
+        ("bad-epp", &["policy1/energy_performance_preference"]),
+    ] {
+        let reading = read(name);
+        let capabilities = reading.capabilities.warnings.iter();
+        let told: Vec<_> = capabilities.chain(&reading.sample.warnings).collect();
+        for file in bad {
+            assert!(
+                told.iter().any(|warning| warning.path.ends_with(file)),
+                "{name}: {file}: {told:?}"
+            );
+        }
+        assert_eq!(told.len(), bad.len(), "{name}: {told:?}");
+        insta::assert_json_snapshot!(name, reading);
+    }
 }
 
 #[test]

@@ -366,6 +366,34 @@ fn what_is_gone_at_the_end_is_brought_back_by_the_next_writer() {
 }
 
 #[test]
+fn a_processor_that_is_offline_and_back_is_no_foreign_hand() {
+    let machine = Machine::new();
+    let before = machine.content();
+    let mut writer = machine.writer();
+    writer.apply(&policy(idle()));
+    // The kernel answers EBUSY for the files of a policy without processors; here a folder answers EISDIR.
+    let max = machine.path(&format!("{POLICY}/scaling_max_freq"));
+    let away = machine.path("away");
+    fs::rename(&max, &away).unwrap();
+    fs::create_dir(&max).unwrap();
+    assert_eq!(writer.apply(&policy(idle())).problems.len(), 1);
+    fs::remove_dir(&max).unwrap();
+    fs::rename(&away, &max).unwrap();
+    machine.write(&format!("{POLICY}/scaling_max_freq"), "3000000");
+    let applied = writer.apply(&policy(idle()));
+    assert_eq!(
+        (
+            applied.changes.len(),
+            applied.foreign.len(),
+            applied.problems.len()
+        ),
+        (1, 0, 0)
+    );
+    writer.restore();
+    assert_eq!(machine.content(), before);
+}
+
+#[test]
 fn files_that_refuse_do_not_keep_others_from_being_written() {
     use std::os::unix::fs::PermissionsExt;
     let machine = Machine::new();

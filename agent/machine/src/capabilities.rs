@@ -43,7 +43,8 @@ pub struct Capabilities {
     pub warnings: Vec<Warning>,
 }
 
-/// Names from the firmware's DMI table, `/sys/class/dmi/id`. Often filler such as "Default string".
+/// Names from the firmware's DMI table, `/sys/class/dmi/id`. Often filler such as "Default string". A board without DMI
+/// has its devicetree's: `model` as the product's name, `compatible` as the maker's and the board's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Dmi {
     /// `sys_vendor`

@@ -54,7 +54,11 @@ impl Hold {
     /// Compares what is wanted with what is there.
     pub(super) fn judge(&mut self, wish: &str, found: &Found) -> Next {
         if self.inode.is_some_and(|inode| inode != found.inode) {
-            *self = Self::default();
+            *self = if self.was_written() {
+                Self::unknown()
+            } else {
+                Self::default()
+            };
         }
         self.inode = Some(found.inode);
         if self.wish.as_deref() != Some(wish) {
@@ -103,6 +107,19 @@ impl Hold {
     /// What is wanted is written at the next look, whatever was tried before.
     pub(super) fn insist(&mut self) {
         self.wish = None;
+    }
+
+    /// It cannot be read, as when its processor is offline. When it is back it may hold anything, without anybody's
+    /// doing.
+    pub(super) fn lose(&mut self) {
+        self.insist();
+        self.after = None;
+        self.problem = None;
+    }
+
+    /// Whether it was ever written, so that there is something to bring back.
+    pub(super) fn was_written(&self) -> bool {
+        self.written.is_some()
     }
 }
 

@@ -18,6 +18,8 @@ impl Writer {
         for attribute in in_order(&self.tree, targets) {
             self.settle(attribute, &targets[attribute], applied);
         }
+        // Both limits of a policy can fail for the same reason.
+        applied.problems.dedup();
     }
 
     fn settle(&mut self, attribute: &Attribute, target: &Target, applied: &mut Applied) {
@@ -26,7 +28,7 @@ impl Writer {
             Ok(found) => found,
             Err(problem) => {
                 // A processor that went offline took its policy along. Its first-seen values wait for it.
-                *hold = Hold::default();
+                hold.lose();
                 if target.wished {
                     applied.problem(attribute, problem);
                 }
@@ -35,6 +37,10 @@ impl Writer {
         };
         if !self.first_seen.0.contains_key(attribute) {
             applied.problem(attribute, Problem::NotRestorable(found.value));
+            return;
+        }
+        if !target.wished && !hold.was_written() {
+            hold.returned = true;
             return;
         }
         let next = hold.judge(&target.value, &found);
