@@ -5,10 +5,15 @@
 
 extern crate alloc;
 
+mod arbiter;
+mod budget;
 mod controller;
 mod dvfs;
+mod fans;
+mod ladder;
 mod sensors;
 mod share;
+mod supply;
 mod thermal;
 mod utilisation;
 

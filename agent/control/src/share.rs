@@ -7,6 +7,11 @@
 use crate::Utilisation;
 use machine::{Capabilities, KiloHertz, Policy, PolicySample, Sample};
 
+/// The sensor's lag and the actuator's delay together, as far as the laws reckon with them, in seconds.
+const LAG: f64 = 0.6;
+/// A share of full power that matters for how fast a temperature may fall.
+const RELIEF: f64 = 0.2;
+
 /// The share of full power that a clock costs under full load.
 pub(crate) fn of_clock(clock: KiloHertz, highest: KiloHertz) -> f64 {
     let ratio = (clock.0 as f64 / highest.0.max(1) as f64).min(1.0);
@@ -19,8 +24,30 @@ pub(crate) fn to_clock(share: f64, highest: KiloHertz) -> KiloHertz {
     KiloHertz((ratio * highest.0 as f64) as u64)
 }
 
-/// The share that is drawn now, 0 to 1: the mean over the processors of busy share times clock's share. What is not
-/// known counts as full.
+/// What is drawn, now and as late as a sensor shows it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Drawn {
+    /// The share of full power that is drawn, 0 to 1.
+    pub(crate) now: f64,
+    /// The same behind a lag.
+    pub(crate) felt: f64,
+}
+
+impl Drawn {
+    /// `dt` seconds later, `now` is drawn.
+    pub(crate) fn step(&mut self, dt: f64, now: f64) {
+        self.now = now;
+        self.felt += (now - self.felt) * (1.0 - libm::exp(-dt / LAG));
+    }
+
+    /// Whether so little is drawn, or so much less than before, that a temperature may fall as it likes.
+    pub(crate) fn relieved(&self) -> bool {
+        self.now < RELIEF || self.now < self.felt - RELIEF
+    }
+}
+
+/// The share that is drawn, 0 to 1: the mean over the processors of busy share times clock's share. What is not known
+/// counts as full.
 pub(crate) fn drawn(machine: &Capabilities, sample: &Sample, utilisation: &Utilisation) -> f64 {
     let parts = machine.policies.iter().map(|policy| {
         let busy = utilisation.mean_of(&policy.affected_cpus).unwrap_or(1.0);

@@ -1,22 +1,262 @@
-//! The plausibility filter: what the sensors say, and what of it is believed.
+//! The plausibility filter: what the sensors say, what of it is believed, and how hot that makes the processor.
+//!
+//! A sensor that is not believed never makes the assumed temperature lower. While others on the same silicon are
+//! believed, it counts as much hotter than they as it was when it could be believed; when none is, the laws are told
+//! that they are [`Blind`] and fall back on a clock that needs no sensor.
 
 mod kinds;
+mod listing;
+mod track;
 
-use machine::{HwmonKind, MilliCelsius, Sample};
+use crate::share::Drawn;
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use listing::{Listed, Role};
+use machine::{Capabilities, Distrust, MilliCelsius, Sample, SensorState, Tuning, Warning};
+use track::{Around, Track};
 
-/// The hottest reading of the processor's sensors.
-pub(crate) fn hottest(sample: &Sample, ignored: &[alloc::string::String]) -> Option<MilliCelsius> {
-    let counts = |kind: &str| kinds::is_processor(kind) && !ignored.iter().any(|other| other == kind);
-    let zones = sample
-        .zones
-        .iter()
-        .filter(|zone| zone.kind.as_deref().is_some_and(counts));
-    let chips = sample
-        .hwmon
-        .iter()
-        .filter(|chip| chip.kind == HwmonKind::Temp && counts(&chip.chip));
-    let temps = zones
-        .filter_map(|zone| zone.temp)
-        .chain(chips.filter_map(|chip| chip.input.map(MilliCelsius)));
-    temps.filter(|temp| temp.is_plausible()).max()
+pub(crate) use listing::{celsius, critical};
+
+/// The processor's temperature is not known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Blind {
+    /// For how many seconds.
+    pub(crate) seconds: f64,
+    /// Whether it ever was known: then something has broken, else it never worked.
+    pub(crate) lost: bool,
+}
+
+/// What the sensors come to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct View {
+    /// The processor's temperature that is assumed, in °C; `None` on a machine without such a sensor.
+    pub(crate) assumed: Option<f64>,
+    /// The sensor that says so.
+    pub(crate) hottest: Option<String>,
+    /// The hottest reading of a sensor that is believed and has shown that it lives, in °C, and its name.
+    pub(crate) proven: Option<(f64, String)>,
+    /// Set while there are sensors of the processor and none is believed.
+    pub(crate) blind: Option<Blind>,
+    /// By how much anything else is over its own limit, in K, and its name.
+    pub(crate) other: Option<(f64, String)>,
+    /// Every sensor.
+    pub(crate) states: Vec<SensorState>,
+    /// What is not believed, and why.
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// Every sensor's past.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sensors {
+    tracks: BTreeMap<String, (Listed, Track)>,
+    blind: f64,
+    known: bool,
+    last_assumed: Option<f64>,
+}
+
+/// A sensor weighed: what it is taken to read, and why it is not believed.
+struct Weighed {
+    name: String,
+    temp: Option<f64>,
+    distrust: Option<Distrust>,
+}
+
+impl Sensors {
+    /// Takes in a sample, `dt` seconds after the last.
+    pub(crate) fn step(
+        &mut self,
+        dt: f64,
+        machine: &Capabilities,
+        tuning: &Tuning,
+        sample: &Sample,
+        drawn: &Drawn,
+    ) -> View {
+        let around = Around {
+            dt,
+            felt: drawn.felt,
+            relieved: drawn.relieved(),
+        };
+        self.note_all(listing::list(machine, tuning, sample));
+        let weighed = self.weigh(around);
+        let view = self.view(dt, &weighed);
+        self.learn(&weighed, around);
+        view
+    }
+
+    /// Enters what is listed. A processor's sensor that is listed no more stays, as one without a reading; another's
+    /// is forgotten.
+    fn note_all(&mut self, listed: Vec<Listed>) {
+        self.tracks.retain(|name, (known, _)| {
+            known.reading = None;
+            known.absurd = false;
+            known.role == Role::Processor || listed.iter().any(|listed| listed.name == *name)
+        });
+        for listed in listed {
+            let track = Track::new(&listed);
+            match self.tracks.get_mut(&listed.name) {
+                Some((known, _)) => *known = listed,
+                None => drop(self.tracks.insert(listed.name.clone(), (listed, track))),
+            }
+        }
+    }
+
+    fn weigh(&mut self, around: Around) -> Vec<Weighed> {
+        let processor = self
+            .tracks
+            .iter_mut()
+            .filter(|(_, (listed, _))| listed.role == Role::Processor);
+        let weigh = |(name, (listed, track)): (&String, &mut (Listed, Track))| Weighed {
+            name: name.clone(),
+            temp: track.weigh(listed.reading, around),
+            distrust: match listed.reading {
+                Some(_) => track.distrust,
+                None if listed.absurd => Some(Distrust::Absurd),
+                None => Some(Distrust::Missing),
+            },
+        };
+        processor.map(weigh).collect()
+    }
+
+    fn view(&mut self, dt: f64, weighed: &[Weighed]) -> View {
+        let reference = hottest(weighed.iter().filter(|sensor| sensor.distrust.is_none()));
+        self.known |= reference.is_some();
+        self.blind = if reference.is_some() || weighed.is_empty() {
+            0.0
+        } else {
+            self.blind + dt
+        };
+        let mut view = View {
+            blind: (reference.is_none() && !weighed.is_empty()).then_some(Blind {
+                seconds: self.blind,
+                lost: self.known && !self.only_stuck(weighed),
+            }),
+            other: self.other(),
+            ..View::default()
+        };
+        match reference {
+            Some((temp, name)) => {
+                let offset = |sensor: &Weighed| {
+                    self.tracks
+                        .get(&sensor.name)
+                        .map_or(0.0, |(_, track)| track.offset)
+                };
+                let doubted = weighed.iter().filter(|sensor| sensor.distrust.is_some());
+                view.assumed = Some(temp + doubted.map(offset).fold(0.0, f64::max));
+                view.hottest = Some(name);
+            }
+            None => {
+                view.assumed = self
+                    .last_assumed
+                    .or(weighed.iter().filter_map(|sensor| sensor.temp).reduce(f64::max))
+            }
+        }
+        self.last_assumed = view.assumed;
+        view.proven = self.proven(weighed);
+        view.states = self
+            .tracks
+            .iter()
+            .map(|(name, (listed, track))| state(name, listed, track))
+            .collect();
+        view.warnings = self
+            .tracks
+            .values()
+            .filter_map(|(listed, track)| warning(listed, track))
+            .collect();
+        view
+    }
+
+    /// Whether every sensor still reads something, and only is not believed.
+    fn only_stuck(&self, weighed: &[Weighed]) -> bool {
+        weighed.iter().all(|sensor| sensor.temp.is_some())
+    }
+
+    fn proven(&self, weighed: &[Weighed]) -> Option<(f64, String)> {
+        let alive = |sensor: &&Weighed| {
+            sensor.distrust.is_none()
+                && self
+                    .tracks
+                    .get(&sensor.name)
+                    .is_some_and(|(_, track)| track.moved)
+        };
+        hottest(weighed.iter().filter(alive))
+    }
+
+    fn other(&self) -> Option<(f64, String)> {
+        let over = |(name, (listed, track)): (&String, &(Listed, Track))| match listed.role {
+            Role::Other(Some(limit)) => Some((listed.reading.or(track.last)? - limit, name.clone())),
+            _ => None,
+        };
+        self.tracks
+            .iter()
+            .filter_map(over)
+            .max_by(|one, other| one.0.total_cmp(&other.0))
+    }
+
+    fn learn(&mut self, weighed: &[Weighed], around: Around) {
+        for (name, (listed, track)) in &mut self.tracks {
+            let believed = weighed
+                .iter()
+                .filter(|sensor| sensor.distrust.is_none() && sensor.name != *name);
+            let others = hottest(believed).map(|(temp, _)| temp);
+            if listed.role == Role::Processor {
+                track.learn(listed, others, around);
+            } else {
+                track.last = listed.reading.or(track.last);
+            }
+        }
+    }
+}
+
+fn hottest<'a>(sensors: impl Iterator<Item = &'a Weighed>) -> Option<(f64, String)> {
+    let readings = sensors.filter_map(|sensor| Some((sensor.temp?, &sensor.name)));
+    let hottest = readings.max_by(|one, other| one.0.total_cmp(&other.0))?;
+    Some((hottest.0, hottest.1.clone()))
+}
+
+fn distrust(listed: &Listed, track: &Track) -> Option<Distrust> {
+    match (listed.role, listed.reading) {
+        (Role::Ignored, _) => None,
+        (_, None) if listed.absurd => Some(Distrust::Absurd),
+        (_, None) => Some(Distrust::Missing),
+        (Role::Processor, Some(_)) if track.fell_too_fast() => Some(Distrust::Absurd),
+        (Role::Processor, Some(_)) => track.distrust,
+        (Role::Other(_), Some(_)) => None,
+    }
+}
+
+fn state(name: &str, listed: &Listed, track: &Track) -> SensorState {
+    SensorState {
+        name: name.into(),
+        temp: listed
+            .reading
+            .map(|reading| MilliCelsius((reading * 1000.0) as i64)),
+        distrust: distrust(listed, track),
+        counts: listed.role == Role::Processor,
+    }
+}
+
+fn warning(listed: &Listed, track: &Track) -> Option<Warning> {
+    let reading = listed.reading.unwrap_or(0.0);
+    let problem = match distrust(listed, track)? {
+        Distrust::Missing => "tells no temperature".into(),
+        Distrust::Absurd if listed.reading.is_some() => {
+            format!("fell to {reading:.1} °C faster than anything cools")
+        }
+        Distrust::Absurd => "tells a temperature that nothing in a room has".into(),
+        Distrust::Frozen => format!("has stood at {reading:.1} °C while power varied"),
+        Distrust::Contradicted if listed.trips.iter().any(|trip| (trip - reading).abs() <= 0.5) => {
+            format!("tells its limit of {reading:.1} °C as its temperature")
+        }
+        Distrust::Contradicted => {
+            format!("tells {reading:.1} °C, and others on the same processor much more")
+        }
+    };
+    let consequence = if listed.role == Role::Processor {
+        "; counted as hot"
+    } else {
+        ""
+    };
+    Some(Warning {
+        path: listed.path.clone(),
+        problem: format!("{} {problem}{consequence}", listed.name),
+    })
 }

@@ -12,7 +12,7 @@ const STEP_KHZ: u64 = 100_000;
 /// How far off a clock without a table may be, in kHz.
 const SLACK_KHZ: u64 = 75_000;
 /// The most that may be owed in one direction, in seconds of one step: a longer memory would make longer waves.
-const MEMORY: f64 = 0.5;
+const MEMORY: f64 = 0.3;
 
 /// The modulator of one policy.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,6 +21,8 @@ pub(super) struct Dither {
     out: Option<KiloHertz>,
     /// Share-seconds that the output has fallen short of the wish.
     owed: f64,
+    /// The step between the two clocks that it alternates between, in shares.
+    step: f64,
 }
 
 impl Dither {
@@ -41,6 +43,11 @@ impl Dither {
         Some(out)
     }
 
+    /// The step between the two clocks that it alternates between, in shares of full power.
+    pub(super) fn coarseness(&self) -> f64 {
+        self.step
+    }
+
     fn modulate(
         &mut self,
         dt: f64,
@@ -50,7 +57,8 @@ impl Dither {
     ) -> KiloHertz {
         let (low, high) = (share::of_clock(pair.0, highest), share::of_clock(pair.1, highest));
         let spent = self.out.map_or(wanted, |out| share::of_clock(out, highest));
-        let bound = MEMORY * (high - low);
+        self.step = high - low;
+        let bound = MEMORY * self.step;
         self.owed = (self.owed + dt * (wanted - spent)).clamp(-bound, bound);
         // The nearer one while nothing is owed.
         let balance = self.owed + dt * (wanted - 0.5 * (low + high));

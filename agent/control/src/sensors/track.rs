@@ -1,0 +1,182 @@
+//! What one sensor has done so far, and whether that makes it worth believing.
+//!
+//! A verdict is reached from the past: the reading that comes with it is weighed, not judged. So a hotter reading in the
+//! same state is never the reason to believe less heat.
+
+use super::listing::Listed;
+use machine::Distrust;
+
+/// How much power may vary, in shares of full power times seconds, while a reading stands still. Even a large cooler
+/// shows 0.3 of full power for 7 s by more than the degree that coarse sensors tell.
+const STILL_EXPOSURE: f64 = 2.0;
+/// Changes of power smaller than this share are not expected to show.
+const UNSEEN: f64 = 0.15;
+/// The least time in seconds that a reading must stand still to be called frozen.
+const STILL_SECONDS: f64 = 2.0;
+/// A sensor that tells steps this small, in K, and that has moved in most samples under load, does not stand still
+/// for [`STILL_SAMPLES`] samples.
+const FINE: f64 = 0.25;
+const STILL_SAMPLES: u32 = 20;
+/// The share of samples in which such a sensor must have moved.
+const RESTLESS: f64 = 0.35;
+/// A share of full power from which on something must be going on in a sensor.
+const LOADED: f64 = 0.3;
+/// How near to a trip point a reading must be to be taken for it, in K.
+const ON_TRIP: f64 = 0.5;
+/// Seconds that a reading must stand on a trip point to be taken for it.
+const TRIP_SECONDS: f64 = 3.0;
+/// How fast a reading may fall while power does not, in K, and K/s. Faster means that the reading is wrong.
+const FALL: f64 = 10.0;
+const FALL_PER_SECOND: f64 = 20.0;
+/// How much colder than another sensor of the same processor one may be, in K, and for how many seconds.
+const APART: f64 = 45.0;
+const APART_SECONDS: f64 = 30.0;
+/// The most by which a lost sensor is taken to have been hotter than the others, in K.
+const LARGEST_OFFSET: f64 = 20.0;
+
+/// What the rest of the machine does while a sensor is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around {
+    /// Seconds since the sample before.
+    pub(super) dt: f64,
+    /// The share of full power, as late as a sensor shows it.
+    pub(super) felt: f64,
+    /// Whether power has fallen so far that a temperature may fall as it likes.
+    pub(super) relieved: bool,
+}
+
+/// One sensor's past.
+#[derive(Clone, Debug)]
+pub(super) struct Track {
+    /// The last reading.
+    pub(super) last: Option<f64>,
+    /// The last temperature that was assumed of it alone.
+    held: Option<f64>,
+    /// Why it is not believed.
+    pub(super) distrust: Option<Distrust>,
+    /// How much hotter than the others it was when it last moved, in K.
+    pub(super) offset: f64,
+    /// Whether it has ever moved.
+    pub(super) moved: bool,
+    still: Still,
+    /// For how many seconds it has been much colder than others.
+    apart: f64,
+    /// The smallest change it has told, in K.
+    finest: f64,
+    /// The share of samples under load in which it moved.
+    restless: f64,
+    /// Grows when it was called frozen and then moved: a slow sensor.
+    patience: f64,
+}
+
+/// How long a reading has not moved.
+#[derive(Clone, Copy, Debug, Default)]
+struct Still {
+    seconds: f64,
+    /// Samples under load.
+    samples: u32,
+    /// Share-seconds by which power differed from when it began.
+    exposure: f64,
+    felt: f64,
+}
+
+impl Track {
+    pub(super) fn new(listed: &Listed) -> Self {
+        Self {
+            last: None,
+            held: None,
+            // It is suspected of telling its limit from the first reading on, until it moves.
+            distrust: on_trip(listed).then_some(Distrust::Contradicted),
+            offset: 0.0,
+            moved: false,
+            still: Still::default(),
+            apart: 0.0,
+            finest: f64::INFINITY,
+            restless: 0.0,
+            patience: 1.0,
+        }
+    }
+
+    /// The reading as far as it can be true: it falls no faster than heat does while power stays. `None` without one.
+    pub(super) fn weigh(&mut self, reading: Option<f64>, around: Around) -> Option<f64> {
+        let reading = reading?;
+        let fall = FALL + FALL_PER_SECOND * around.dt;
+        let lowest = self
+            .held
+            .filter(|_| !around.relieved)
+            .map_or(reading, |held| held - fall);
+        self.held = Some(reading.max(lowest));
+        self.held
+    }
+
+    /// Whether the last weighing found a fall that no cooling explains.
+    pub(super) fn fell_too_fast(&self) -> bool {
+        matches!((self.last, self.held), (Some(last), Some(held)) if held > last + FALL)
+    }
+
+    /// Learns from the reading that was just weighed, for the next verdict.
+    pub(super) fn learn(&mut self, listed: &Listed, others: Option<f64>, around: Around) {
+        let Some(reading) = listed.reading else {
+            return;
+        };
+        let change = self.last.map_or(0.0, |last| (reading - last).abs());
+        let moves = self.last.is_some() && change > 0.0;
+        if around.felt > LOADED && self.last.is_some() {
+            self.restless += (f64::from(u8::from(moves)) - self.restless) * 0.05;
+        }
+        if moves {
+            self.stir(change, around);
+            self.offset = others.map_or(0.0, |others| (reading - others).clamp(0.0, LARGEST_OFFSET));
+        } else {
+            self.rest(around);
+        }
+        let apart = others.is_some_and(|others| others - reading > APART);
+        self.apart = if apart { self.apart + around.dt } else { 0.0 };
+        self.last = Some(reading);
+        self.distrust = self.verdict(listed);
+    }
+
+    fn stir(&mut self, change: f64, around: Around) {
+        if self.distrust == Some(Distrust::Frozen) {
+            self.patience = (self.patience * 2.0).min(16.0);
+        }
+        self.moved = true;
+        self.finest = self.finest.min(change);
+        self.still = Still {
+            felt: around.felt,
+            ..Still::default()
+        };
+    }
+
+    fn rest(&mut self, around: Around) {
+        let still = &mut self.still;
+        if still.seconds == 0.0 {
+            still.felt = around.felt;
+        }
+        still.seconds += around.dt;
+        still.samples = still.samples.saturating_add(u32::from(around.felt > LOADED));
+        let difference = ((around.felt - still.felt).abs() - UNSEEN).max(0.0);
+        still.exposure += difference * around.dt;
+    }
+
+    fn verdict(&self, listed: &Listed) -> Option<Distrust> {
+        let still = self.still;
+        let was_suspect = self.distrust == Some(Distrust::Contradicted) && still.seconds > 0.0;
+        if on_trip(listed) && (was_suspect || still.seconds >= TRIP_SECONDS || !self.moved) {
+            return Some(Distrust::Contradicted);
+        }
+        let exposed = still.exposure > STILL_EXPOSURE * self.patience;
+        let stopped = self.finest <= FINE && self.restless > RESTLESS && still.samples >= STILL_SAMPLES;
+        if still.seconds >= STILL_SECONDS && (exposed || stopped) {
+            return Some(Distrust::Frozen);
+        }
+        (self.apart >= APART_SECONDS).then_some(Distrust::Contradicted)
+    }
+}
+
+fn on_trip(listed: &Listed) -> bool {
+    let Some(reading) = listed.reading else {
+        return false;
+    };
+    listed.trips.iter().any(|trip| (reading - trip).abs() <= ON_TRIP)
+}

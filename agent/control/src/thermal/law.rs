@@ -1,0 +1,132 @@
+//! How much of its full power the processor may draw.
+
+use super::observer::Observer;
+use crate::share::Drawn;
+
+/// How fast the gap to the target closes, in 1/s. Its inverse must be longer than all lags together: a sensor's (up
+/// to 1 s), the die's (up to 1 s), the step's and the actuator's (0.3 s).
+const APPROACH: f64 = 0.3;
+/// How fast full power alone heats, `b`, in K/s. A small cooler's value: overstated for a large one, which makes the
+/// law gentler there.
+const HEATING: f64 = 12.0;
+/// Bandwidth of the observer, in rad/s.
+const BANDWIDTH: f64 = 1.0;
+/// What is kept free below the target for noise, in K.
+const MARGIN: f64 = 0.8;
+/// What is kept free beside it for the ripple of alternating between two clocks, in K per share between them.
+const RIPPLE: f64 = 3.0;
+/// How fast the permitted share may rise, per second.
+const RELEASE: f64 = 0.15;
+/// How much a jump to full power warms the die at once, before the sink follows, in K.
+const JUMP: f64 = 20.0;
+/// How fast the permitted share falls to the safe one when the temperature is not known any more, per second.
+const LOSS: f64 = 0.33;
+/// How fast it rises to the safe one, per second.
+const REGAIN: f64 = 0.05;
+/// Below this share of full power for [`REST`] seconds the processor rests.
+const RESTING: f64 = 0.15;
+/// Seconds of rest after which power is not held back any more: the permitted share stays known, and holds again as
+/// soon as power is drawn.
+const REST: f64 = 3.0;
+/// How far below the target a resting processor must be for that, in K.
+const COOLER: f64 = 2.0;
+/// Seconds between two steps while power is held back: short, for between two clocks of a table the output alternates.
+const HOLDING_STEP: f64 = 0.1;
+/// Seconds between two steps close to the target.
+const CLOSE_STEP: f64 = 0.2;
+/// Seconds between two steps of a busy machine far from it.
+const BUSY_STEP: f64 = 1.0;
+/// Seconds between two steps of a resting machine far from it.
+const IDLE_STEP: f64 = 5.0;
+
+/// What the law is given at one instant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heat {
+    /// Seconds since the step before.
+    pub(crate) dt: f64,
+    /// The assumed temperature, in °C.
+    pub(crate) temperature: f64,
+    /// The temperature to hold, in °C.
+    pub(crate) target: f64,
+    /// The share of full power that is drawn.
+    pub(crate) drawn: Drawn,
+    /// The widest step between two clocks that the output alternates between, in shares of full power.
+    pub(crate) coarseness: f64,
+    /// Whether work is known to be there or to come, whatever is drawn yet.
+    pub(crate) expected: bool,
+}
+
+/// The law and what it remembers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Law {
+    observer: Option<Observer>,
+    /// The share that is permitted.
+    permitted: f64,
+    /// How long the processor has rested, in seconds.
+    rested: f64,
+    slope: f64,
+}
+
+impl Default for Law {
+    fn default() -> Self {
+        Self {
+            observer: None,
+            permitted: 1.0,
+            rested: 0.0,
+            slope: 0.0,
+        }
+    }
+}
+
+impl Law {
+    /// Takes in what is; returns how many seconds later to look again at the latest.
+    pub(crate) fn step(&mut self, heat: Heat) -> f64 {
+        let observer = self.observer.get_or_insert(Observer::at_rest(heat.temperature));
+        if heat.dt > 0.0 {
+            observer.step(heat.dt, HEATING * heat.drawn.felt, heat.temperature, BANDWIDTH);
+        }
+        self.slope = observer.drift + HEATING * heat.drawn.felt;
+        let gap = heat.target - MARGIN - RIPPLE * heat.coarseness - observer.temperature;
+        let wanted = (APPROACH * gap - observer.drift) / HEATING;
+        let jump = heat.drawn.now.max(heat.drawn.felt) + (heat.target - observer.temperature) / JUMP;
+        let rise = self.permitted + RELEASE * heat.dt;
+        self.permitted = wanted.min(jump).min(rise).clamp(0.0, 1.0);
+        let rests = heat.drawn.now < RESTING && heat.temperature < heat.target - COOLER;
+        self.rested = if rests { self.rested + heat.dt } else { 0.0 };
+        self.interval(heat)
+    }
+
+    /// The temperature has not been known for `dt` seconds: the permitted share goes to a safe one.
+    pub(crate) fn step_blind(&mut self, dt: f64, safe: f64) -> f64 {
+        let lowest = (self.permitted - LOSS * dt).max(safe);
+        let highest = (self.permitted + REGAIN * dt).min(safe);
+        *self = Self {
+            permitted: if self.permitted > safe { lowest } else { highest },
+            ..Self::default()
+        };
+        CLOSE_STEP
+    }
+
+    /// The share of full power that is permitted, 0 to 1.
+    pub(crate) fn permitted(&self) -> f64 {
+        if self.rested < REST { self.permitted } else { 1.0 }
+    }
+
+    /// How fast the temperature rises, in K/s.
+    pub(crate) fn slope(&self) -> f64 {
+        self.slope
+    }
+
+    /// How long heat can be left alone: while it is held, not at all; else a part of the time in which the fastest
+    /// heating that a small cooler allows would use up the gap to the target.
+    fn interval(&self, heat: Heat) -> f64 {
+        if self.permitted() < 1.0 {
+            return HOLDING_STEP;
+        }
+        let gap = heat.target - heat.temperature;
+        if heat.drawn.now < RESTING && !heat.expected {
+            return ((gap - JUMP) / (2.0 * HEATING)).clamp(CLOSE_STEP, IDLE_STEP);
+        }
+        (gap / (4.0 * self.slope.max(HEATING))).clamp(HOLDING_STEP, BUSY_STEP)
+    }
+}
