@@ -18,14 +18,14 @@ mod tests;
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use machine::{BootTime, BoostSwitch, Capabilities, EngineSample, PolicySetpoint, PowerProfile, Sample, Tuning};
+use machine::{BoostSwitch, BootTime, Capabilities, PolicySetpoint, PowerProfile, Sample, Tuning};
 
 use crate::utilisation::Utilisation;
 use ceiling::Ceiling;
 use demand::{Demand, Watch};
 use drivers::Want;
 use levels::Levels;
-use sweep::{Conditions, Sweep};
+use sweep::{Conditions, Shown, Sweep};
 
 /// What the engine's phase wants of the machine, before heat has its say.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -69,7 +69,15 @@ impl Dvfs {
         let (demand, wake_at) = self.watch.step(sample, utilisation, profile);
         let ceiling = self.ceiling.step(sample, &levels, top);
         let want = match (demand, &sample.engine) {
-            (Demand::Decode, Some(engine)) => Want::Pinned(self.decode(now, engine, ceiling, tuning)),
+            (Demand::Decode, Some(engine)) => {
+                let shown = Shown {
+                    now,
+                    engine,
+                    energy: package_energy(machine, sample),
+                    running: levels.running(sample),
+                };
+                Want::Pinned(self.decode(shown, ceiling, tuning))
+            }
             (Demand::Full | Demand::Decode, _) => Want::Full(top),
             (Demand::Rest { busy }, _) => Want::Rest { highest: top, busy },
         };
@@ -90,18 +98,29 @@ impl Dvfs {
         }
     }
 
-    fn decode(
-        &mut self,
-        now: BootTime,
-        engine: &EngineSample,
-        ceiling: ceiling::Seen,
-        tuning: &Tuning,
-    ) -> usize {
-        let conditions = Conditions::of(engine, ceiling.level);
+    fn decode(&mut self, shown: Shown<'_>, ceiling: ceiling::Seen, tuning: &Tuning) -> usize {
+        let conditions = Conditions::of(shown.engine, ceiling.level);
         let loss = f64::from(tuning.decode_loss);
-        let loss = if loss.is_finite() { loss.clamp(0.0, 0.5) } else { 0.0 };
-        self.sweep.step(now, engine, conditions, ceiling.steady, loss)
+        let loss = if loss.is_finite() {
+            loss.clamp(0.0, 0.5)
+        } else {
+            0.0
+        };
+        self.sweep.step(shown, conditions, ceiling.steady, loss)
     }
+}
+
+/// The energy counter of the processor package, in µJ (power/powercap/powercap.rst). With several packages nothing is
+/// told: which of them the engine runs on is not known.
+fn package_energy(machine: &Capabilities, sample: &Sample) -> Option<u64> {
+    let is_package = |name: &String| name.starts_with("package-");
+    let mut packages = machine
+        .powercap
+        .iter()
+        .filter(|domain| domain.name.as_ref().is_some_and(is_package));
+    let package = packages.next().filter(|_| packages.next().is_none())?;
+    let counter = sample.powercap.iter().find(|counter| counter.id == package.id)?;
+    counter.energy_uj.map(|energy| energy.0)
 }
 
 fn can_forbid_boost(machine: &Capabilities) -> bool {

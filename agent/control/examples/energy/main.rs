@@ -49,7 +49,9 @@ fn report(arguments: &Arguments) -> Result<(), trace::Error> {
         }
     }
     let image = traces.iter().find(|(name, _)| *name == "long");
-    cases.extend(image.map(|(name, work)| Case::new(machines::n100(), models::SMOLLM2_135M, name, work.clone())));
+    cases.extend(
+        image.map(|(name, work)| Case::new(machines::n100(), models::SMOLLM2_135M, name, work.clone())),
+    );
     let outcomes: Vec<Outcome> = cases.iter().map(Case::run).collect();
     let shaken: Vec<(&'static str, Group, [Outcome; 2])> = cases
         .iter()
@@ -71,7 +73,11 @@ fn report(arguments: &Arguments) -> Result<(), trace::Error> {
 fn shake(case: &Case, group: Group) -> [Outcome; 2] {
     [0.7, 1.3].map(|factor| {
         let machine = group.scaled(case.machine.clone(), factor);
-        Case { machine, ..case.clone() }.run()
+        Case {
+            machine,
+            ..case.clone()
+        }
+        .run()
     })
 }
 
@@ -104,5 +110,8 @@ fn as_json(outcomes: &[Outcome], shaken: &[(&'static str, Group, [Outcome; 2])])
 pub(crate) fn optimum(machine: &Machine, model: &Model, sequences: f64, depth: f64) -> (f64, String) {
     let step = twin::roofline::Step::decode(sequences, depth);
     let bound = machine.bound(model, &step, machine.clock_all_cores);
-    (machine.lowest_clock(model, &step, 0.03), format!("{bound:?}").to_lowercase())
+    (
+        machine.lowest_clock(model, &step, 0.03),
+        format!("{bound:?}").to_lowercase(),
+    )
 }

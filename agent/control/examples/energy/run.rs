@@ -78,7 +78,12 @@ impl Outcome {
 
 impl Case {
     pub(crate) fn new(machine: Machine, model: Model, trace: &'static str, work: Work) -> Self {
-        Self { machine, model, trace, work }
+        Self {
+            machine,
+            model,
+            trace,
+            work,
+        }
     }
 
     /// Runs the case under each law.

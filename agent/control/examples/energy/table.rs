@@ -6,12 +6,19 @@ use twin::roofline::{Group, Machine, Model};
 
 /// What is simulated, and what decode is bound by.
 pub(crate) fn parameters(cases: &[Case]) {
-    println!("SIMULATED. Recorded work (tests/traces) on modelled machines (tests/twin/src/roofline/machines.rs);");
-    println!("no figure below was measured on hardware. Joules are those of the processor's package and its memory.");
-    println!("schedutil and powersave are the kernel's generic governors, whatever driver the machine has.\n");
+    println!(
+        "SIMULATED. Recorded work (tests/traces) on modelled machines (tests/twin/src/roofline/machines.rs);"
+    );
+    println!(
+        "no figure below was measured on hardware. Joules are those of the processor's package and its memory."
+    );
+    println!(
+        "schedutil and powersave are the kernel's generic governors, whatever driver the machine has.\n"
+    );
     println!("At the full clock                             one sequence              four sequences");
     for (index, case) in cases.iter().enumerate() {
-        let same = |other: &Case| (other.machine.name, other.model.name) == (case.machine.name, case.model.name);
+        let same =
+            |other: &Case| (other.machine.name, other.model.name) == (case.machine.name, case.model.name);
         if cases[..index].iter().any(same) {
             continue;
         }
@@ -32,7 +39,10 @@ pub(crate) fn outcomes(outcomes: &[Outcome]) {
         "{:<15} {:<20} {:<6} {:<12} {:>8} {:>7} {:>9} {:>7} {:>8} {:>7} {:>8}",
         "machine", "model", "trace", "law", "tok/s", "", "J/token", "", "J/token", "", "prefill"
     );
-    println!("{:56} {:>8} {:>7} {:>9} {:>7} {:>8} {:>7} {:>8}", "", "decode", "", "decode", "", "whole", "", "s");
+    println!(
+        "{:56} {:>8} {:>7} {:>9} {:>7} {:>8} {:>7} {:>8}",
+        "", "decode", "", "decode", "", "whole", "", "s"
+    );
     for outcome in outcomes {
         for law in Law::ALL {
             row(outcome, law);
@@ -45,7 +55,10 @@ pub(crate) fn outcomes(outcomes: &[Outcome]) {
 fn row(outcome: &Outcome, law: Law) {
     let (full, it) = (outcome.figures(Law::Performance), outcome.figures(law));
     let head = if law == Law::Performance {
-        format!("{:<15} {:<20} {:<6}", outcome.machine, outcome.model, outcome.trace)
+        format!(
+            "{:<15} {:<20} {:<6}",
+            outcome.machine, outcome.model, outcome.trace
+        )
     } else {
         format!("{:<43}", "")
     };
@@ -63,8 +76,11 @@ fn row(outcome: &Outcome, law: Law) {
 }
 
 fn totals(outcomes: &[Outcome]) {
-    let slowest = outcomes.iter().map(|outcome| loss(outcome)).fold(0.0, f64::max);
-    println!("Largest loss of decode speed under the phase-aware law: {:.1} %", slowest * 100.0);
+    let slowest = outcomes.iter().map(loss).fold(0.0, f64::max);
+    println!(
+        "Largest loss of decode speed under the phase-aware law: {:.1} %",
+        slowest * 100.0
+    );
     for rival in [Law::Performance, Law::Schedutil, Law::Powersave] {
         let worse = |outcome: &&Outcome| {
             outcome.figures(Law::Phase).decode_joules > outcome.figures(rival).decode_joules * 1.0005
@@ -74,13 +90,20 @@ fn totals(outcomes: &[Outcome]) {
             .filter(worse)
             .map(|outcome| format!("{} {}", outcome.machine, outcome.trace))
             .collect();
-        let lost = if lost.is_empty() { "nowhere".into() } else { lost.join(", ") };
+        let lost = if lost.is_empty() {
+            "nowhere".into()
+        } else {
+            lost.join(", ")
+        };
         println!("More joules per decoded token than {}: {lost}", rival.name());
     }
     let boxed = |outcome: &Outcome, law| outcome.figures(law).box_joules;
     for outcome in outcomes.iter().filter(|outcome| outcome.trace == "chat") {
         let saved = change(boxed(outcome, Law::Phase), boxed(outcome, Law::Performance));
-        println!("{}, chat, with the rest of the box: {saved} joules per token against performance", outcome.machine);
+        println!(
+            "{}, chat, with the rest of the box: {saved} joules per token against performance",
+            outcome.machine
+        );
     }
     println!();
 }
@@ -91,14 +114,19 @@ fn loss(outcome: &Outcome) -> f64 {
 
 /// How a growing KV cache moves the clock that a law should find.
 pub(crate) fn depths(machines: &[Machine], model: &Model) {
-    println!("Growing KV cache, {}: the lowest clock that loses 3 %, in GHz", model.name);
+    println!(
+        "Growing KV cache, {}: the lowest clock that loses 3 %, in GHz",
+        model.name
+    );
     print!("{:<16}", "depth");
     let depths = [128.0, 512.0, 2048.0, 4096.0, 8192.0];
     depths.iter().for_each(|depth| print!("{depth:>8}"));
     println!();
     for machine in machines {
         print!("{:<16}", machine.name);
-        depths.iter().for_each(|depth| print!("{:>8.2}", optimum(machine, model, 1.0, *depth).0));
+        depths
+            .iter()
+            .for_each(|depth| print!("{:>8.2}", optimum(machine, model, 1.0, *depth).0));
         println!();
     }
     println!();
@@ -106,13 +134,17 @@ pub(crate) fn depths(machines: &[Machine], model: &Model) {
 
 /// What the law is worth if a group of parameters is wrong.
 pub(crate) fn shaken(shaken: &[(&'static str, Group, [Outcome; 2])]) {
-    println!("Sensitivity, trace chat: phase-aware law against performance, with parameters 30 % smaller and larger");
+    println!(
+        "Sensitivity, trace chat: phase-aware law against performance, with parameters 30 % smaller and larger"
+    );
     println!(
         "{:<15} {:<33} {:>16} {:>16}   {:>15}",
         "machine", "parameters", "J/token decode", "J/token whole", "decode speed"
     );
     for (machine, group, pair) in shaken {
-        let figures = pair.each_ref().map(|outcome| (outcome.figures(Law::Phase), outcome.figures(Law::Performance)));
+        let figures = pair
+            .each_ref()
+            .map(|outcome| (outcome.figures(Law::Phase), outcome.figures(Law::Performance)));
         let [low, high] = figures;
         println!(
             "{machine:<15} {:<33} {:>7} {:>8} {:>7} {:>8}   {:>7} {:>7}",

@@ -21,7 +21,10 @@ impl fmt::Display for Error {
 
 /// All traces of a folder.
 pub(crate) fn read_all(folder: &Path) -> Result<Vec<(&'static str, Work)>, Error> {
-    NAMES.into_iter().map(|name| Ok((name, read(folder, name)?))).collect()
+    NAMES
+        .into_iter()
+        .map(|name| Ok((name, read(folder, name)?)))
+        .collect()
 }
 
 fn read(folder: &Path, name: &str) -> Result<Work, Error> {
@@ -46,7 +49,7 @@ fn parse(text: &str) -> Result<Work, (usize, String)> {
 fn request(line: &str) -> Result<(usize, Request), String> {
     let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
     let number = |key: &str| value[key].as_u64().ok_or_else(|| format!("{key} is no number"));
-    let small = |key: &str| Ok::<_, String>(u32::try_from(number(key)?).map_err(|_| format!("{key} is too large"))?);
+    let small = |key: &str| u32::try_from(number(key)?).map_err(|_| format!("{key} is too large"));
     let session = number("session")?;
     if session >= 64 {
         return Err("session is 64 or more".into());

@@ -49,13 +49,17 @@ impl Ceiling {
         let Some(policy) = policy else {
             return levels.top();
         };
-        let firmware = policy.bios_limit.map_or(levels.top(), |limit| levels.under(limit.0));
+        let firmware = policy
+            .bios_limit
+            .map_or(levels.top(), |limit| levels.under(limit.0));
         let waited = sample.at_usec.0.saturating_sub(self.asked_since.0) >= WRITE_USEC;
         let held_back = match policy.scaling_max_freq {
             // Less than was asked for: that is all there is.
             Some(seen) if waited && seen.0.saturating_add(1000) < self.asked => levels.under(seen.0),
             // As much as was asked for, and that was as much as was thought possible: there may be more.
-            Some(_) if waited && self.level.is_none_or(|level| levels.under(self.asked) >= level) => levels.top(),
+            Some(_) if waited && self.level.is_none_or(|level| levels.under(self.asked) >= level) => {
+                levels.top()
+            }
             // Nothing can be told: less was asked for than was thought possible.
             _ => self.level.unwrap_or(levels.top()),
         };

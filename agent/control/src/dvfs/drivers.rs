@@ -45,17 +45,25 @@ pub(super) fn highest(machine: &Capabilities, levels: &Levels, profile: PowerPro
     if profile != PowerProfile::PowerSaver {
         return levels.top();
     }
-    let fastest = machine.policies.iter().find(|policy| Some(policy.id) == levels.reference());
+    let fastest = machine
+        .policies
+        .iter()
+        .find(|policy| Some(policy.id) == levels.reference());
     let Some((policy, top)) = fastest.and_then(|policy| Some((policy, policy.cpuinfo_max_freq?.0))) else {
         return levels.top();
     };
-    let base = policy.base_frequency.map(|clock| clock.0).filter(|clock| (1..top).contains(clock));
+    let base = policy
+        .base_frequency
+        .map(|clock| clock.0)
+        .filter(|clock| (1..top).contains(clock));
     levels.under(base.unwrap_or(top / 1000 * SAVER_THOUSANDTHS))
 }
 
 /// What a policy shall hold.
 pub(super) fn setpoint(policy: &Policy, levels: &Levels, want: Want) -> PolicySetpoint {
-    let clock = (want.level() < levels.top()).then(|| levels.clock(policy, want.level())).flatten();
+    let clock = (want.level() < levels.top())
+        .then(|| levels.clock(policy, want.level()))
+        .flatten();
     let mut setpoint = PolicySetpoint {
         id: policy.id,
         scaling_max_freq: clock,
@@ -87,7 +95,11 @@ fn active(policy: &Policy, want: Want, setpoint: &mut PolicySetpoint) {
     setpoint.energy_performance_preference = first(preferences, order);
     // Without preferences (a processor without HWP) the governors are what `intel_pstate` steers by.
     let without = preferences.is_empty() && !matches!(want, Want::Rest { .. });
-    let order: &[&str] = if without { &["performance", "powersave"] } else { &["powersave"] };
+    let order: &[&str] = if without {
+        &["performance", "powersave"]
+    } else {
+        &["powersave"]
+    };
     setpoint.scaling_governor = first(&policy.scaling_available_governors, order);
 }
 
@@ -120,6 +132,9 @@ pub(super) fn platform_profile(machine: &Capabilities, profile: PowerProfile) ->
 
 /// The first of some words that is offered.
 fn first(offered: &[String], order: &[&str]) -> Option<String> {
-    let found: Vec<_> = order.iter().filter(|word| offered.iter().any(|offer| offer == *word)).collect();
+    let found: Vec<_> = order
+        .iter()
+        .filter(|word| offered.iter().any(|offer| offer == *word))
+        .collect();
     found.first().map(|word| word.to_string())
 }

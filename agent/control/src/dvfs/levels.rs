@@ -2,10 +2,10 @@
 
 use super::drivers::Want;
 use alloc::vec::Vec;
-use machine::{Capabilities, KiloHertz, Policy};
+use machine::{Capabilities, KiloHertz, Policy, Sample};
 
 /// Steps where a driver takes any clock; a table longer than this is thinned.
-const STEPS: u64 = 16;
+const STEPS: u64 = 24;
 
 /// Shares of the full clock, in thousandths, ascending; the last is 1000. A policy with a smaller range than the fastest
 /// one follows in proportion.
@@ -49,7 +49,10 @@ impl Levels {
         }
         let wanted = share(highest, self.thousandths[level]).clamp(lowest, highest);
         let table = &policy.scaling_available_frequencies;
-        let offered = table.iter().filter(|clock| (wanted..=highest).contains(&clock.0)).min();
+        let offered = table
+            .iter()
+            .filter(|clock| (wanted..=highest).contains(&clock.0))
+            .min();
         match offered {
             Some(clock) => Some(*clock),
             None if table.is_empty() => Some(KiloHertz(wanted)),
@@ -61,6 +64,13 @@ impl Levels {
     pub(super) fn asked(&self, want: Want) -> u64 {
         let highest = self.reference.map_or(0, |(_, highest)| highest);
         share(highest, self.thousandths[want.level().min(self.top())])
+    }
+
+    /// The level that the fastest policy really runs, as far as its driver tells.
+    pub(super) fn running(&self, sample: &Sample) -> Option<usize> {
+        let reference = self.reference()?;
+        let policy = sample.policies.iter().find(|policy| policy.id == reference)?;
+        Some(self.under(policy.scaling_cur_freq?.0))
     }
 
     /// The highest level that a limit of the fastest policy's clock leaves.
@@ -97,5 +107,9 @@ fn steps(policy: &Policy) -> Vec<u64> {
     let inside = table.iter().filter(|clock| (lowest..=highest).contains(&clock.0));
     // Rounded down: the share of a table's clock must lead back to that very clock.
     let rounded = |clock: u64| (u128::from(clock) * 1000 / u128::from(highest)) as u64;
-    inside.rev().step_by(every).map(|clock| rounded(clock.0)).collect()
+    inside
+        .rev()
+        .step_by(every)
+        .map(|clock| rounded(clock.0))
+        .collect()
 }

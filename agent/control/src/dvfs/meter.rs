@@ -18,6 +18,15 @@ pub(super) struct Speed {
     pub(super) depth: f64,
     /// When the last of them came.
     pub(super) at: BootTime,
+    /// Power of the processor's package meanwhile, where it is metered.
+    pub(super) watts: Option<f64>,
+}
+
+impl Speed {
+    /// Joules per token.
+    pub(super) fn joules(&self) -> Option<f64> {
+        self.watts.map(|watts| watts * self.seconds)
+    }
 }
 
 /// Sums over the records since the clock was last changed, with what interrupts them left out.
@@ -25,6 +34,9 @@ pub(super) struct Speed {
 pub(super) struct Meter {
     since: BootTime,
     before: Option<(BootTime, u64)>,
+    energy: Option<(BootTime, u64)>,
+    microjoules: f64,
+    metered_usec: f64,
     skipped: bool,
     tokens: f64,
     seconds: f64,
@@ -48,6 +60,7 @@ impl Meter {
     pub(super) fn interrupt(&mut self, now: BootTime) {
         self.since = now;
         self.before = None;
+        self.energy = None;
         self.skipped = false;
     }
 
@@ -75,7 +88,8 @@ impl Meter {
         let passed = usec as f64 / 1e6;
         // The engine's own rate knows when its tokens really came; the records' times are late by up to one record.
         let told = engine.tokens_per_second.map(|rate| tokens / f64::from(rate));
-        let told = told.filter(|seconds| seconds.is_finite() && *seconds > 0.0 && *seconds < passed * 2.0 + 1.0);
+        let told =
+            told.filter(|seconds| seconds.is_finite() && *seconds > 0.0 && *seconds < passed * 2.0 + 1.0);
         let seconds = told.unwrap_or(passed);
         self.tokens += tokens;
         self.seconds += seconds;
@@ -83,6 +97,20 @@ impl Meter {
         self.squares += seconds * seconds / tokens;
         self.records += 1.0;
         self.last = engine.at_usec;
+    }
+
+    /// Takes in what the package's energy counter says at an instant, in µJ. Where it wraps, nothing is counted.
+    pub(super) fn energy(&mut self, now: BootTime, counter: Option<u64>) {
+        let settled = now.0 >= self.since.0.saturating_add(SETTLE_USEC);
+        let Some(counter) = counter.filter(|_| settled) else {
+            return;
+        };
+        if let Some((at, before)) = self.energy.replace((now, counter))
+            && counter >= before
+        {
+            self.microjoules += (counter - before) as f64;
+            self.metered_usec += now.0.saturating_sub(at.0) as f64;
+        }
     }
 
     /// The speed so far; `None` before three records with tokens.
@@ -99,6 +127,7 @@ impl Meter {
             tokens: self.tokens,
             depth: self.depth / self.tokens,
             at: self.last,
+            watts: (self.metered_usec > 0.0).then(|| self.microjoules / self.metered_usec),
         })
     }
 
@@ -133,7 +162,10 @@ mod tests {
             counted.record(&record(number * 250, number * 2, None));
         }
         let (told, counted) = (told.speed().unwrap(), counted.speed().unwrap());
-        assert!((told.seconds - 0.125).abs() < 1e-9 && told.error < 1e-6, "{told:?}");
+        assert!(
+            (told.seconds - 0.125).abs() < 1e-9 && told.error < 1e-6,
+            "{told:?}"
+        );
         assert!((counted.seconds - 0.125).abs() < 1e-9, "{counted:?}");
     }
 
@@ -165,7 +197,12 @@ mod tests {
     #[test]
     fn records_that_stand_still_run_backwards_or_lie_make_no_nonsense() {
         let mut meter = Meter::begin(BootTime(0));
-        for (at, generated, rate) in [(300, 5, None), (300, 9, Some(0.0)), (250, 3, None), (9, 0, Some(1e-30))] {
+        for (at, generated, rate) in [
+            (300, 5, None),
+            (300, 9, Some(0.0)),
+            (250, 3, None),
+            (9, 0, Some(1e-30)),
+        ] {
             meter.record(&record(at, generated, rate));
         }
         for number in 1..20u64 {

@@ -15,15 +15,16 @@ const LONGEST_INTERVAL_USEC: u64 = 600_000_000;
 const SUSPICION_USEC: u64 = 15_000_000;
 /// Sets of conditions that are remembered; the one longest unused is forgotten.
 const MOST_FINDINGS: usize = 32;
-/// The stride of the first trial, in levels.
+/// The strides of the first trial and of later ones, in levels: a trial far too low costs time.
 const FIRST_STRIDE: usize = 2;
+const LONGEST_STRIDE: usize = 3;
 
 /// What a finding holds for: when any of it changes, decode may be bound by something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Conditions {
     model: u64,
     active: u32,
-    /// Doublings of the KV cache's depth from 512 tokens.
+    /// Fourfoldings of the KV cache's depth from 512 tokens.
     depth: u32,
     /// The highest level there is.
     ceiling: usize,
@@ -35,7 +36,7 @@ impl Conditions {
         Self {
             model: engine.model,
             active: engine.active,
-            depth: (engine.kv_tokens / 512 + 1).ilog2(),
+            depth: (engine.kv_tokens / 512 + 1).ilog2().div_ceil(2),
             ceiling,
         }
     }
@@ -47,6 +48,19 @@ impl Conditions {
     }
 }
 
+/// What the machine shows while it decodes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown<'a> {
+    /// When.
+    pub(super) now: BootTime,
+    /// The newest record.
+    pub(super) engine: &'a EngineSample,
+    /// The package's energy counter in µJ, where there is one.
+    pub(super) energy: Option<u64>,
+    /// The level that the processor really runs, as far as its driver tells.
+    pub(super) running: Option<usize>,
+}
+
 #[derive(Clone, Debug)]
 struct Finding {
     conditions: Conditions,
@@ -54,6 +68,8 @@ struct Finding {
     level: usize,
     /// The highest that did not.
     failed: Option<usize>,
+    /// Whether that failed by little.
+    nearly: bool,
     /// A level that is likely, from similar conditions.
     guess: Option<usize>,
     stride: usize,
@@ -83,30 +99,30 @@ impl Sweep {
     /// The level to decode at. Nothing is measured while the ceiling is not steady.
     pub(super) fn step(
         &mut self,
-        now: BootTime,
-        engine: &EngineSample,
+        shown: Shown<'_>,
         conditions: Conditions,
         steady: bool,
         loss: f64,
     ) -> usize {
         if !steady {
             self.paused = true;
-            return self.likely(&conditions).unwrap_or(conditions.ceiling).min(conditions.ceiling);
+            let likely = self.likely(&conditions).unwrap_or(conditions.ceiling);
+            return likely.min(conditions.ceiling);
         }
         let resumed = core::mem::take(&mut self.paused) || self.current != Some(conditions);
         self.current = Some(conditions);
-        let index = self.find(now, conditions);
+        let index = self.find(shown.now, conditions);
         let Some(finding) = self.findings.get_mut(index) else {
             return conditions.ceiling;
         };
-        finding.used = now;
+        finding.used = shown.now;
         if resumed {
-            self.hold = Meter::begin(now);
+            self.hold = Meter::begin(shown.now);
             if let Some(trial) = &mut finding.trial {
-                trial.interrupt(now);
+                trial.interrupt(shown.now);
             }
         }
-        finding.step(now, engine, loss, &mut self.hold)
+        finding.step(shown, loss, &mut self.hold)
     }
 
     /// What similar conditions have taught, whatever the ceiling was.
@@ -115,12 +131,20 @@ impl Sweep {
             let other = finding.conditions;
             other.model == conditions.model && other.active == conditions.active
         };
-        self.findings.iter().filter(similar).max_by_key(|finding| finding.used).map(|finding| finding.level)
+        self.findings
+            .iter()
+            .filter(similar)
+            .max_by_key(|finding| finding.used)
+            .map(|finding| finding.level)
     }
 
     /// The place of the finding for some conditions, a new one if there is none.
     fn find(&mut self, now: BootTime, conditions: Conditions) -> usize {
-        if let Some(index) = self.findings.iter().position(|finding| finding.conditions == conditions) {
+        if let Some(index) = self
+            .findings
+            .iter()
+            .position(|finding| finding.conditions == conditions)
+        {
             return index;
         }
         let nearest = self
@@ -128,15 +152,22 @@ impl Sweep {
             .iter()
             .filter_map(|finding| Some((conditions.distance(&finding.conditions)?, finding)))
             .min_by_key(|(distance, _)| *distance);
-        let guess = nearest.map(|(_, finding)| finding.level).filter(|level| *level < conditions.ceiling);
-        let oldest = self.findings.iter().enumerate().min_by_key(|(_, finding)| finding.used);
+        let known = nearest.map(|(_, finding)| (finding.level, finding.failed));
+        let known = known.filter(|(level, _)| *level < conditions.ceiling);
+        let (guess, failed) = known.map_or((None, None), |(level, failed)| (Some(level), failed));
+        let oldest = self
+            .findings
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, finding)| finding.used);
         if let (true, Some((index, _))) = (self.findings.len() >= MOST_FINDINGS, oldest) {
             self.findings.swap_remove(index);
         }
         self.findings.push(Finding {
             conditions,
             level: conditions.ceiling,
-            failed: None,
+            failed,
+            nearly: false,
             guess,
             stride: FIRST_STRIDE,
             due: now,
@@ -151,23 +182,25 @@ impl Sweep {
 }
 
 impl Finding {
-    fn step(&mut self, now: BootTime, engine: &EngineSample, loss: f64, hold: &mut Meter) -> usize {
-        let mut before = None;
+    fn step(&mut self, shown: Shown<'_>, loss: f64, hold: &mut Meter) -> usize {
+        let now = shown.now;
+        let mut reference = None;
         if let Some(trial) = &mut self.trial {
-            let Some(verdict) = trial.step(now, engine, loss) else {
+            let Some(verdict) = trial.step(now, shown.engine, shown.energy, loss) else {
                 return trial.level();
             };
-            before = trial.after();
+            reference = trial.reference();
             let candidate = trial.candidate();
             self.trial = None;
             *hold = Meter::begin(now);
             self.conclude(now, candidate, verdict);
         } else {
-            hold.record(engine);
+            hold.record(shown.engine);
             self.suspect(now, loss, hold);
         }
-        if let Some(candidate) = self.next(now) {
-            let trial = Trial::begin(now, self.conditions.ceiling, candidate, before);
+        if let Some(candidate) = self.next(now, shown.running) {
+            let depth = shown.engine.kv_tokens;
+            let trial = Trial::begin(now, self.conditions.ceiling, candidate, reference, depth);
             let level = trial.level();
             self.trial = Some(trial);
             return level;
@@ -191,15 +224,22 @@ impl Finding {
     }
 
     /// The level to try next; `None` while there is nothing to find out.
-    fn next(&mut self, now: BootTime) -> Option<usize> {
+    fn next(&mut self, now: BootTime, running: Option<usize>) -> Option<usize> {
         if let Some(guess) = self.guess {
             return Some(guess);
         }
         let floor = self.failed.map_or(0, |failed| failed + 1);
         if self.level > floor {
             let halfway = (self.level - floor).div_ceil(2);
-            let stride = if self.failed.is_some() { halfway } else { self.stride };
-            return Some(self.level.saturating_sub(stride).max(floor));
+            let stride = if self.failed.is_some() {
+                halfway
+            } else {
+                self.stride
+            };
+            // A processor at its power limit runs less than it is asked for: what lies between holds for certain.
+            let above = running.filter(|_| self.failed.is_none() && self.level == self.conditions.ceiling);
+            let from = above.map_or(self.level, |running| running.min(self.level));
+            return Some(from.saturating_sub(stride).max(floor));
         }
         if now < self.due {
             return None;
@@ -226,14 +266,20 @@ impl Finding {
             Verdict::Holds(speed) => {
                 self.level = candidate;
                 self.expected = Some(speed);
-                self.stride = if self.guess.is_some() { 1 } else { self.stride * 2 };
-                if verified && self.interval >= LONGEST_INTERVAL_USEC {
+                self.stride = if self.guess.is_some() {
+                    1
+                } else {
+                    (self.stride + 1).min(LONGEST_STRIDE)
+                };
+                if verified && (self.nearly || self.interval >= LONGEST_INTERVAL_USEC) {
+                    // One level lower once more: the machine may bear it now, or noise had tipped the balance.
                     self.failed = None;
                     self.stride = 1;
                 }
                 self.guess = None;
             }
-            Verdict::Fails => {
+            Verdict::Fails | Verdict::Hopeless => {
+                self.nearly = verdict == Verdict::Fails;
                 self.failed = Some(self.failed.map_or(candidate, |failed| failed.max(candidate)));
                 self.guess = None;
                 self.expected = None;
