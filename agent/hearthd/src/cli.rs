@@ -1,6 +1,8 @@
 //! The command line.
 
 use crate::interval::Interval;
+use crate::profile::ProfileCommand;
+use crate::recording::{RecordOptions, ReplayOptions};
 use clap::{Args, Parser, Subcommand};
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -9,7 +11,7 @@ use std::str::FromStr;
 #[derive(Debug, Parser)]
 #[command(
     version,
-    about = "Hearth's agent: reads the machine and publishes it on the system bus"
+    about = "Hearth's agent: keeps the machine cool and frugal, and publishes what it does on the system bus"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -18,10 +20,11 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run as a daemon: sample on a timer and publish as org.hearth.Agent1
+    /// Run as a daemon: watch, clock and cool the machine, and answer as org.hearth.Agent1
     #[command(after_help = "Examples:
   hearthd run
-  hearthd run --bus session --root tests/machines/n100 --interval 1000")]
+  hearthd run --record /tmp/today.jsonl
+  hearthd run --watch-only --bus session --root tests/machines/n100 --interval 1000")]
     Run(RunOptions),
     /// Read everything that changes, once
     #[command(after_help = "Examples:
@@ -33,6 +36,21 @@ pub(crate) enum Command {
   hearthd capabilities
   hearthd capabilities --root tests/machines/ryzen --json")]
     Capabilities(ShowOptions),
+    /// Write what the machine shows to a file, for hearthd replay
+    #[command(after_help = "Examples:
+  hearthd record hot.jsonl --seconds 600
+  hearthd record hot.jsonl --interval 250")]
+    Record(RecordOptions),
+    /// Tell what the laws decide on a recording
+    #[command(after_help = "Examples:
+  hearthd replay hot.jsonl
+  hearthd replay hot.jsonl --json")]
+    Replay(ReplayOptions),
+    /// Firmware profiles: what is known of kinds of machines
+    Profile {
+        #[command(subcommand)]
+        command: ProfileCommand,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -43,9 +61,27 @@ pub(crate) struct RunOptions {
     /// The root of the kernel's files: / or a captured tree
     #[arg(long, default_value = "/", value_name = "DIR")]
     pub(crate) root: PathBuf,
-    /// Time between two samples, in milliseconds
+    /// Longest time between two samples, in milliseconds
     #[arg(long, default_value_t, value_name = "MS")]
     pub(crate) interval: Interval,
+    /// Decide and publish, but change nothing
+    #[arg(long)]
+    pub(crate) watch_only: bool,
+    /// Folder for what the machine's files first held, emptied by a boot
+    #[arg(long, env = "RUNTIME_DIRECTORY", value_name = "DIR")]
+    pub(crate) runtime: Option<PathBuf>,
+    /// Folder for what people have set; without it, that is forgotten at the end
+    #[arg(long, env = "STATE_DIRECTORY", value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Make the sockets for the engine and the gateway in this folder, instead of taking systemd's
+    #[arg(long, value_name = "DIR")]
+    pub(crate) sockets: Option<PathBuf>,
+    /// A folder of firmware profiles; may be given again, the later winning [default: the appliance's]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profiles: Vec<PathBuf>,
+    /// Write everything that the laws are told to a file, for hearthd replay
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

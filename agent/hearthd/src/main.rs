@@ -1,21 +1,25 @@
-//! Hearth's agent: reads the machine and publishes it on the system bus.
+//! Hearth's agent: keeps the machine cool and frugal, and publishes what it does on the system bus.
 //!
-//! It opens no network socket and no model file, and changes nothing on the machine yet. All state is in
-//! [`agent::Agent`], which one loop ([`daemon`]) owns; the handlers in [`bus`] only translate.
+//! It opens no network socket and no model file. All state is the one loop's ([`daemon`]): an event, a sample, a step
+//! of the laws, and what they decide is carried out by [`actuators`]. The handlers in [`bus`] and the tasks at the
+//! [`doors`] only translate. What others are shown is made in [`view`], what outlives a run is in [`mod@state`].
 
-mod agent;
-mod alerts;
+mod actuators;
 mod bus;
 mod cli;
 mod clock;
 mod daemon;
-mod events;
+mod doors;
 mod interval;
 mod journal;
 mod privileges;
-mod published;
+mod profile;
+mod recording;
 mod screen;
 mod show;
+mod state;
+mod tuning;
+mod view;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -26,6 +30,9 @@ fn main() -> ExitCode {
         Command::Run(options) => daemon::run(&options),
         Command::Sample(options) => show::sample(&options),
         Command::Capabilities(options) => show::capabilities(&options),
+        Command::Record(options) => recording::record(&options),
+        Command::Replay(options) => recording::replay(&options),
+        Command::Profile { command } => profile::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,8 @@
 //! `hearthd sample` and `hearthd capabilities`: one look at any tree.
 
-use crate::agent::watched;
 use crate::cli::ShowOptions;
 use crate::clock::boot_time;
+use crate::daemon::watched;
 use crate::screen;
 use anyhow::Context;
 use linux::{Sampler, Tree};

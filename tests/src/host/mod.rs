@@ -239,7 +239,7 @@ pub fn daemon(name: &str) -> Result<PathBuf> {
 
 fn start_hearthd(place: &Path, bus: &Bus) -> Result<Process> {
     let mut command = tethered(daemon("hearthd")?);
-    command.args(["run", "--bus", bus.address()]);
+    command.args(["run", "--watch-only", "--bus", bus.address()]);
     Process::start("hearthd", command, &place.join("hearthd.log"))
 }
 

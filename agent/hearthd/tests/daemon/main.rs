@@ -10,35 +10,23 @@ use api::agent::{AgentProxy, ControlProxy};
 use futures_util::StreamExt;
 use machine::{BootTime, Capabilities, MilliCelsius, Sample};
 use nix::sys::signal::Signal;
-use rig::{Bus, Hearthd, machine, timely};
+use rig::{Bus, Hearthd, Machine, timely};
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
 use zbus::fdo::{PropertiesChangedStream, PropertiesProxy};
 use zbus::names::InterfaceName;
 use zbus::{Connection, OwnedVariant};
 
+const POLICIES: &str = "sys/devices/system/cpu/cpufreq";
 const ZONE: &str = "sys/class/thermal/thermal_zone0";
 
-/// Replaces a file at once: one that is cut and then written could be read while it is empty.
-fn set(root: &Path, file: &str, text: &str) {
-    let (path, fresh) = (root.join(file), root.join("fresh"));
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&fresh, text).unwrap();
-    fs::rename(fresh, path).unwrap();
-}
-
 /// A machine with one zone and some memory.
-fn small_machine() -> tempfile::TempDir {
-    let root = tempfile::tempdir().unwrap();
-    set(root.path(), &format!("{ZONE}/type"), "acpitz\n");
-    set(root.path(), &format!("{ZONE}/temp"), "40000\n");
-    set(
-        root.path(),
-        "proc/meminfo",
-        "MemTotal: 8000 kB\nMemAvailable: 6000 kB\n",
-    );
-    root
+fn small_machine() -> Machine {
+    let machine = Machine::empty();
+    machine.set(&format!("{ZONE}/type"), "acpitz\n");
+    machine.set(&format!("{ZONE}/temp"), "40000\n");
+    machine.set("proc/meminfo", "MemTotal: 8000 kB\nMemAvailable: 6000 kB\n");
+    machine
 }
 
 async fn properties(connection: &Connection) -> PropertiesProxy<'_> {
@@ -72,7 +60,8 @@ async fn changed(signals: &mut PropertiesChangedStream) -> Vec<String> {
 #[tokio::test]
 async fn a_sample_and_the_capabilities_come_over_the_bus() {
     let bus = Bus::start();
-    let hearthd = Hearthd::start(&bus, &machine("n100"), 60_000);
+    let machine = Machine::copy("n100");
+    let hearthd = Hearthd::start(&bus, &machine, 60_000);
     let connection = bus.connect().await;
     let agent = AgentProxy::new(&connection).await.unwrap();
 
@@ -94,7 +83,8 @@ async fn a_sample_and_the_capabilities_come_over_the_bus() {
 #[tokio::test]
 async fn what_could_not_be_read_is_absent_and_never_zero() {
     let bus = Bus::start();
-    let hearthd = Hearthd::start(&bus, &machine("bad-firmware"), 60_000);
+    let machine = Machine::copy("bad-firmware");
+    let hearthd = Hearthd::start(&bus, &machine, 60_000);
     let connection = bus.connect().await;
     let all = all(&properties(&connection).await).await;
     assert!(
@@ -107,8 +97,8 @@ async fn what_could_not_be_read_is_absent_and_never_zero() {
 
 #[tokio::test]
 async fn only_what_changes_is_signalled() {
-    let (bus, root) = (Bus::start(), small_machine());
-    let hearthd = Hearthd::start(&bus, root.path(), 250);
+    let (bus, machine) = (Bus::start(), small_machine());
+    let hearthd = Hearthd::start(&bus, &machine, 250);
     let connection = bus.connect().await;
     let mut signals = properties(&connection)
         .await
@@ -117,14 +107,10 @@ async fn only_what_changes_is_signalled() {
         .unwrap();
 
     // Many samples pass between the two: if an unchanged one were told, its signal would come before the second.
-    set(root.path(), &format!("{ZONE}/temp"), "41000\n");
+    machine.set(&format!("{ZONE}/temp"), "41000\n");
     assert_eq!(changed(&mut signals).await, ["ZoneTemperatures"]);
     next_samples(&connection, 3).await;
-    set(
-        root.path(),
-        "proc/meminfo",
-        "MemTotal: 8000 kB\nMemAvailable: 5000 kB\n",
-    );
+    machine.set("proc/meminfo", "MemTotal: 8000 kB\nMemAvailable: 5000 kB\n");
     assert_eq!(changed(&mut signals).await, ["MemoryAvailable"]);
     hearthd.stop(Signal::SIGTERM);
 }
@@ -149,8 +135,8 @@ async fn newer(agent: &AgentProxy<'_>, than: BootTime) -> BootTime {
 
 #[tokio::test]
 async fn a_problem_is_logged_once_and_so_is_its_end() {
-    let (bus, root) = (Bus::start(), small_machine());
-    let hearthd = Hearthd::start(&bus, root.path(), 250);
+    let (bus, machine) = (Bus::start(), small_machine());
+    let hearthd = Hearthd::start(&bus, &machine, 250);
     let connection = bus.connect().await;
     let mut signals = properties(&connection)
         .await
@@ -158,10 +144,10 @@ async fn a_problem_is_logged_once_and_so_is_its_end() {
         .await
         .unwrap();
 
-    set(root.path(), &format!("{ZONE}/temp"), "-274000\n");
+    machine.set(&format!("{ZONE}/temp"), "-274000\n");
     assert_eq!(changed(&mut signals).await, ["WarningCount", "ZoneTemperatures"]);
     next_samples(&connection, 3).await;
-    set(root.path(), &format!("{ZONE}/temp"), "42000\n");
+    machine.set(&format!("{ZONE}/temp"), "42000\n");
     assert_eq!(changed(&mut signals).await, ["WarningCount", "ZoneTemperatures"]);
 
     let log = hearthd.stop(Signal::SIGTERM);
@@ -176,7 +162,8 @@ async fn a_problem_is_logged_once_and_so_is_its_end() {
 #[tokio::test]
 async fn the_interval_is_set_within_its_range_and_whoever_sets_it_is_logged() {
     let bus = Bus::start();
-    let hearthd = Hearthd::start(&bus, &machine("qemu"), 60_000);
+    let machine = Machine::copy("qemu");
+    let hearthd = Hearthd::start(&bus, &machine, 60_000);
     let connection = bus.connect().await;
     let control = ControlProxy::new(&connection).await.unwrap();
     let properties = properties(&connection).await;
@@ -204,7 +191,8 @@ async fn the_interval_is_set_within_its_range_and_whoever_sets_it_is_logged() {
 #[tokio::test]
 async fn no_capability_is_left() {
     let bus = Bus::start();
-    let hearthd = Hearthd::start(&bus, &machine("qemu"), 60_000);
+    let machine = Machine::copy("qemu");
+    let hearthd = Hearthd::start(&bus, &machine, 60_000);
     let status = fs::read_to_string(format!("/proc/{}/status", hearthd.pid())).unwrap();
     let field = |name: &str| {
         status
@@ -226,7 +214,8 @@ async fn no_capability_is_left() {
 #[tokio::test]
 async fn the_service_manager_is_told_that_the_loop_turns() {
     let bus = Bus::start();
-    let mut hearthd = Hearthd::start_watched(&bus, &machine("qemu"), 60_000, 50_000);
+    let machine = Machine::copy("qemu");
+    let mut hearthd = Hearthd::start_watched(&bus, &machine, 60_000, 50_000);
     hearthd.wait_for("WATCHDOG=1");
     hearthd.wait_for("WATCHDOG=1");
     hearthd.stop(Signal::SIGTERM);
@@ -234,7 +223,8 @@ async fn the_service_manager_is_told_that_the_loop_turns() {
 
 #[test]
 fn without_a_bus_it_says_so_and_fails() {
-    let output = Hearthd::run_to_end("unix:path=/nowhere/bus", &machine("qemu"));
+    let machine = Machine::copy("qemu");
+    let output = Hearthd::run_to_end("unix:path=/nowhere/bus", &machine);
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{log}");
     assert!(
@@ -246,8 +236,10 @@ fn without_a_bus_it_says_so_and_fails() {
 #[test]
 fn two_of_them_do_not_share_a_name() {
     let bus = Bus::start();
-    let first = Hearthd::start(&bus, &machine("qemu"), 60_000);
-    let output = Hearthd::run_to_end(&bus.address, &machine("qemu"));
+    let machine = Machine::copy("qemu");
+    let first = Hearthd::start(&bus, &machine, 60_000);
+    let machine = Machine::copy("qemu");
+    let output = Hearthd::run_to_end(&bus.address, &machine);
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{log}");
     assert!(log.contains("cannot own org.hearth.Agent1"), "{log}");
@@ -257,9 +249,32 @@ fn two_of_them_do_not_share_a_name() {
 #[test]
 fn a_lost_bus_ends_it_with_an_error() {
     let bus = Bus::start();
-    let hearthd = Hearthd::start(&bus, &machine("qemu"), 60_000);
+    let machine = Machine::copy("qemu");
+    let hearthd = Hearthd::start(&bus, &machine, 60_000);
     drop(bus);
     let (code, log) = hearthd.end();
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("the bus has closed the connection"), "{log}");
+}
+
+#[tokio::test]
+async fn what_was_first_seen_is_back_at_the_end() {
+    let (bus, machine) = (Bus::start(), Machine::copy("n100"));
+    let first = settings(&machine);
+    let hearthd = Hearthd::start(&bus, &machine, 60_000);
+    hearthd.stop(Signal::SIGTERM);
+    assert_eq!(settings(&machine), first);
+    assert!(!machine.own("run/first-seen.json").exists());
+}
+
+/// What hearthd may set on a policy.
+fn settings(machine: &Machine) -> Vec<String> {
+    let files = [
+        "scaling_governor",
+        "energy_performance_preference",
+        "scaling_min_freq",
+        "scaling_max_freq",
+    ];
+    let policies = (0..4).flat_map(|policy| files.map(|file| format!("{POLICIES}/policy{policy}/{file}")));
+    policies.map(|file| machine.get(&file)).collect()
 }

@@ -2,8 +2,10 @@
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fs;
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -19,13 +21,6 @@ pub(crate) async fn timely<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future)
         .await
         .expect("nothing happened for half a minute")
-}
-
-/// The root of a captured tree.
-pub(crate) fn machine(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/machines")
-        .join(name)
 }
 
 /// A `dbus-daemon` that listens in a folder of its own.
@@ -77,23 +72,90 @@ pub(crate) struct Hearthd {
     _folder: TempDir,
 }
 
+/// A machine of its own for one test: hearthd writes to it, and has its folders and sockets beside it.
+pub(crate) struct Machine {
+    folder: TempDir,
+}
+
+impl Machine {
+    /// A copy of a captured tree.
+    pub(crate) fn copy(name: &str) -> Self {
+        let machine = Self::empty();
+        let captured = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/machines")
+            .join(name);
+        copy(&captured, &machine.root());
+        machine
+    }
+
+    /// One without anything.
+    pub(crate) fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["root", "run", "state", "sockets"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        Self { folder }
+    }
+
+    /// The root of its kernel's files.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// A file of hearthd's own: in `run`, `state` or `sockets`.
+    pub(crate) fn own(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    /// What a kernel file holds.
+    pub(crate) fn get(&self, file: &str) -> String {
+        fs::read_to_string(self.root().join(file))
+            .unwrap()
+            .trim()
+            .to_owned()
+    }
+
+    /// Replaces a kernel file at once: one that is cut and then written could be read while it is empty.
+    pub(crate) fn set(&self, file: &str, text: &str) {
+        let (path, fresh) = (self.root().join(file), self.folder.path().join("fresh"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&fresh, text).unwrap();
+        fs::rename(fresh, path).unwrap();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (kind, place) = (entry.file_type().unwrap(), to.join(entry.file_name()));
+        if kind.is_symlink() {
+            symlink(fs::read_link(entry.path()).unwrap(), place).unwrap();
+        } else if kind.is_dir() {
+            fs::create_dir_all(&place).unwrap();
+            copy(&entry.path(), &place);
+        } else {
+            fs::copy(entry.path(), place).unwrap();
+        }
+    }
+}
+
 impl Hearthd {
     /// Starts it and waits until it is ready.
-    pub(crate) fn start(bus: &Bus, root: &Path, interval: u64) -> Self {
-        Self::spawn(bus, root, interval, None)
+    pub(crate) fn start(bus: &Bus, machine: &Machine, interval: u64) -> Self {
+        Self::spawn(bus, machine, interval, None)
     }
 
     /// Starts it with a watchdog of so many microseconds.
-    pub(crate) fn start_watched(bus: &Bus, root: &Path, interval: u64, usec: u64) -> Self {
-        Self::spawn(bus, root, interval, Some(usec))
+    pub(crate) fn start_watched(bus: &Bus, machine: &Machine, interval: u64, usec: u64) -> Self {
+        Self::spawn(bus, machine, interval, Some(usec))
     }
 
-    fn spawn(bus: &Bus, root: &Path, interval: u64, watchdog: Option<u64>) -> Self {
+    fn spawn(bus: &Bus, machine: &Machine, interval: u64, watchdog: Option<u64>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("notify");
         let notify = UnixDatagram::bind(&socket).unwrap();
         notify.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut command = command(&bus.address, root);
+        let mut command = command(&bus.address, machine);
         command
             .arg(format!("--interval={interval}"))
             .env("NOTIFY_SOCKET", socket);
@@ -111,8 +173,8 @@ impl Hearthd {
     }
 
     /// Runs it where it is expected to end by itself.
-    pub(crate) fn run_to_end(address: &str, root: &Path) -> Output {
-        command(address, root).output().unwrap()
+    pub(crate) fn run_to_end(address: &str, machine: &Machine) -> Output {
+        command(address, machine).output().unwrap()
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -159,9 +221,15 @@ impl Drop for Hearthd {
     }
 }
 
-fn command(address: &str, root: &Path) -> Command {
+fn command(address: &str, machine: &Machine) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hearthd"));
-    command.args(["run", "--bus", address]).arg("--root").arg(root);
+    command
+        .args(["run", "--bus", address])
+        .arg("--root")
+        .arg(machine.root());
+    command.arg("--runtime").arg(machine.own("run"));
+    command.arg("--state").arg(machine.own("state"));
+    command.arg("--sockets").arg(machine.own("sockets"));
     for name in ["NOTIFY_SOCKET", "JOURNAL_STREAM", "WATCHDOG_USEC", "WATCHDOG_PID"] {
         command.env_remove(name);
     }

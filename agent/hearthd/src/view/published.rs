@@ -1,13 +1,23 @@
-//! The properties of the interface to read, and which of them have changed.
+//! The properties on the bus, and which of them have changed.
 
+use super::Profiles;
 use crate::interval::Interval;
 use machine::{Bytes, Sample};
 use std::collections::HashMap;
 use zbus::Variant;
 
-/// The values of the properties that change.
+/// Everything that is published.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Published {
+    /// Of the interface to read.
+    pub(crate) readings: Readings,
+    /// Of the power profiles' interfaces.
+    pub(crate) profiles: Profiles,
+}
+
+/// The properties of the interface to read that change.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Readings {
     /// `SampleInterval`, in milliseconds.
     pub(crate) sample_interval: u64,
     /// `MemoryTotal`, in bytes.
@@ -31,7 +41,7 @@ pub(crate) struct Changes {
     pub(crate) invalidated: Vec<&'static str>,
 }
 
-impl Published {
+impl Readings {
     pub(crate) fn new(interval: Interval, sample: &Sample, warnings: usize) -> Self {
         Self {
             sample_interval: interval.millis(),
@@ -43,22 +53,9 @@ impl Published {
         }
     }
 
-    /// What differs from an earlier state.
-    pub(crate) fn changes_since(&self, before: &Self) -> Changes {
-        let mut changes = Changes::default();
-        for ((name, now), (_, was)) in self.properties().into_iter().zip(before.properties()) {
-            match now {
-                now if now == was => {}
-                Some(now) => drop(changes.changed.insert(name, now)),
-                None => changes.invalidated.push(name),
-            }
-        }
-        changes
-    }
-
     /// The properties by name, with their value if they have one.
-    fn properties(&self) -> [(&'static str, Option<Variant<'static>>); 6] {
-        [
+    pub(crate) fn properties(&self) -> Vec<(&'static str, Option<Variant<'static>>)> {
+        vec![
             ("SampleInterval", Some(self.sample_interval.into())),
             ("MemoryTotal", self.memory_total.map(Variant::from)),
             ("MemoryAvailable", self.memory_available.map(Variant::from)),
@@ -70,6 +67,22 @@ impl Published {
 }
 
 impl Changes {
+    /// What differs between two states of the same properties.
+    pub(crate) fn between(
+        before: Vec<(&'static str, Option<Variant<'static>>)>,
+        now: Vec<(&'static str, Option<Variant<'static>>)>,
+    ) -> Self {
+        let mut changes = Self::default();
+        for ((name, now), (_, was)) in now.into_iter().zip(before) {
+            match now {
+                now if now == was => {}
+                Some(now) => drop(changes.changed.insert(name, now)),
+                None => changes.invalidated.push(name),
+            }
+        }
+        changes
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.changed.is_empty() && self.invalidated.is_empty()
     }
@@ -100,6 +113,10 @@ mod tests {
     use super::*;
     use machine::{MilliCelsius, ZoneSample};
 
+    fn since(before: &Readings, now: &Readings) -> Changes {
+        Changes::between(before.properties(), now.properties())
+    }
+
     fn zone(id: u32, kind: Option<&str>, temp: Option<i64>) -> ZoneSample {
         ZoneSample {
             id,
@@ -119,7 +136,7 @@ mod tests {
             zones,
             ..Sample::default()
         };
-        let published = Published::new(Interval::default(), &sample, 1);
+        let published = Readings::new(Interval::default(), &sample, 1);
         let expected = [
             ("acpitz".to_owned(), 27_800),
             ("thermal_zone2".to_owned(), 40_000),
@@ -134,11 +151,11 @@ mod tests {
         let mut sample = Sample::default();
         sample.memory.mem_total = Some(Bytes(100));
         sample.memory.mem_available = Some(Bytes(60));
-        let before = Published::new(Interval::default(), &sample, 0);
-        assert!(before.changes_since(&before).is_empty());
+        let before = Readings::new(Interval::default(), &sample, 0);
+        assert!(since(&before, &before).is_empty());
 
         sample.memory.mem_available = Some(Bytes(50));
-        let changes = Published::new(Interval::default(), &sample, 0).changes_since(&before);
+        let changes = since(&before, &Readings::new(Interval::default(), &sample, 0));
         assert_eq!(
             changes.changed,
             HashMap::from([("MemoryAvailable", Variant::from(50u64))])
@@ -150,8 +167,11 @@ mod tests {
     fn a_value_that_is_lost_is_invalidated_and_never_zero() {
         let mut sample = Sample::default();
         sample.memory.mem_total = Some(Bytes(100));
-        let before = Published::new(Interval::default(), &sample, 0);
-        let changes = Published::new(Interval::default(), &Sample::default(), 1).changes_since(&before);
+        let before = Readings::new(Interval::default(), &sample, 0);
+        let changes = since(
+            &before,
+            &Readings::new(Interval::default(), &Sample::default(), 1),
+        );
         assert_eq!(changes.invalidated, ["MemoryTotal"]);
         assert_eq!(changes.changed.keys().collect::<Vec<_>>(), [&"WarningCount"]);
     }

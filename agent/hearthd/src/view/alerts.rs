@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// What has changed since the last look.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum Alert {
     /// A file can no longer be read or believed.
     Appeared(Warning),
     /// It can again.
@@ -25,7 +25,7 @@ impl Alerts {
     }
 
     /// Takes what stands now, and tells what has changed.
-    pub(crate) fn update<'w>(&mut self, now: impl Iterator<Item = &'w Warning>) -> Vec<Change> {
+    pub(crate) fn update<'w>(&mut self, now: impl Iterator<Item = &'w Warning>) -> Vec<Alert> {
         let now: BTreeMap<_, _> = now
             .map(|warning| (warning.path.clone(), warning.clone()))
             .collect();
@@ -35,8 +35,8 @@ impl Alerts {
         let cleared = self.standing.keys().filter(|path| !now.contains_key(*path));
         let changes = appeared
             .cloned()
-            .map(Change::Appeared)
-            .chain(cleared.cloned().map(Change::Cleared))
+            .map(Alert::Appeared)
+            .chain(cleared.cloned().map(Alert::Cleared))
             .collect();
         self.standing = now;
         changes
@@ -58,10 +58,10 @@ mod tests {
     fn a_problem_is_told_once_and_its_end_once() {
         let mut alerts = Alerts::default();
         let bad = warning("/a", "is missing");
-        assert_eq!(alerts.update([&bad].into_iter()), [Change::Appeared(bad.clone())]);
+        assert_eq!(alerts.update([&bad].into_iter()), [Alert::Appeared(bad.clone())]);
         assert_eq!(alerts.update([&bad].into_iter()), []);
         assert_eq!(alerts.count(), 1);
-        assert_eq!(alerts.update([].into_iter()), [Change::Cleared("/a".to_owned())]);
+        assert_eq!(alerts.update([].into_iter()), [Alert::Cleared("/a".to_owned())]);
         assert_eq!(alerts.update([].into_iter()), []);
         assert_eq!(alerts.count(), 0);
     }

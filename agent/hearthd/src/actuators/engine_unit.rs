@@ -1,0 +1,213 @@
+//! How far the engine's unit is held back beyond the clock, carried out by systemd.
+//!
+//! The socket is stopped together with the service, as it would start it again. Freezing is not used: a frozen unit
+//! trips systemd's watchdog.
+
+use super::systemd::{NO_QUOTA, Systemd};
+use crate::state::{FileError, load, remove, save};
+use machine::EngineLimits;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+/// The engine.
+pub(super) const SERVICE: &str = "hearth-inferd.service";
+/// What starts it.
+pub(super) const SOCKET: &str = "hearth-inferd.socket";
+
+/// How long the engine has to end by itself before it is killed: heat does not wait for answers.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Processor time per second of one per cent of a processor, in microseconds.
+const USEC_PER_PERCENT: u64 = 10_000;
+
+/// Why the unit is not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("systemd cannot be asked about {unit}")]
+    Ask { unit: &'static str, source: zbus::Error },
+    #[error("systemd does not {verb} {unit}")]
+    Tell {
+        verb: &'static str,
+        unit: &'static str,
+        source: zbus::Error,
+    },
+    #[error(transparent)]
+    State(#[from] FileError),
+}
+
+/// What was found before hearthd first changed it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct FirstSeen {
+    /// The quota in microseconds per second, all bits set for none; `null`: hearthd has not changed it.
+    cpu_quota_usec: Option<u64>,
+    /// Whether the socket was listening; `null`: hearthd has not stopped it.
+    socket_was_active: Option<bool>,
+}
+
+/// The engine's unit.
+#[derive(Debug)]
+pub(super) struct EngineUnit {
+    systemd: Systemd,
+    /// Where [`FirstSeen`] survives a crash; `None` in development.
+    file: Option<PathBuf>,
+    first_seen: FirstSeen,
+    /// The quota that systemd was told last by this process.
+    quota: Option<u64>,
+}
+
+impl EngineUnit {
+    /// The unit, with what an earlier run that crashed has left.
+    pub(super) fn new(systemd: Systemd, file: Option<PathBuf>) -> Self {
+        let left = file.as_deref().map(load);
+        let first_seen = match left {
+            None | Some(Ok(None)) => FirstSeen::default(),
+            Some(Ok(Some(first_seen))) => first_seen,
+            Some(Err(error)) => {
+                let error = anyhow::Error::new(error);
+                warn!("{error:#}; the engine's quota is taken for none and its socket for listening");
+                FirstSeen {
+                    cpu_quota_usec: Some(NO_QUOTA),
+                    socket_was_active: Some(true),
+                }
+            }
+        };
+        Self {
+            systemd,
+            file,
+            first_seen,
+            quota: None,
+        }
+    }
+
+    /// Brings the unit to where it should be. Repeating it changes nothing, and it goes on after an error.
+    pub(super) async fn hold_back(&mut self, limits: &EngineLimits) -> Result<(), Error> {
+        match limits.cpu_quota_percent {
+            Some(percent) => self.ration(percent).await?,
+            None => self.unration().await?,
+        }
+        if limits.stopped {
+            self.stop().await?;
+        } else {
+            self.allow().await?;
+        }
+        self.forget()
+    }
+
+    async fn ration(&mut self, percent: u32) -> Result<(), Error> {
+        let first = match self.first_seen.cpu_quota_usec {
+            Some(first) => first,
+            None => {
+                let found = self.systemd.cpu_quota(SERVICE).await;
+                let found = found.map_err(|source| Error::Ask {
+                    unit: SERVICE,
+                    source,
+                })?;
+                self.first_seen.cpu_quota_usec = Some(found);
+                self.remember()?;
+                found
+            }
+        };
+        self.set_quota(first.min(u64::from(percent) * USEC_PER_PERCENT))
+            .await
+    }
+
+    async fn unration(&mut self) -> Result<(), Error> {
+        if let Some(first) = self.first_seen.cpu_quota_usec {
+            self.set_quota(first).await?;
+            self.first_seen.cpu_quota_usec = None;
+            self.remember()?;
+        }
+        Ok(())
+    }
+
+    async fn set_quota(&mut self, quota: u64) -> Result<(), Error> {
+        if self.quota != Some(quota) {
+            let told = self.systemd.set_cpu_quota(SERVICE, quota).await;
+            told.map_err(|source| Error::Tell {
+                verb: "ration the processor time of",
+                unit: SERVICE,
+                source,
+            })?;
+            info!(
+                unit = SERVICE,
+                cpu_quota_usec = quota,
+                "{SERVICE} may use {} of a processor",
+                share(quota)
+            );
+            self.quota = Some(quota);
+        }
+        Ok(())
+    }
+
+    async fn stop(&mut self) -> Result<(), Error> {
+        if self.first_seen.socket_was_active.is_none() {
+            let active = self.is(SOCKET, &["active"]).await?;
+            self.first_seen.socket_was_active = Some(active);
+            self.remember()?;
+        }
+        if self.is(SERVICE, &["inactive", "failed"]).await?
+            && self.is(SOCKET, &["inactive", "failed"]).await?
+        {
+            return Ok(());
+        }
+        info!("stopping {SOCKET} and {SERVICE}");
+        for unit in [SOCKET, SERVICE] {
+            tell("stop", unit, self.systemd.stop(unit).await)?;
+        }
+        sleep(GRACE).await;
+        if !self.is(SERVICE, &["inactive", "failed"]).await? {
+            warn!(
+                "killing {SERVICE}, which has not ended within {} s",
+                GRACE.as_secs()
+            );
+            tell("kill", SERVICE, self.systemd.kill(SERVICE).await)?;
+        }
+        Ok(())
+    }
+
+    async fn allow(&mut self) -> Result<(), Error> {
+        if let Some(was_active) = self.first_seen.socket_was_active {
+            if was_active {
+                info!("starting {SOCKET} again");
+                tell("start", SOCKET, self.systemd.start(SOCKET, "replace").await)?;
+            }
+            self.first_seen.socket_was_active = None;
+            self.remember()?;
+        }
+        Ok(())
+    }
+
+    async fn is(&self, unit: &'static str, states: &[&str]) -> Result<bool, Error> {
+        let state = self.systemd.active_state(unit).await;
+        let state = state.map_err(|source| Error::Ask { unit, source })?;
+        Ok(states.contains(&state.as_str()))
+    }
+
+    fn remember(&self) -> Result<(), Error> {
+        match &self.file {
+            Some(file) => Ok(save(file, &self.first_seen)?),
+            None => Ok(()),
+        }
+    }
+
+    fn forget(&self) -> Result<(), Error> {
+        match &self.file {
+            Some(file) if self.first_seen == FirstSeen::default() => Ok(remove(file)?),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn tell(verb: &'static str, unit: &'static str, told: zbus::Result<()>) -> Result<(), Error> {
+    told.map_err(|source| Error::Tell { verb, unit, source })
+}
+
+fn share(quota: u64) -> String {
+    match quota {
+        NO_QUOTA => "all the time".to_owned(),
+        quota => format!("{} %", quota / USEC_PER_PERCENT),
+    }
+}

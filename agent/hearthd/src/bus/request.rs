@@ -1,0 +1,107 @@
+//! What callers want of the loop.
+
+use crate::interval::Interval;
+use crate::state::{NewHold, Refusal};
+use api::power::{Power, Thermal};
+use machine::{Capabilities, MilliCelsius, PowerProfile, Sample};
+use tokio::sync::{mpsc, oneshot};
+use zbus::fdo;
+use zbus::message::Header;
+use zbus::{Connection, names::UniqueName};
+
+/// What a caller wants of the loop, and where the answer goes.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Sample(oneshot::Sender<Sample>),
+    Capabilities(oneshot::Sender<Capabilities>),
+    Power(oneshot::Sender<Box<Power>>),
+    Thermal(oneshot::Sender<Box<Thermal>>),
+    Change(Change, Caller, oneshot::Sender<Result<(), Refusal>>),
+    /// The time, from now, after which the hold ends by itself, in seconds; 0: never. The answer is its number.
+    Hold(NewHold, u64, Caller, oneshot::Sender<Result<u32, Refusal>>),
+}
+
+/// A change that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    SampleInterval(Interval),
+    Profile(PowerProfile),
+    /// `None`: back to the firmware profile's.
+    Target(Option<MilliCelsius>),
+    /// Any hold.
+    Release(u32),
+    /// A hold of the caller's own.
+    ReleaseOwn(u32),
+}
+
+/// Who asked for a change.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// The connection's unique name on the bus.
+    pub(crate) name: String,
+    /// Its user, as the bus knows it.
+    pub(crate) uid: u32,
+}
+
+impl Caller {
+    /// Asks the bus who a sender is. A change that nobody can be named for is refused.
+    pub(super) async fn of(connection: &Connection, header: &Header<'_>) -> fdo::Result<Self> {
+        let sender = header
+            .sender()
+            .ok_or_else(|| fdo::Error::AccessDenied("the call names no sender".to_owned()))?;
+        Ok(Self {
+            name: sender.to_string(),
+            uid: user(connection, sender).await?,
+        })
+    }
+}
+
+async fn user(connection: &Connection, sender: &UniqueName<'_>) -> fdo::Result<u32> {
+    let bus = "org.freedesktop.DBus";
+    let path = "/org/freedesktop/DBus";
+    let reply = connection
+        .call_method(Some(bus), path, Some(bus), "GetConnectionUnixUser", sender)
+        .await?;
+    Ok(reply.body().deserialize()?)
+}
+
+/// The handlers' way to the loop.
+#[derive(Clone, Debug)]
+pub(crate) struct Requests(mpsc::Sender<Request>);
+
+impl Requests {
+    pub(crate) fn new(sender: mpsc::Sender<Request>) -> Self {
+        Self(sender)
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> fdo::Result<T> {
+        let stopping = || fdo::Error::Failed("hearthd is stopping".to_owned());
+        let (sender, receiver) = oneshot::channel();
+        self.0.send(request(sender)).await.map_err(|_| stopping())?;
+        receiver.await.map_err(|_| stopping())
+    }
+
+    /// Asks for a change, and waits until it is in force.
+    pub(super) async fn change(&self, change: Change, caller: Caller) -> fdo::Result<()> {
+        let outcome = self.ask(|done| Request::Change(change, caller, done)).await?;
+        outcome.map_err(refused)
+    }
+
+    /// Asks for a hold. Returns its number.
+    pub(super) async fn hold(&self, hold: NewHold, seconds: u64, caller: Caller) -> fdo::Result<u32> {
+        let outcome = self
+            .ask(|done| Request::Hold(hold, seconds, caller, done))
+            .await?;
+        outcome.map_err(refused)
+    }
+}
+
+fn refused(refusal: Refusal) -> fdo::Error {
+    let wrap = match refusal {
+        Refusal::NotYours(_) => fdo::Error::AccessDenied,
+        Refusal::NotKept(_) => fdo::Error::Failed,
+        _ => fdo::Error::InvalidArgs,
+    };
+    wrap(format!("{:#}", anyhow::Error::new(refusal)))
+}

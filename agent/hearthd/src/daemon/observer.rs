@@ -1,0 +1,173 @@
+//! What is read and heard: the machine's files, the engine's word, the gateway's announcements.
+
+use crate::interval::Interval;
+use crate::view::{Alert, Alerts};
+use api::agent::MIN_SAMPLE_INTERVAL_MS;
+use api::phase::PhaseRecord;
+use linux::Sampler;
+use machine::{BootTime, Capabilities, Sample};
+use std::time::Duration;
+
+/// The newest sample answers a call for one within this time, so that no caller on the bus can keep the machine busy.
+const FRESH: Duration = Duration::from_millis(MIN_SAMPLE_INTERVAL_MS);
+
+/// How often it is looked for devices that have come or gone, as not every kernel tells; in microseconds.
+const LOOK_USEC: u64 = 5_000_000;
+
+/// Units whose memory is sampled. One that does not run is left out of the sample.
+const WATCHED: [&str; 3] = [
+    "hearthd.service",
+    "hearth-inferd.service",
+    "hearth-gateway.service",
+];
+
+/// The control groups of Hearth's daemons.
+pub(crate) fn watched() -> Vec<String> {
+    WATCHED
+        .iter()
+        .map(|unit| format!("system.slice/{unit}"))
+        .collect()
+}
+
+/// Samples, and remembers. It asks no clock: time is given.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    sampler: Sampler,
+    interval: Interval,
+    alerts: Alerts,
+    last: Sample,
+    /// When it is looked next for devices that have come or gone.
+    look_at: BootTime,
+}
+
+impl Observer {
+    /// An observer that has not sampled yet.
+    pub(crate) fn new(sampler: Sampler, interval: Interval) -> Self {
+        Self {
+            sampler,
+            interval,
+            alerts: Alerts::default(),
+            last: Sample::default(),
+            look_at: BootTime(0),
+        }
+    }
+
+    /// Samples, and tells which files went bad or well since the last time.
+    pub(crate) fn sample(&mut self, now: BootTime) -> Vec<Alert> {
+        if now >= self.look_at {
+            self.sampler.refresh();
+            self.look_at = BootTime(now.0.saturating_add(LOOK_USEC));
+        }
+        let mut sample = self.sampler.sample(now);
+        sample.engine = self.last.engine.take();
+        sample.announced_at_usec = self.last.announced_at_usec;
+        self.last = sample;
+        let found = &self.sampler.capabilities().warnings;
+        self.alerts.update(found.iter().chain(&self.last.warnings))
+    }
+
+    /// The engine says what it does; `None`: it has gone.
+    pub(crate) fn hear_engine(&mut self, record: Option<PhaseRecord>, now: BootTime) {
+        self.last.engine = record.map(|record| record.received(now));
+    }
+
+    /// The gateway announces a request.
+    pub(crate) fn hear_arrival(&mut self, now: BootTime) {
+        self.last.announced_at_usec = Some(now);
+    }
+
+    /// Something came or went: the next sample looks for it.
+    pub(crate) fn look_again(&mut self) {
+        self.look_at = BootTime(0);
+    }
+
+    /// Whether the newest sample is too old to answer a call for one.
+    pub(crate) fn is_stale(&self, now: BootTime) -> bool {
+        let age = Duration::from_micros(now.0.saturating_sub(self.last.at_usec.0));
+        age >= FRESH
+    }
+
+    /// The newest sample.
+    pub(crate) fn last(&self) -> &Sample {
+        &self.last
+    }
+
+    /// What the machine has.
+    pub(crate) fn capabilities(&self) -> &Capabilities {
+        self.sampler.capabilities()
+    }
+
+    /// The longest time between two samples.
+    pub(crate) fn interval(&self) -> Interval {
+        self.interval
+    }
+
+    /// Sets the longest time between two samples.
+    pub(crate) fn set_interval(&mut self, interval: Interval) {
+        self.interval = interval;
+    }
+
+    /// How many files cannot be read or believed.
+    pub(crate) fn missing(&self) -> usize {
+        self.alerts.count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use linux::Tree;
+    use machine::Phase;
+
+    fn observer(machine: &str) -> Observer {
+        let root = format!("{}/../../tests/machines/{machine}", env!("CARGO_MANIFEST_DIR"));
+        Observer::new(
+            Sampler::new(Tree::open(root).unwrap(), Vec::new()),
+            Interval::default(),
+        )
+    }
+
+    #[test]
+    fn a_call_is_answered_from_a_sample_that_is_young_enough() {
+        let mut observer = observer("qemu");
+        observer.sample(BootTime(1_000_000));
+        assert!(!observer.is_stale(BootTime(1_249_999)));
+        assert!(observer.is_stale(BootTime(1_250_000)));
+    }
+
+    #[test]
+    fn a_healthy_machine_raises_nothing() {
+        let mut observer = observer("n100");
+        assert_eq!(observer.sample(BootTime(0)), []);
+        assert_eq!(observer.missing(), 0);
+    }
+
+    #[test]
+    fn bad_firmware_is_told_once() {
+        let mut observer = observer("bad-firmware");
+        let alerts = observer.sample(BootTime(0));
+        assert!(alerts.len() > 20, "{alerts:?}");
+        assert_eq!(observer.sample(BootTime(1)), []);
+        assert_eq!(observer.missing(), alerts.len());
+    }
+
+    #[test]
+    fn what_was_heard_is_in_every_sample_until_it_changes() {
+        let mut observer = observer("qemu");
+        let record = PhaseRecord {
+            phase: Phase::Prefill,
+            ..PhaseRecord::default()
+        };
+        observer.hear_arrival(BootTime(5));
+        observer.hear_engine(Some(record), BootTime(7));
+        for now in [8, 9] {
+            observer.sample(BootTime(now));
+            let heard = observer.last().engine.as_ref().unwrap();
+            assert_eq!((heard.phase, heard.at_usec), (Phase::Prefill, BootTime(7)));
+            assert_eq!(observer.last().announced_at_usec, Some(BootTime(5)));
+        }
+        observer.hear_engine(None, BootTime(10));
+        observer.sample(BootTime(11));
+        assert_eq!(observer.last().engine, None);
+    }
+}

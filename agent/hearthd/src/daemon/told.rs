@@ -1,0 +1,126 @@
+//! What the journal is told: each fact once, with its figures as fields.
+
+use crate::actuators::{ChangeLog, Line};
+use crate::bus::Caller;
+use crate::state::{Ended, PowerOff};
+use crate::view::{Alert, Alerts};
+use linux::Applied;
+use machine::{BootTime, Decision, Rung, Warning};
+use time::format_description::well_known::Rfc3339;
+use tracing::{error, info, warn};
+
+/// What was told already.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    writes: ChangeLog,
+    /// Files that cannot be written.
+    problems: Alerts,
+    /// Sensors and fans that are not believed.
+    distrust: Alerts,
+    /// Files that another program writes, too.
+    foreign: Vec<Warning>,
+}
+
+impl Told {
+    /// What the laws have decided.
+    pub(crate) fn decision(&mut self, decision: &Decision) {
+        for note in &decision.notes {
+            let (step, reason) = (&note.step, &note.reason);
+            if decision.thermal.rung >= Rung::CpuQuota {
+                warn!(step, reason, "{step}: {reason}");
+            } else {
+                info!(step, reason, "{step}: {reason}");
+            }
+        }
+        alerts(
+            &self.distrust.update(decision.warnings.iter()),
+            "is believed again",
+        );
+    }
+
+    /// What came of writing.
+    pub(crate) fn applied(&mut self, now: BootTime, applied: &Applied) {
+        self.writes.take(now, &applied.changes).iter().for_each(write);
+        alerts(
+            &self.problems.update(applied.problems.iter()),
+            "is as wanted again",
+        );
+        for Warning { path, problem } in &applied.foreign {
+            warn!(path, problem, "{path} {problem}");
+        }
+        self.foreign.extend_from_slice(&applied.foreign);
+    }
+
+    /// What came of putting things back; the last that is told.
+    pub(crate) fn restored(&mut self, applied: &Applied) {
+        self.writes.rest().iter().for_each(write);
+        let lines: Vec<Line> = applied.changes.iter().map(Line::from).collect();
+        lines.iter().for_each(write);
+        for Warning { path, problem } in &applied.problems {
+            warn!(path, problem, "{path} {problem}");
+        }
+    }
+
+    /// Files that another program writes, too.
+    pub(crate) fn foreign(&self) -> &[Warning] {
+        &self.foreign
+    }
+}
+
+/// Files that went bad or well.
+pub(crate) fn readings(changes: &[Alert]) {
+    alerts(changes, "can be read again");
+}
+
+/// The power-off that ended the last run.
+pub(crate) fn power_off(off: &PowerOff) {
+    let at = off.at.format(&Rfc3339).unwrap_or_else(|_| off.at.to_string());
+    let reason = &off.reason;
+    error!(at, reason, "The machine was powered off at {at} because {reason}");
+}
+
+/// Holds that are over.
+pub(crate) fn ended(ended: &[Ended], why: &str) {
+    for Ended { hold, .. } in ended {
+        info!(
+            hold = hold.id,
+            holder = hold.holder,
+            "the hold {} of {} by {} is over: {why}",
+            hold.id,
+            hold.profile,
+            hold.holder
+        );
+    }
+}
+
+/// A change that somebody asked for: the audit's line.
+pub(crate) fn asked(what: &str, caller: &Caller) {
+    let Caller { name, uid } = caller;
+    info!(uid, caller = name, "{what} by user {uid}");
+}
+
+fn alerts(changes: &[Alert], well: &str) {
+    for change in changes {
+        match change {
+            Alert::Appeared(Warning { path, problem }) => warn!(path, problem, "{path} {problem}"),
+            Alert::Cleared(path) => info!(path, "{path} {well}"),
+        }
+    }
+}
+
+fn write(line: &Line) {
+    let Line {
+        path,
+        before,
+        after,
+        writes,
+    } = line;
+    if *writes == 1 {
+        info!(path, before, after, "{path}: {before} -> {after}");
+    } else {
+        info!(
+            path,
+            before, after, writes, "{path}: {before} -> {after} after {writes} writes"
+        );
+    }
+}

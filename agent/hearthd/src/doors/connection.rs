@@ -1,0 +1,73 @@
+//! One speaker's connection: packets in, packets out.
+
+use std::io;
+use tokio::net::{UnixListener, UnixStream};
+
+/// The most packets that are passed over for a newer one before the newest so far is taken.
+const MOST_AT_ONCE: usize = 256;
+
+/// Longer than any packet, so that one too long is seen to be.
+const BUFFER: usize = 64;
+
+/// The last packet of those that wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packet {
+    bytes: [u8; BUFFER],
+    length: usize,
+}
+
+impl Packet {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// A connection that was accepted. Its packets are taken by `try_read` alone: a read as from a stream would take a
+/// short packet for the last one.
+#[derive(Debug)]
+pub(super) struct Connection(UnixStream);
+
+impl Connection {
+    /// Waits for the next speaker.
+    pub(super) async fn accept(listener: &UnixListener) -> io::Result<Self> {
+        let (stream, _) = listener.accept().await?;
+        Ok(Self(stream))
+    }
+
+    /// Waits for a packet and takes the newest of those that have come; `None` once the speaker has hung up.
+    pub(super) async fn newest(&self) -> io::Result<Option<Packet>> {
+        loop {
+            self.0.readable().await?;
+            match newest(&self.0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                taken => return taken,
+            }
+        }
+    }
+
+    /// Sends a packet as soon as there is room for it.
+    pub(super) async fn send(&self, packet: &[u8]) -> io::Result<()> {
+        loop {
+            self.0.writable().await?;
+            match self.0.try_write(packet) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return sent.map(drop),
+            }
+        }
+    }
+}
+
+fn newest(stream: &UnixStream) -> io::Result<Option<Packet>> {
+    let mut newest: Option<Packet> = None;
+    for _ in 0..MOST_AT_ONCE {
+        let mut bytes = [0; BUFFER];
+        match stream.try_read(&mut bytes) {
+            // Hung up, and after the newest packet that fact comes again.
+            Ok(0) => return Ok(newest),
+            Ok(length) => newest = Some(Packet { bytes, length }),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return newest.map_or(Err(error), |packet| Ok(Some(packet))),
+        }
+    }
+    Ok(newest)
+}

@@ -1,0 +1,136 @@
+//! The engine's door. There is one engine: a new connection replaces the old one.
+
+use super::EngineWord;
+use super::connection::{Connection, Packet};
+use super::pace::Pace;
+use api::phase::{EngineOrder, Malformed, PhaseRecord};
+use std::future::pending;
+use std::io;
+use std::time::Duration;
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tracing::{debug, info, warn};
+
+/// Before the next try when nobody can be let in, for example for want of descriptors.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Listens until hearthd ends.
+pub(super) async fn attend(
+    listener: UnixListener,
+    say: watch::Sender<EngineWord>,
+    mut orders: watch::Receiver<EngineOrder>,
+) {
+    let mut door = Door {
+        say,
+        engine: None,
+        owed: false,
+        complained: false,
+    };
+    let mut pace = Pace::new();
+    loop {
+        let order = door.owed.then(|| *orders.borrow());
+        tokio::select! {
+            accepted = Connection::accept(&listener) => door.admit(accepted).await,
+            packet = newest(door.engine.as_ref()) => {
+                door.hear(packet);
+                pace.next().await;
+            }
+            sent = pay(door.engine.as_ref(), order) => door.paid(sent),
+            changed = orders.changed() => match changed {
+                Ok(()) => door.owed = true,
+                // hearthd is ending.
+                Err(_) => return,
+            },
+        }
+    }
+}
+
+struct Door {
+    say: watch::Sender<EngineWord>,
+    engine: Option<Connection>,
+    /// The engine has not been told the newest order.
+    owed: bool,
+    /// A malformed packet was told, and no good one has come since.
+    complained: bool,
+}
+
+impl Door {
+    async fn admit(&mut self, accepted: io::Result<Connection>) {
+        match accepted {
+            Ok(engine) => {
+                self.gone();
+                info!("the engine has connected");
+                self.engine = Some(engine);
+                self.owed = true;
+            }
+            Err(error) => {
+                warn!("cannot let the engine in: {error}");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+
+    fn hear(&mut self, packet: io::Result<Option<Packet>>) {
+        match packet {
+            Ok(Some(packet)) => match PhaseRecord::decode(packet.bytes()) {
+                Ok(record) => self.heard(record),
+                Err(problem) => self.refuse(problem),
+            },
+            Ok(None) => self.gone(),
+            Err(error) => {
+                debug!("the engine's connection broke: {error}");
+                self.gone();
+            }
+        }
+    }
+
+    fn heard(&mut self, record: PhaseRecord) {
+        self.complained = false;
+        self.say.send_replace(EngineWord {
+            record: Some(record),
+            at: Instant::now(),
+        });
+    }
+
+    fn refuse(&mut self, problem: Malformed) {
+        if !self.complained {
+            warn!("closing the engine's connection: {problem}");
+            self.complained = true;
+        }
+        self.gone();
+    }
+
+    fn gone(&mut self) {
+        if self.engine.take().is_some() {
+            info!("the engine has gone");
+            self.say.send_replace(EngineWord {
+                record: None,
+                at: Instant::now(),
+            });
+        }
+    }
+
+    fn paid(&mut self, sent: io::Result<()>) {
+        self.owed = false;
+        if let Err(error) = sent {
+            debug!("the engine cannot be told how many slots it may use: {error}");
+            self.gone();
+        }
+    }
+}
+
+async fn newest(engine: Option<&Connection>) -> io::Result<Option<Packet>> {
+    match engine {
+        Some(engine) => engine.newest().await,
+        None => pending().await,
+    }
+}
+
+/// Sends an order that the engine has not been told yet.
+async fn pay(engine: Option<&Connection>, order: Option<EngineOrder>) -> io::Result<()> {
+    match (engine, order) {
+        (Some(engine), Some(order)) => engine.send(&order.encode()).await,
+        _ => pending().await,
+    }
+}
