@@ -72,6 +72,17 @@ pub(crate) fn sample(reader: &mut Reader<'_>, policy: &Policy) -> PolicySample {
     }
 }
 
+/// The clock and what limits it; the settings are `last`'s.
+pub(crate) fn sample_clock(reader: &mut Reader<'_>, last: &PolicySample) -> PolicySample {
+    let mut entry = reader.entry(format!("{DIR}/policy{}", last.id));
+    PolicySample {
+        scaling_cur_freq: entry.required("scaling_cur_freq", parse::clock),
+        scaling_max_freq: entry.required("scaling_max_freq", parse::clock),
+        bios_limit: entry.told("bios_limit", parse::maybe_clock),
+        ..last.clone()
+    }
+}
+
 /// How clocks above the nominal one can be forbidden. `intel_pstate` that is `off` has its switch, and does not answer.
 pub(crate) fn boost_switch(reader: &mut Reader<'_>) -> Option<BoostSwitch> {
     let mut flag = |file| reader.told(file, |text| parse::flag(text).map(Some));

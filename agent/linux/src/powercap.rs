@@ -46,6 +46,15 @@ fn domain(reader: &mut Reader<'_>, id: String) -> Option<PowerDomain> {
     })
 }
 
+/// The counter; the limits are `last`'s.
+pub(crate) fn sample_energy(reader: &mut Reader<'_>, last: &PowerSample) -> PowerSample {
+    let mut entry = reader.entry(format!("{DIR}/{}", last.id));
+    PowerSample {
+        energy_uj: entry.required("energy_uj", parse::energy),
+        ..last.clone()
+    }
+}
+
 pub(crate) fn sample(reader: &mut Reader<'_>, domain: &PowerDomain) -> PowerSample {
     let mut entry = reader.entry(format!("{DIR}/{}", domain.id));
     let energy_uj = entry.required("energy_uj", parse::energy);

@@ -36,7 +36,7 @@ pub(crate) enum Problem {
     NotWritten(String, io::Error),
     #[error("was set to {wanted:?} and holds {after:?}")]
     NotAccepted { wanted: String, after: String },
-    #[error("was set to {found:?} by another program; set back to {wanted:?}")]
+    #[error("was set to {found:?} by another program or by firmware; set back to {wanted:?}")]
     Foreign { found: String, wanted: String },
     #[error("cannot be stored, so that a crash would leave the machine's settings as they are now: {0}")]
     NotStored(io::Error),

@@ -48,8 +48,9 @@ pub fn discover(tree: &Tree) -> Capabilities {
 /// Reads everything that changes, again and again.
 ///
 /// Files are opened for each sample. A descriptor kept open reads an attribute in 0.9 µs instead of 6 µs (measured), but
-/// all 51 files of an Intel N100 take a quarter of a millisecond, 0.005 % of one core every five seconds, and an open
-/// descriptor goes stale when its driver is loaded anew.
+/// all 70 files of an Intel N100 take less than half a millisecond, 0.01 % of one core every five seconds, and an open
+/// descriptor goes stale when its driver is loaded anew. Where the machine is looked at many times a second,
+/// [`Sampler::sample_heat`] is for it.
 #[derive(Debug)]
 pub struct Sampler {
     tree: Tree,
@@ -85,6 +86,33 @@ impl Sampler {
             self.capabilities = discover(&self.tree);
         }
         changed
+    }
+
+    /// Reads only what moves within a second: clocks, processors' times, temperatures, fans and energy. All else is
+    /// `last`'s, warnings included, which shall not be much older than a full sample is while nothing happens.
+    ///
+    /// Takes a third of a full sample's time, 0.15 ms on an Intel N100 (measured), and no class has to be listed for it.
+    pub fn sample_heat(&self, now: BootTime, last: &Sample) -> Sample {
+        let found = &self.capabilities;
+        let known = last.policies.iter().map(|policy| policy.id);
+        if !known.eq(found.policies.iter().map(|policy| policy.id)) {
+            return self.sample(now);
+        }
+        let mut reader = Reader::new(&self.tree);
+        let mut sample = Sample {
+            at_usec: now,
+            policies: all(&mut reader, &last.policies, cpufreq::sample_clock),
+            cpus: stat::sample(&mut reader),
+            zones: all(&mut reader, &found.zones, thermal::sample),
+            hwmon: all(&mut reader, &found.hwmon, hwmon::sample),
+            powercap: all(&mut reader, &last.powercap, powercap::sample_energy),
+            warnings: Vec::new(),
+            ..last.clone()
+        };
+        let cold = last.warnings.iter().filter(|warning| !is_hot(&warning.path));
+        sample.warnings = reader.into_warnings();
+        sample.warnings.extend(cold.cloned());
+        sample
     }
 
     /// Discovers anew whatever the classes list, and tells whether anything is other than it was: trip points can
@@ -126,6 +154,19 @@ impl Sampler {
             warnings: reader.into_warnings(),
         }
     }
+}
+
+/// Whether a file is one that [`Sampler::sample_heat`] reads.
+fn is_hot(path: &str) -> bool {
+    const FILES: [&str; 5] = [
+        "/scaling_cur_freq",
+        "/scaling_max_freq",
+        "/bios_limit",
+        "/energy_uj",
+        stat::FILE,
+    ];
+    let zone = path.starts_with(thermal::DIR) && path.ends_with("/temp");
+    zone || path.starts_with(hwmon::DIR) || FILES.iter().any(|file| path.ends_with(file))
 }
 
 fn all<T, S>(reader: &mut Reader<'_>, found: &[T], sample: fn(&mut Reader<'_>, &T) -> S) -> Vec<S> {

@@ -5,7 +5,8 @@ use crate::problem::Problem;
 use crate::reader::Reader;
 use machine::{CpuSample, MicroSeconds};
 
-const FILE: &str = "/proc/stat";
+/// The processors' times.
+pub(crate) const FILE: &str = "/proc/stat";
 
 /// A tick of `USER_HZ`, which is 100 on every architecture that Hearth runs on, whatever the kernel's own rate.
 const TICK_USEC: u64 = 10_000;

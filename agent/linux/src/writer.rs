@@ -135,7 +135,7 @@ impl Writer {
     }
 
     /// Brings back what every touched file first held, and removes the state file. Values of files that are gone for
-    /// now, such as those of a processor that is offline, stay stored for the next writer.
+    /// now, such as those of a processor that is offline, stay stored, for this writer or the next.
     pub fn restore(&mut self) -> Applied {
         let mut applied = Applied::default();
         self.holds.values_mut().for_each(Hold::insist);
@@ -146,7 +146,8 @@ impl Writer {
         let tree = &self.tree;
         let gone = |attribute: &Attribute| found(tree, attribute).is_err();
         self.first_seen.0.retain(|attribute, _| gone(attribute));
-        self.holds.clear();
+        let left = self.first_seen.0.keys();
+        self.holds = left.map(|file| (file.clone(), Hold::unknown())).collect();
         let stored = if self.first_seen.0.is_empty() {
             first_seen::remove(&self.state)
         } else {

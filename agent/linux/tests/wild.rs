@@ -13,19 +13,31 @@ use std::path::Path;
 const FILES: &[&str] = &[
     "proc/cpuinfo",
     "proc/meminfo",
+    "proc/stat",
     "proc/pressure/cpu",
     "sys/class/dmi/id/sys_vendor",
     "sys/class/hwmon/hwmon0/name",
     "sys/class/hwmon/hwmon0/temp1_input",
+    "sys/class/hwmon/hwmon0/temp1_crit",
     "sys/class/hwmon/hwmon0/fan1_input",
     "sys/class/power_supply/BAT0/type",
     "sys/class/power_supply/BAT0/capacity",
+    "sys/class/powercap/intel-rapl:0/constraint_0_power_limit_uw",
     "sys/class/powercap/intel-rapl:0/energy_uj",
     "sys/class/thermal/cooling_device0/cur_state",
     "sys/class/thermal/thermal_zone0/temp",
     "sys/class/thermal/thermal_zone0/trip_point_0_temp",
     "sys/class/thermal/thermal_zone0/trip_point_0_type",
+    "sys/devices/cpu_atom/cpus",
+    "sys/devices/cpu_core/cpus",
+    "sys/devices/system/cpu/cpufreq/boost",
+    "sys/devices/system/cpu/cpufreq/policy0/affected_cpus",
+    "sys/devices/system/cpu/cpufreq/policy0/bios_limit",
+    "sys/devices/system/cpu/cpufreq/policy0/scaling_available_frequencies",
     "sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq",
+    "sys/firmware/acpi/platform_profile",
+    "sys/firmware/acpi/platform_profile_choices",
+    "sys/firmware/devicetree/base/model",
     "sys/devices/system/cpu/online",
     "sys/fs/cgroup/cgroup.controllers",
     "sys/fs/cgroup/a/memory.current",
@@ -76,6 +88,13 @@ proptest! {
         }
         let sampler = Sampler::new(Tree::open(dir.path()).unwrap(), vec!["a".to_owned()]);
         let sample = sampler.sample(BootTime(0));
+        let hot = sampler.sample_heat(BootTime(0), &sample);
+        let told = |sample: &machine::Sample| {
+            let mut paths: Vec<_> = sample.warnings.iter().map(|w| w.path.clone()).collect();
+            paths.sort();
+            paths
+        };
+        prop_assert_eq!(told(&hot), told(&sample), "nothing has changed");
         prop_assert!(sample.zones.iter().filter_map(|zone| zone.temp).all(|temp| temp.is_plausible()));
         for warning in sampler.capabilities().warnings.iter().chain(&sample.warnings) {
             prop_assert!(warning.path.starts_with('/') && !warning.problem.is_empty());
