@@ -29,6 +29,9 @@ const TREES: [(&str, &str); 5] = [
     ("tmpfiles.d", "usr/lib/tmpfiles.d"),
 ];
 
+/// Where hearthd looks for what is known of kinds of machines; see `firmware-profiles/README.md`.
+const PROFILES: (&str, &str) = ("firmware-profiles", "usr/share/hearth/firmware-profiles");
+
 /// Builds the daemons and lays out the staging folder anew. Returns it.
 pub(crate) fn stage(paths: &Paths, model: &Path, progress: Progress<'_>) -> Result<PathBuf> {
     let programs = progress.step("build the daemons", || build_programs(paths, progress))?;
@@ -45,6 +48,7 @@ pub(crate) fn stage(paths: &Paths, model: &Path, progress: Progress<'_>) -> Resu
             place_tree(&from, &stage.join(to))?;
         }
     }
+    place_tree(&paths.repo().join(PROFILES.0), &stage.join(PROFILES.1))?;
     place(
         model,
         &stage.join("usr/share/hearth/models").join(model::DEFAULT.file),

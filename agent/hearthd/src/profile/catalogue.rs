@@ -1,8 +1,9 @@
 //! All profiles there are, and the one that fits a machine.
 
+use super::candidate::Candidate;
 use super::check::is_name;
-use super::criteria::{Closeness, Comparison, Level, Name, names};
-use super::explain::{Explanation, Fit, Other};
+use super::criteria::names;
+use super::explain::Explanation;
 use super::file;
 use super::fragment::Fragment;
 use super::problem::Problem;
@@ -23,7 +24,7 @@ pub(super) struct Profile {
     pub(super) fragment: Fragment,
     pub(super) path: PathBuf,
     /// The place of its folder in the order; later ones win where two fit alike.
-    folder: usize,
+    pub(super) folder: usize,
 }
 
 /// Firmware profiles by name, `<vendor>/<product>`; whom each extends is there too.
@@ -152,91 +153,6 @@ impl Catalogue {
             others,
         };
         (tuning, explanation)
-    }
-}
-
-/// A profile's best criteria beside the machine.
-struct Candidate<'a> {
-    id: &'a str,
-    profile: &'a Profile,
-    closeness: Closeness,
-    comparisons: Vec<Comparison>,
-    source: Option<&'a str>,
-}
-
-impl<'a> Candidate<'a> {
-    /// The closest criteria that fit; where none do, those with the most fields that do. `None` for a profile that is
-    /// only for others to extend.
-    fn new(id: &'a str, profile: &'a Profile, machine: &[Name]) -> Option<Self> {
-        let candidates = profile.fragment.criteria.iter().map(|criteria| Self {
-            id,
-            profile,
-            closeness: criteria.closeness(),
-            comparisons: criteria.compare(machine),
-            source: criteria.source.as_deref(),
-        });
-        candidates.max_by_key(|candidate| (candidate.fits(), candidate.agreeing(), candidate.closeness))
-    }
-
-    fn fits(&self) -> bool {
-        self.comparisons.iter().all(|comparison| comparison.fits)
-    }
-
-    fn agreeing(&self) -> usize {
-        if self.fits() {
-            return 0;
-        }
-        self.comparisons
-            .iter()
-            .filter(|comparison| comparison.fits)
-            .count()
-    }
-
-    fn level(&self) -> Level {
-        self.closeness.level
-    }
-
-    /// Ties go to the later folder, then to the earlier name.
-    fn rank(&self) -> (Closeness, usize, std::cmp::Reverse<&str>) {
-        (self.closeness, self.profile.folder, std::cmp::Reverse(self.id))
-    }
-
-    fn fit(&self) -> Fit {
-        Fit {
-            name: self.profile.fragment.name.clone(),
-            path: self.profile.path.clone(),
-            level: self.level(),
-            comparisons: self.comparisons.clone(),
-            source: self
-                .source
-                .and_then(|name| self.profile.fragment.sources.get(name).cloned()),
-        }
-    }
-
-    fn other(&self, chosen: Option<Level>) -> Other {
-        let near = self.comparisons.iter().any(|comparison| comparison.fits);
-        Other {
-            profile: self.id.to_owned(),
-            fits: self.fits(),
-            near: near || self.fits(),
-            why_not: match (self.fits(), chosen) {
-                (true, Some(chosen)) if chosen > self.level() => {
-                    format!("fits, but only by {}", self.level().words())
-                }
-                (true, _) => "fits, but another asks more, or comes from a later folder".to_owned(),
-                (false, _) => self.differences(),
-            },
-        }
-    }
-
-    fn differences(&self) -> String {
-        let differing = self.comparisons.iter().filter(|comparison| !comparison.fits);
-        let told = differing.map(|comparison| {
-            let said = comparison.value.as_deref();
-            let said = said.map_or("not told".to_owned(), |value| format!("{value:?}"));
-            format!("{} is {said}, not {:?}", comparison.field, comparison.pattern)
-        });
-        told.collect::<Vec<_>>().join("; ")
     }
 }
 

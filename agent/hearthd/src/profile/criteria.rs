@@ -55,7 +55,7 @@ impl Level {
     /// As it is told to people.
     pub(crate) fn words(self) -> &'static str {
         match self {
-            Self::Anything => "fits any machine",
+            Self::Anything => "nothing: it fits any machine",
             Self::CpuClass => "processor class",
             Self::CpuModel => "processor model",
             Self::Vendor => "maker",

@@ -5,6 +5,7 @@
 //! and resolves it with those it extends into a [`machine::Tuning`]. Nothing is built in: without any file the laws
 //! run on `Tuning::default()`. The format in words: `firmware-profiles/README.md`.
 
+mod candidate;
 mod catalogue;
 mod check;
 mod command;
@@ -21,7 +22,6 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "what the daemon needs to choose its tuning")]
 pub(crate) use catalogue::Catalogue;
 pub(crate) use command::{ProfileCommand, run};
 

@@ -41,30 +41,25 @@ fn chosen(out: &mut dyn Write, told: &Explanation, fit: &Fit) -> io::Result<()> 
         )?;
     }
     if let Some(source) = &fit.source {
-        writeln!(out, "           names seen in {}, {}", source.title, source.url)?;
+        writeln!(out, "           names seen in {}", source.title)?;
+        writeln!(out, "           {}", source.url)?;
     }
     writeln!(out, "  extends  {}", told.chain.join(" → "))
 }
 
 fn value(out: &mut dyn Write, value: &Value) -> io::Result<()> {
     let shown = value.value.as_deref().unwrap_or(UNKNOWN);
-    write!(out, "  {:<16} {shown:<10}", value.key)?;
-    if let Some(profile) = &value.profile {
-        write!(out, "  {profile}:")?;
-    }
-    if let Some(source) = &value.source {
-        let page = source.page.as_deref().map(|page| format!(", {page}"));
-        let page = page.unwrap_or_default();
-        write!(
-            out,
-            "  {}{page}, {}, seen {}",
-            source.title, source.url, source.seen
-        )?;
-    }
-    if let Some(why) = &value.why {
-        write!(out, "  {why}")?;
-    }
-    writeln!(out)
+    let from = value.profile.as_deref().map(|profile| format!("from {profile}"));
+    let why = value.why.as_deref();
+    let words = [from.as_deref(), why].into_iter().flatten().collect::<Vec<_>>();
+    writeln!(out, "  {:<16} {shown:<9} {}", value.key, words.join(": "))?;
+    let Some(source) = &value.source else {
+        return Ok(());
+    };
+    let page = source.page.as_deref().map(|page| format!(", {page}"));
+    let (title, page) = (&source.title, page.unwrap_or_default());
+    writeln!(out, "{:29}{title}{page}, seen {}", "", source.seen)?;
+    writeln!(out, "{:29}{}", "", source.url)
 }
 
 fn others(out: &mut dyn Write, told: &Explanation) -> io::Result<()> {

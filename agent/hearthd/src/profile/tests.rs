@@ -332,11 +332,38 @@ fn without_any_file_the_defaults_count() {
 
 #[test]
 fn captured_machines_get_the_profiles_meant_for_them() {
-    let chosen = |tree| captured(tree).0.profile;
-    assert_eq!(chosen("n100"), "beelink/mini-s12-pro");
-    assert_eq!(chosen("ryzen"), "amd/ryzen-3-7335u");
-    assert_eq!(chosen("qemu"), "generic/virtual-machine");
-    assert_eq!(chosen("bad-firmware"), "generic/unknown");
+    let expected = [
+        ("acpi-cpufreq", "generic/unknown"),
+        ("amd-guided", "amd/ryzen-5-5625u"),
+        ("bad-firmware", "generic/unknown"),
+        ("bad-stuck-zone", "intel/n95"),
+        ("cppc", "generic/unknown"),
+        ("hybrid", "generic/intel-core-ultra"),
+        ("intel-passive", "generic/intel-core-u"),
+        ("n100", "beelink/mini-s12-pro"),
+        ("qemu", "generic/virtual-machine"),
+        ("rpi5", "generic/raspberry-pi-5"),
+        ("ryzen", "amd/ryzen-3-7335u"),
+    ];
+    let chosen = expected.map(|(tree, _)| (tree, captured(tree).0.profile));
+    assert_eq!(chosen, expected.map(|(tree, profile)| (tree, profile.to_owned())));
+}
+
+#[test]
+fn each_processor_that_is_named_gets_its_own_profile_where_the_machine_has_no_name() {
+    let (catalogue, _) = Catalogue::load(&[shipped()]);
+    let named = catalogue.iter().flat_map(|(id, profile)| {
+        let criteria = profile.fragment.criteria.iter();
+        criteria.filter_map(move |criteria| {
+            (!criteria.names_dmi()).then_some((id, criteria.cpu_model.as_deref()?))
+        })
+    });
+    let exact: Vec<(&str, &str)> = named.filter(|(_, model)| !model.contains('*')).collect();
+    assert!(exact.len() > 40, "{exact:?}");
+    for (id, model) in exact {
+        let machine = machine("Default string", "Default string", "Default string", model);
+        assert_eq!(catalogue.matching(&machine).0.profile, id, "{model}");
+    }
 }
 
 #[test]
