@@ -99,6 +99,13 @@ impl Setup {
         &self.keys
     }
 
+    /// The command by which a person logs in to one of its machines.
+    pub fn ssh_command(&self, machine: &Machine) -> String {
+        let (port, key) = (machine.ssh_address.port(), self.keys.private().display());
+        let known = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null";
+        format!("ssh -p {port} -i {key} {known} admin@127.0.0.1")
+    }
+
     /// What runs the guest.
     pub fn accel(&self) -> Accel {
         self.accel
@@ -215,11 +222,6 @@ impl Machine {
         self.http
     }
 
-    /// Where the guest's port 22 is on this host.
-    pub fn ssh_address(&self) -> SocketAddr {
-        self.ssh_address
-    }
-
     /// The simulated machine around the guest; an error if there is none.
     pub fn twin(&self) -> Result<Twin> {
         let running = self
@@ -237,6 +239,14 @@ impl Machine {
     /// What the guest has written to its serial port.
     pub fn console(&self) -> Result<String> {
         read_log(&self.folder.join("serial.log"))
+    }
+
+    /// Whether the guest has powered itself off; an error if QEMU ended otherwise.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        match self.qemu.ended()? {
+            Some(status) if !status.success() => bail!("QEMU ended with {status}:\n{}", self.qemu.log()?),
+            status => Ok(status.is_some()),
+        }
     }
 
     /// An error if QEMU has ended or the guest's kernel has panicked.

@@ -210,9 +210,9 @@ impl Plant {
         (temperature - self.parameters.ambient) / (self.settled(1.0, fan_level) - self.parameters.ambient)
     }
 
-    /// The room becomes warmer or colder, in °C.
-    pub fn set_ambient(&mut self, ambient: f64) {
-        self.parameters.ambient = ambient;
+    /// The room becomes warmer by so many K.
+    pub fn warm_room(&mut self, by: f64) {
+        self.parameters.ambient += by;
     }
 }
 

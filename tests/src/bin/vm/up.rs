@@ -54,19 +54,14 @@ fn show(setup: &Setup, question: &str, start: Instant) -> Result<Machine> {
         Ok(first + &stream.read_all()?)
     })?;
     let url = format!("http://{}", machine.http());
-    let ssh = format!(
-        "ssh -p {} -i {}",
-        machine.ssh_address().port(),
-        setup.keys().private().display()
-    );
-    let known = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null";
     say(&format!(
         "\n{question}\n{}\n\nanswer after {}",
         answer.trim(),
         seconds(start.elapsed())
     ));
     say(&format!(
-        "URL    {url}\ntoken  {token}\nSSH    {ssh} {known} admin@127.0.0.1"
+        "URL    {url}\ntoken  {token}\nSSH    {}",
+        setup.ssh_command(&machine)
     ));
     say(&format!(
         "try    HEARTH_TOKEN={token} hearth --host {url} ask \"Why is the sky blue?\""

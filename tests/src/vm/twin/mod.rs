@@ -250,6 +250,16 @@ impl Twin {
             .context("the simulation has not begun")
     }
 
+    /// The newest tick's time in seconds, even of a simulation that has ended.
+    pub fn elapsed(&self) -> Result<f64> {
+        let trace = lock(&self.shared.trace);
+        trace
+            .rows
+            .last()
+            .map(|row| row.seconds)
+            .context("the simulation has not begun")
+    }
+
     /// The ticks since `seconds`.
     pub fn since(&self, seconds: f64) -> Trace {
         lock(&self.shared.trace).between(seconds, f64::MAX)

@@ -1,6 +1,6 @@
 //! How long a step takes.
 
-use super::{Machine, Model};
+use super::{Load, Machine, Model};
 
 /// A turn of the engine: tokens that share one reading of the weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,11 +91,12 @@ impl Machine {
         ((arithmetic + own) / self.seconds(model, step, clock)).min(1.0)
     }
 
-    /// The lowest clock in GHz that keeps a step's speed within a share of that at the full clock: what a law should
-    /// find, to 1 MHz.
+    /// The lowest clock in GHz that keeps a step's speed within a share of that at the full clock, which is the highest
+    /// that the power limit leaves: what a law should find, to 1 MHz.
     pub fn lowest_clock(&self, model: &Model, step: &Step, loss: f64) -> f64 {
-        let allowed = self.seconds(model, step, self.clock_all_cores) / (1.0 - loss);
-        let (mut low, mut high) = (self.clock_min, self.clock_all_cores);
+        let full = self.granted(Load::Engine(model, step), self.clock_max);
+        let allowed = self.seconds(model, step, full) / (1.0 - loss);
+        let (mut low, mut high) = (self.clock_min, full);
         while high - low > 0.001 {
             let middle = (low + high) / 2.0;
             if self.seconds(model, step, middle) <= allowed {
@@ -105,6 +106,11 @@ impl Machine {
             }
         }
         high
+    }
+
+    /// Joules of a step at a clock in GHz.
+    pub fn joules(&self, model: &Model, step: &Step, clock: f64) -> f64 {
+        self.watts(Load::Engine(model, step), clock) * self.seconds(model, step, clock)
     }
 }
 

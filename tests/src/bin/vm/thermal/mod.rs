@@ -1,15 +1,22 @@
 //! `vm twin`: the image in a simulated machine whose heat is real to its kernel. All scenarios share one boot.
 
+mod critical;
+mod daemon;
+mod faults;
 mod figures;
+mod firmware;
+mod generation;
 mod hold;
 mod scene;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
-use tests::report::{Report, say, step};
+use anyhow::{Context, Result, bail, ensure};
+use tests::report::{Report, say, seconds, step};
 use tests::vm::Setup;
+use tests::vm::accel::Accel;
+use tests::wait;
 use twin::range::Lot;
 
 use crate::guest::Guest;
@@ -25,12 +32,17 @@ struct Scenario {
     run: fn(&mut Scene<'_>) -> Result<()>,
 }
 
-/// In their order.
-const SCENARIOS: [Scenario; 3] = [
+/// In their order. The last ends the guest.
+const SCENARIOS: [Scenario; 15] = [
     Scenario {
         name: "drivers",
         what: "the kernel's drivers run on the simulated machine",
         run: hold::drivers,
+    },
+    Scenario {
+        name: "cost",
+        what: "hearthd costs next to nothing while nothing happens",
+        run: daemon::cost,
     },
     Scenario {
         name: "control",
@@ -42,7 +54,64 @@ const SCENARIOS: [Scenario; 3] = [
         what: "with hearthd they hold the target",
         run: hold::with_hearthd,
     },
+    Scenario {
+        name: "generation",
+        what: "a long answer is throttled smoothly, never to the floor",
+        run: generation::from_cold,
+    },
+    Scenario {
+        name: "limit",
+        what: "the firmware's limit is obeyed and shown",
+        run: firmware::limit,
+    },
+    Scenario {
+        name: "battery",
+        what: "mains and battery choose the profile",
+        run: firmware::battery,
+    },
+    Scenario {
+        name: "fan",
+        what: "a fan that fails under heat is named, and the target held",
+        run: faults::fan_fails,
+    },
+    Scenario {
+        name: "stuck",
+        what: "a sensor that sticks under heat is not believed",
+        run: faults::sensor_stuck,
+    },
+    Scenario {
+        name: "absurd",
+        what: "a sensor that shows 0 K under heat is not believed",
+        run: faults::sensor_absurd,
+    },
+    Scenario {
+        name: "failing",
+        what: "a sensor whose reading fails under heat counts as hot",
+        run: faults::sensor_fails,
+    },
+    Scenario {
+        name: "vanished",
+        what: "a zone that vanishes under heat counts as hot",
+        run: faults::sensor_vanishes,
+    },
+    Scenario {
+        name: "killed",
+        what: "SIGKILL to hearthd under heat lets nothing overheat",
+        run: daemon::killed,
+    },
+    Scenario {
+        name: "stopped",
+        what: "hearthd stopped gives back what it touched",
+        run: daemon::stopped,
+    },
+    Scenario {
+        name: "critical",
+        what: "heat that nothing lowers ends in an orderly power-off",
+        run: critical::approach,
+    },
 ];
+/// The one that ends the guest.
+const LAST: &str = "critical";
 
 /// What is asked of a run.
 #[derive(Clone, Debug, clap::Args)]
@@ -53,6 +122,9 @@ pub(crate) struct Wanted {
     /// What the plants are drawn by
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Leave the guest running after the scenarios, until Ctrl-C
+    #[arg(long)]
+    stay: bool,
 }
 
 fn names() -> Vec<&'static str> {
@@ -65,6 +137,7 @@ impl Wanted {
         Self {
             only: Vec::new(),
             seed: 1,
+            stay: false,
         }
     }
 
@@ -111,53 +184,85 @@ fn in_the_twin(setup: &Setup, wanted: &Wanted, output: &Path, report: &mut Repor
     let mut machine = step("boot in the simulated machine", || setup.boot(&credentials))?;
     let token = machine.wait_for_token()?;
     let mut guest = Guest { machine, token };
-    let mut figures = Vec::new();
-    let before = report.failures().len();
+    let mut stage = Theatre {
+        emulated: setup.accel() == Accel::Tcg,
+        output,
+        figures: Vec::new(),
+        report,
+    };
     for (number, scenario) in SCENARIOS.iter().enumerate() {
         if wanted.has(scenario.name) {
             let lot = Lot::new(wanted.seed.wrapping_mul(1000).wrapping_add(number as u64));
-            play(&mut guest, scenario, lot, output, &mut figures, report);
+            stage.play(&mut guest, scenario, lot);
         }
     }
-    if report.failures().len() > before
+    let Theatre { figures, .. } = stage;
+    if wanted.stay {
+        say(&format!(
+            "\n{}\nThe machine runs until Ctrl-C.",
+            setup.ssh_command(&guest.machine)
+        ));
+        wait::for_interrupt()?;
+    }
+    end(setup, guest, wanted, report)?;
+    Ok(figures)
+}
+
+/// Ends the guest; if it has ended itself, the next boot must know why.
+fn end(setup: &Setup, mut guest: Guest, wanted: &Wanted, report: &mut Report) -> Result<()> {
+    if guest.machine.has_ended()? {
+        ensure!(wanted.has(LAST), "the guest has ended on its own");
+        drop(guest);
+        let mut machine = step("boot again", || setup.boot(&[setup.keys().credential()]))?;
+        report.check("critical: the next boot tells why the one before ended", || {
+            critical::reason(&mut machine)
+        });
+        machine.power_off()?;
+        return Ok(());
+    }
+    if !report.failures().is_empty()
         && let Err(error) = guest.machine.collect_evidence()
     {
         say(&format!("the guest cannot be asked for evidence: {error:#}"));
     }
     report.check("the simulated machine's power button", || {
-        Ok(tests::report::seconds(guest.machine.power_off()?))
+        Ok(seconds(guest.machine.power_off()?))
     });
-    Ok(figures)
+    Ok(())
 }
 
-/// Plays one scenario; a figure that misses what is asked of it fails it.
-fn play(
-    guest: &mut Guest,
-    scenario: &Scenario,
-    lot: Lot,
-    output: &Path,
-    figures: &mut Vec<Figure>,
-    report: &mut Report,
-) {
-    let start = Instant::now();
-    let result = perform(guest, scenario, lot, output).and_then(|measured| {
-        let sentences: Vec<String> = measured.iter().map(Figure::sentence).collect();
-        let missed = measured.iter().any(|figure| !figure.holds());
-        figures.extend(measured);
-        if missed {
-            bail!("missed: {}", sentences.join(", "));
-        }
-        Ok(sentences.join(", "))
-    });
-    let name = format!("{}: {}", scenario.name, scenario.what);
-    report.record(&name, start.elapsed(), result);
+/// Where scenarios are played, and what came of them.
+struct Theatre<'a> {
+    emulated: bool,
+    output: &'a Path,
+    figures: Vec<Figure>,
+    report: &'a mut Report,
 }
 
-fn perform(guest: &mut Guest, scenario: &Scenario, lot: Lot, output: &Path) -> Result<Vec<Figure>> {
-    let target = scene::thermal(guest).map_or(80.0, |thermal| thermal.state.target.0 as f64 / 1000.0);
-    let mut scene = Scene::begin(guest, scenario.name, lot, target)?;
-    let played = (scenario.run)(&mut scene);
-    let measured = scene.end(output);
-    played?;
-    measured
+impl Theatre<'_> {
+    /// Plays one scenario; a figure that misses what is asked of it fails it.
+    fn play(&mut self, guest: &mut Guest, scenario: &Scenario, lot: Lot) {
+        let start = Instant::now();
+        let result = self.perform(guest, scenario, lot).and_then(|measured| {
+            let sentences: Vec<String> = measured.iter().map(Figure::sentence).collect();
+            let missed = measured.iter().any(|figure| !figure.holds());
+            self.figures.extend(measured);
+            if missed {
+                bail!("missed: {}", sentences.join(", "));
+            }
+            Ok(sentences.join(", "))
+        });
+        let name = format!("{}: {}", scenario.name, scenario.what);
+        self.report.record(&name, start.elapsed(), result);
+    }
+
+    fn perform(&self, guest: &mut Guest, scenario: &Scenario, lot: Lot) -> Result<Vec<Figure>> {
+        let target = scene::thermal(guest)?.state.target.0 as f64 / 1000.0;
+        let mut scene = Scene::begin(guest, scenario.name, lot, target, self.emulated)?;
+        let played = (scenario.run)(&mut scene);
+        let saved = scene.save(self.output);
+        let measured = scene.end();
+        played.and(saved)?;
+        measured
+    }
 }

@@ -17,6 +17,9 @@ use crate::guest::Guest;
 /// How long anything may take that waits for the guest to notice something.
 pub(crate) const NOTICE: Duration = Duration::from_secs(60);
 
+/// How long busy processors may take to warm the machine.
+const WARM_UP: Duration = Duration::from_secs(120);
+
 /// One scenario under way.
 pub(crate) struct Scene<'a> {
     pub(crate) guest: &'a mut Guest,
@@ -24,6 +27,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) lot: Lot,
     /// The temperature that hearthd holds, in °C.
     pub(crate) target: f64,
+    /// Whether the guest's instructions are translated, some ten times slower than a processor.
+    pub(crate) emulated: bool,
     name: &'static str,
     figures: Vec<Figure>,
     lines: Vec<Line>,
@@ -32,7 +37,13 @@ pub(crate) struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     /// A scene in the open window, with everything whole and mains on.
-    pub(crate) fn begin(guest: &'a mut Guest, name: &'static str, lot: Lot, target: f64) -> Result<Self> {
+    pub(crate) fn begin(
+        guest: &'a mut Guest,
+        name: &'static str,
+        lot: Lot,
+        target: f64,
+        emulated: bool,
+    ) -> Result<Self> {
         let twin = guest.machine.twin()?;
         twin.arrange(|stage| *stage = Stage::default());
         let start = twin.now()?.seconds;
@@ -41,6 +52,7 @@ impl<'a> Scene<'a> {
             twin,
             lot,
             target,
+            emulated,
             name,
             figures: Vec::new(),
             lines: vec![Line::Celsius(target, "target")],
@@ -75,9 +87,29 @@ impl<'a> Scene<'a> {
 
     /// The fastest clock that a plant bears for ever with its fan at the fastest.
     pub(crate) fn best_megahertz(&self, plant: &Parameters) -> f64 {
-        let machine = self.twin.machine();
-        let fan = machine.fan_rpm.len().saturating_sub(1) as f64;
-        best_constant_megahertz(machine, plant, self.target, fan)
+        let fan = self.twin.machine().fan_rpm.len().saturating_sub(1) as f64;
+        self.best_megahertz_at(plant, fan)
+    }
+
+    /// The same at a level of the fan.
+    pub(crate) fn best_megahertz_at(&self, plant: &Parameters, fan_level: f64) -> f64 {
+        best_constant_megahertz(self.twin.machine(), plant, self.target, fan_level)
+    }
+
+    /// Enters a plant, keeps every processor busy, and waits until the target is held; the best constant clock.
+    pub(crate) fn hold_target(&mut self) -> Result<f64> {
+        let best = self.enter_plant();
+        self.burn()?;
+        let warm = self.target - 4.0;
+        self.wait_for("the machine to warm up", WARM_UP, |row| row.die > warm)?;
+        self.observe(8.0)?;
+        Ok(best)
+    }
+
+    /// Measures how far the die went beyond the target since the scene began.
+    pub(crate) fn figure_over_target(&mut self, what: &str, limit: Limit) {
+        let over = self.trace().hottest() - self.target;
+        self.figure(what, over, "K", limit);
     }
 
     /// Keeps every processor busy, with work that is not the engine's.
@@ -129,15 +161,18 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// What hearthd thinks of the heat.
-    pub(crate) fn thermal(&mut self) -> Result<Thermal> {
-        thermal(self.guest)
-    }
-
     /// What hearthd thinks of power.
     pub(crate) fn power(&mut self) -> Result<Power> {
-        let json = bus_call(self.guest, "Power")?;
-        serde_json::from_str(&json).with_context(|| format!("Power() said {json}"))
+        power(self.guest)
+    }
+
+    /// Waits until hearthd tells something of power.
+    pub(crate) fn wait_for_power(&mut self, what: &str, wanted: impl Fn(&Power) -> bool) -> Result<Power> {
+        wait::until(what, NOTICE, || {
+            let power = power(self.guest)?;
+            Ok(wanted(&power).then_some(power))
+        })
+        .with_context(|| format!("hearthd says {:?}", power(self.guest)))
     }
 
     /// Waits until hearthd tells something of the heat.
@@ -158,15 +193,21 @@ impl<'a> Scene<'a> {
         self.twin.since(self.start)
     }
 
-    /// Ends the scene: the trace is drawn and told as a table, the guest is left idle. What was measured.
-    pub(crate) fn end(mut self, output: &Path) -> Result<Vec<Figure>> {
+    /// Draws the scene's trace, and keeps it as a table.
+    pub(crate) fn save(&self, output: &Path) -> Result<()> {
         let trace = self.trace();
         let file = |extension| output.join(format!("{}.{extension}", self.name));
         let csv = file("csv");
         std::fs::write(&csv, trace.csv()).with_context(|| format!("cannot write {}", csv.display()))?;
-        draw(&trace, self.name, &self.lines, &file("png"))?;
-        self.stop_burning()?;
-        self.cool_down()?;
+        draw(&trace, self.name, &self.lines, &file("png"))
+    }
+
+    /// Ends the scene: the guest, if it still runs, is left idle and cool. What was measured.
+    pub(crate) fn end(mut self) -> Result<Vec<Figure>> {
+        if !self.guest.machine.has_ended()? {
+            self.stop_burning()?;
+            self.cool_down()?;
+        }
         Ok(self.figures)
     }
 }
@@ -175,6 +216,12 @@ impl<'a> Scene<'a> {
 pub(crate) fn thermal(guest: &mut Guest) -> Result<Thermal> {
     let json = bus_call(guest, "Thermal")?;
     serde_json::from_str(&json).with_context(|| format!("Thermal() said {json}"))
+}
+
+/// What hearthd thinks of power.
+fn power(guest: &mut Guest) -> Result<Power> {
+    let json = bus_call(guest, "Power")?;
+    serde_json::from_str(&json).with_context(|| format!("Power() said {json}"))
 }
 
 /// Calls a method of hearthd's that returns a text.

@@ -1,0 +1,118 @@
+//! A long answer from a cold start: the engine's own phases, and clocks that really slow it.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use tests::client::{Event, greedy};
+use tests::report::say;
+use tests::vm::twin::Line;
+
+use super::daemon::reaction;
+use super::figures::Limit;
+use super::scene::Scene;
+use crate::guest::MODEL;
+
+/// How long it goes on, in seconds of the plant: minutes of a real machine's.
+const LENGTH: f64 = 60.0;
+/// Most tokens of one answer; then the next is asked for.
+const TOKENS: u32 = 500;
+const QUESTION: &str = "Tell a long story about a ship that sails around the world, harbour by harbour.";
+/// Windows in which tokens are counted, in seconds.
+const WINDOW: f64 = 10.0;
+
+/// Generates for as long as the heat needs to settle.
+pub(crate) fn from_cold(scene: &mut Scene<'_>) -> Result<()> {
+    scene.guest.sudo("systemctl stop hearth-inferd.service")?;
+    let best = scene.enter_plant();
+    scene.twin.arrange(|stage| stage.slow_down = true);
+    let tokens = generate(scene)?;
+    scene.twin.arrange(|stage| stage.slow_down = false);
+    let trace = scene.trace();
+    let first = *tokens.first().context("no token was generated")?;
+    let floor = f64::from(scene.twin.machine().slowest());
+    scene.line(Line::Megahertz(floor, "floor"));
+    let answering = trace.between(first, *tokens.last().unwrap_or(&first));
+    let at_floor = answering.longest(|row| row.mean_load() > 0.5 && row.mean_megahertz() < floor + 50.0);
+    scene.figure("longest at the floor", at_floor, "s", Limit::AtMost(1.0));
+    scene.figure(
+        "swing in the second half",
+        answering.second_half().swing(),
+        "K",
+        Limit::AtMost(5.0),
+    );
+    let share = answering.second_half().mean_megahertz() / best;
+    scene.figure("clock of the best constant one", share * 100.0, "%", Limit::Told);
+    let rates = rates(&tokens);
+    let fastest = rates.iter().copied().fold(0.0, f64::max);
+    let slowest = rates.iter().copied().fold(f64::MAX, f64::min);
+    scene.figure("fastest 10 s", fastest, "tokens/s", Limit::Told);
+    scene.figure("slowest 10 s", slowest, "tokens/s", Limit::Told);
+    // The floor would leave a quarter of the full clock's speed.
+    scene.figure(
+        "slowest of the fastest",
+        slowest / fastest * 100.0,
+        "%",
+        Limit::AtLeast(40.0),
+    );
+    scene.figure_over_target("hottest over target", Limit::AtMost(2.0));
+    let reacted = reaction(scene)?;
+    let limit = if scene.emulated {
+        Limit::Told
+    } else {
+        Limit::AtMost(5.0)
+    };
+    scene.figure("median reaction to the engine", reacted, "ms", limit);
+    Ok(())
+}
+
+/// When each token came, by the twin's time.
+fn generate(scene: &mut Scene<'_>) -> Result<Vec<f64>> {
+    let client = scene.guest.client();
+    let start = scene.twin.now()?.seconds;
+    let began = Instant::now();
+    let mut tokens = Vec::new();
+    while scene.twin.now()?.seconds < start + LENGTH {
+        let mut stream = client.stream(&greedy(MODEL, QUESTION, TOKENS))?;
+        while let Some(event) = stream.next_event()? {
+            let now = scene.twin.now()?.seconds;
+            if event.text().is_some_and(|text| !text.is_empty()) {
+                tokens.push(now);
+            }
+            if now >= start + LENGTH || matches!(event, Event::Done) {
+                break;
+            }
+        }
+    }
+    say(&format!(
+        "     {} tokens in {:.0} s",
+        tokens.len(),
+        began.elapsed().as_secs_f64()
+    ));
+    Ok(tokens)
+}
+
+/// Tokens per second in each whole window after the first token.
+fn rates(tokens: &[f64]) -> Vec<f64> {
+    let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else {
+        return Vec::new();
+    };
+    let windows = ((last - first) / WINDOW).floor() as u32;
+    let rate = |window: u32| {
+        let start = first + f64::from(window) * WINDOW;
+        let inside = tokens.iter().filter(|at| (start..start + WINDOW).contains(*at));
+        inside.count() as f64 / WINDOW
+    };
+    (0..windows).map(rate).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_counted_in_whole_windows() {
+        let tokens: Vec<f64> = (0..100).map(|token| f64::from(token) * 0.25).collect();
+        assert_eq!(rates(&tokens), [4.0, 4.0]);
+        assert!(rates(&[]).is_empty());
+    }
+}
