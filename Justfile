@@ -19,9 +19,10 @@ test *ARGS: setup lint
 check: lint
     cargo test --release --workspace --exclude tests
 
-# Print the long tables: times, memory, security, ten questions two ways, kills
+# Print the long tables: times, memory, security, ten questions two ways, kills, energy (simulated)
 prove: setup
     {{tests}} vm -- prove
+    cargo run --release --quiet --package control --example energy
 
 # Run the three daemons on this machine without root; hearthd only observes
 dev *ARGS: setup

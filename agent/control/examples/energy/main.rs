@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use run::{Case, Law, Outcome};
 use serde_json::{Value, json};
-use twin::roofline::{Group, Machine, Model, machines, models};
+use twin::roofline::{Bound, Group, Load, Machine, Model, Step, machines, models};
 
 const EXAMPLES: &str = "Examples:
   energy                       the tables
@@ -106,12 +106,27 @@ fn as_json(outcomes: &[Outcome], shaken: &[(&'static str, Group, [Outcome; 2])])
     })
 }
 
-/// What decode is bound by at the full clock, and the lowest clock that loses 3 %: what a law should find.
-pub(crate) fn optimum(machine: &Machine, model: &Model, sequences: f64, depth: f64) -> (f64, String) {
-    let step = twin::roofline::Step::decode(sequences, depth);
-    let bound = machine.bound(model, &step, machine.clock_all_cores);
-    (
-        machine.lowest_clock(model, &step, 0.03),
-        format!("{bound:?}").to_lowercase(),
-    )
+/// What a law should find for decode.
+pub(crate) struct Optimum {
+    /// What it is bound by at the full clock.
+    pub(crate) bound: Bound,
+    /// The full clock in GHz: the highest that the power limit leaves.
+    pub(crate) full: f64,
+    /// The lowest clock that loses at most 3 %, in GHz.
+    pub(crate) lowest: f64,
+    /// Joules per token there, relative to those at the full clock.
+    pub(crate) joules: f64,
+}
+
+/// The optimum for so many sequences, each so deep.
+pub(crate) fn optimum(machine: &Machine, model: &Model, sequences: f64, depth: f64) -> Optimum {
+    let step = Step::decode(sequences, depth);
+    let full = machine.granted(Load::Engine(model, &step), machine.clock_max);
+    let lowest = machine.lowest_clock(model, &step, 0.03);
+    Optimum {
+        bound: machine.bound(model, &step, full),
+        full,
+        lowest,
+        joules: machine.joules(model, &step, lowest) / machine.joules(model, &step, full),
+    }
 }

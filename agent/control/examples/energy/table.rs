@@ -15,22 +15,34 @@ pub(crate) fn parameters(cases: &[Case]) {
     println!(
         "schedutil and powersave are the kernel's generic governors, whatever driver the machine has.\n"
     );
-    println!("At the full clock                             one sequence              four sequences");
+    println!(
+        "Decode at depth 400: what binds it at the full clock (the highest that the power limit leaves), the lowest"
+    );
+    println!("clock that loses at most 3 %, and the joules per token there: what a law could reach at best");
+    println!(
+        "{:<15} {:<20} {:>9}  {:<10} {:>6} {:>8} {:>9}",
+        "machine", "model", "sequences", "bound by", "full", "lowest", "J/token"
+    );
     for (index, case) in cases.iter().enumerate() {
         let same =
             |other: &Case| (other.machine.name, other.model.name) == (case.machine.name, case.model.name);
         if cases[..index].iter().any(same) {
             continue;
         }
-        let (machine, model) = (&case.machine, &case.model);
-        let name = format!("{}, {}", machine.name, model.name);
-        let bound = |sequences| {
-            let (clock, bound) = optimum(machine, model, sequences, 400.0);
-            format!("{bound:<10} {clock:.2} of {:.1} GHz", machine.clock_all_cores)
-        };
-        println!("{name:<44}  {}  {}", bound(1.0), bound(4.0));
+        for sequences in [1.0, 4.0] {
+            let best = optimum(&case.machine, &case.model, sequences, 400.0);
+            println!(
+                "{:<15} {:<20} {sequences:>9}  {:<10} {:>6.2} {:>8.2} {:>9}",
+                case.machine.name,
+                case.model.name,
+                format!("{:?}", best.bound).to_lowercase(),
+                best.full,
+                best.lowest,
+                change(best.joules, 1.0),
+            );
+        }
     }
-    println!("(bound by, and the lowest clock that loses at most 3 % of decode's speed, at depth 400)\n");
+    println!();
 }
 
 /// Each case under each law.
@@ -126,7 +138,7 @@ pub(crate) fn depths(machines: &[Machine], model: &Model) {
         print!("{:<16}", machine.name);
         depths
             .iter()
-            .for_each(|depth| print!("{:>8.2}", optimum(machine, model, 1.0, *depth).0));
+            .for_each(|depth| print!("{:>8.2}", optimum(machine, model, 1.0, *depth).lowest));
         println!();
     }
     println!();
