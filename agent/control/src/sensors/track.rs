@@ -6,21 +6,17 @@
 use super::listing::Listed;
 use machine::Distrust;
 
-/// How much power may vary, in shares of full power times seconds, while a reading stands still. Even a large cooler
-/// shows 0.3 of full power for 7 s by more than the degree that coarse sensors tell.
+/// How much power may vary, in shares of full power times seconds, while a reading stands still; for a sensor that
+/// tells whole degrees, and in proportion less for a finer one. Even a large cooler shows 0.3 of full power for 7 s by
+/// more than a degree.
 const STILL_EXPOSURE: f64 = 2.0;
-/// Changes of power smaller than this share are not expected to show.
+/// Changes of power smaller than this share are not expected to show, for a sensor of whole degrees and for the finest.
 const UNSEEN: f64 = 0.15;
+const UNSEEN_FINEST: f64 = 0.04;
 /// The least time in seconds that a reading must stand still to be called frozen.
 const STILL_SECONDS: f64 = 2.0;
-/// A sensor that tells steps this small, in K, and that has moved in most samples under load, does not stand still
-/// for [`STILL_SAMPLES`] samples.
-const FINE: f64 = 0.25;
-const STILL_SAMPLES: u32 = 20;
-/// The share of samples in which such a sensor must have moved.
-const RESTLESS: f64 = 0.35;
-/// A share of full power from which on something must be going on in a sensor.
-const LOADED: f64 = 0.3;
+/// The finest steps that are reckoned with, in K: a tenth, as ACPI tells.
+const FINEST: f64 = 0.1;
 /// How near to a trip point a reading must be to be taken for it, in K.
 const ON_TRIP: f64 = 0.5;
 /// Seconds that a reading must stand on a trip point to be taken for it.
@@ -61,10 +57,8 @@ pub(super) struct Track {
     still: Still,
     /// For how many seconds it has been much colder than others.
     apart: f64,
-    /// The smallest change it has told, in K.
+    /// The smallest change it has told, in K, from [`FINEST`] to 1.
     finest: f64,
-    /// The share of samples under load in which it moved.
-    restless: f64,
     /// Grows when it was called frozen and then moved: a slow sensor.
     patience: f64,
 }
@@ -73,10 +67,9 @@ pub(super) struct Track {
 #[derive(Clone, Copy, Debug, Default)]
 struct Still {
     seconds: f64,
-    /// Samples under load.
-    samples: u32,
     /// Share-seconds by which power differed from when it began.
     exposure: f64,
+    /// The share drawn when it began.
     felt: f64,
 }
 
@@ -91,8 +84,7 @@ impl Track {
             moved: false,
             still: Still::default(),
             apart: 0.0,
-            finest: f64::INFINITY,
-            restless: 0.0,
+            finest: 1.0,
             patience: 1.0,
         }
     }
@@ -121,9 +113,6 @@ impl Track {
         };
         let change = self.last.map_or(0.0, |last| (reading - last).abs());
         let moves = self.last.is_some() && change > 0.0;
-        if around.felt > LOADED && self.last.is_some() {
-            self.restless += (f64::from(u8::from(moves)) - self.restless) * 0.05;
-        }
         if moves {
             self.stir(change, around);
             self.offset = others.map_or(0.0, |others| (reading - others).clamp(0.0, LARGEST_OFFSET));
@@ -141,7 +130,7 @@ impl Track {
             self.patience = (self.patience * 2.0).min(16.0);
         }
         self.moved = true;
-        self.finest = self.finest.min(change);
+        self.finest = self.finest.min(change).max(FINEST);
         self.still = Still {
             felt: around.felt,
             ..Still::default()
@@ -154,8 +143,8 @@ impl Track {
             still.felt = around.felt;
         }
         still.seconds += around.dt;
-        still.samples = still.samples.saturating_add(u32::from(around.felt > LOADED));
-        let difference = ((around.felt - still.felt).abs() - UNSEEN).max(0.0);
+        let unseen = UNSEEN_FINEST + (UNSEEN - UNSEEN_FINEST) * self.finest;
+        let difference = ((around.felt - still.felt).abs() - unseen).max(0.0);
         still.exposure += difference * around.dt;
     }
 
@@ -165,9 +154,8 @@ impl Track {
         if on_trip(listed) && (was_suspect || still.seconds >= TRIP_SECONDS || !self.moved) {
             return Some(Distrust::Contradicted);
         }
-        let exposed = still.exposure > STILL_EXPOSURE * self.patience;
-        let stopped = self.finest <= FINE && self.restless > RESTLESS && still.samples >= STILL_SAMPLES;
-        if still.seconds >= STILL_SECONDS && (exposed || stopped) {
+        let limit = STILL_EXPOSURE * self.finest * self.patience;
+        if still.seconds >= STILL_SECONDS && still.exposure > limit {
             return Some(Distrust::Frozen);
         }
         (self.apart >= APART_SECONDS).then_some(Distrust::Contradicted)

@@ -1,6 +1,7 @@
 //! How much of its full power the processor may draw.
 
 use super::observer::Observer;
+use super::reach::Reach;
 use crate::share::Drawn;
 
 /// How fast the gap to the target closes, in 1/s. Its inverse must be longer than all lags together: a sensor's (up
@@ -17,8 +18,6 @@ const MARGIN: f64 = 0.8;
 const RIPPLE: f64 = 3.0;
 /// How fast the permitted share may rise, per second.
 const RELEASE: f64 = 0.15;
-/// How much a jump to full power warms the die at once, before the sink follows, in K.
-const JUMP: f64 = 20.0;
 /// How fast the permitted share falls to the safe one when the temperature is not known any more, per second.
 const LOSS: f64 = 0.33;
 /// How fast it rises to the safe one, per second.
@@ -65,6 +64,7 @@ pub(crate) struct Law {
     /// How long the processor has rested, in seconds.
     rested: f64,
     slope: f64,
+    reach: Reach,
 }
 
 impl Default for Law {
@@ -74,6 +74,7 @@ impl Default for Law {
             permitted: 1.0,
             rested: 0.0,
             slope: 0.0,
+            reach: Reach::default(),
         }
     }
 }
@@ -81,6 +82,7 @@ impl Default for Law {
 impl Law {
     /// Takes in what is; returns how many seconds later to look again at the latest.
     pub(crate) fn step(&mut self, heat: Heat) -> f64 {
+        self.reach.step(heat.dt, heat.temperature, heat.drawn);
         let observer = self.observer.get_or_insert(Observer::at_rest(heat.temperature));
         if heat.dt > 0.0 {
             observer.step(heat.dt, HEATING * heat.drawn.felt, heat.temperature, BANDWIDTH);
@@ -88,10 +90,11 @@ impl Law {
         self.slope = observer.drift + HEATING * heat.drawn.felt;
         let gap = heat.target - MARGIN - RIPPLE * heat.coarseness - observer.temperature;
         let wanted = (APPROACH * gap - observer.drift) / HEATING;
-        let jump = heat.drawn.now.max(heat.drawn.felt) + (heat.target - observer.temperature) / JUMP;
+        let jump =
+            heat.drawn.now.max(heat.drawn.felt) + (heat.target - observer.temperature) / self.reach.jump();
         let rise = self.permitted + RELEASE * heat.dt;
         self.permitted = wanted.min(jump).min(rise).clamp(0.0, 1.0);
-        let rests = heat.drawn.now < RESTING && heat.temperature < heat.target - COOLER;
+        let rests = !heat.expected && heat.drawn.now < RESTING && heat.temperature < heat.target - COOLER;
         self.rested = if rests { self.rested + heat.dt } else { 0.0 };
         self.interval(heat)
     }
@@ -102,6 +105,7 @@ impl Law {
         let highest = (self.permitted + REGAIN * dt).min(safe);
         *self = Self {
             permitted: if self.permitted > safe { lowest } else { highest },
+            reach: self.reach,
             ..Self::default()
         };
         CLOSE_STEP
@@ -117,15 +121,15 @@ impl Law {
         self.slope
     }
 
-    /// How long heat can be left alone: while it is held, not at all; else a part of the time in which the fastest
-    /// heating that a small cooler allows would use up the gap to the target.
+    /// How long heat can be left alone: while it is held, not at all; else a part of the time in which full power
+    /// would use up the gap to the target.
     fn interval(&self, heat: Heat) -> f64 {
         if self.permitted() < 1.0 {
             return HOLDING_STEP;
         }
         let gap = heat.target - heat.temperature;
         if heat.drawn.now < RESTING && !heat.expected {
-            return ((gap - JUMP) / (2.0 * HEATING)).clamp(CLOSE_STEP, IDLE_STEP);
+            return self.reach.seconds(gap).clamp(CLOSE_STEP, IDLE_STEP);
         }
         (gap / (4.0 * self.slope.max(HEATING))).clamp(HOLDING_STEP, BUSY_STEP)
     }

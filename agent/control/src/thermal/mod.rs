@@ -10,6 +10,7 @@ mod caps;
 mod dither;
 mod law;
 mod observer;
+mod reach;
 
 pub(crate) use caps::Caps;
 pub(crate) use law::{Heat, Law};
