@@ -17,6 +17,11 @@ pub(crate) const NO_TURBO: &str = "/sys/devices/system/cpu/intel_pstate/no_turbo
 
 pub(crate) fn discover(reader: &mut Reader<'_>) -> Vec<Policy> {
     let ids = reader.numbered(DIR, "policy", "");
+    // The kernel keeps a policy whose processors are offline, and answers EBUSY for it.
+    let ids = ids
+        .into_iter()
+        .filter(|id| !reader.is_busy(&format!("{DIR}/policy{id}/affected_cpus")));
+    let ids: Vec<_> = ids.collect();
     let mut policies: Vec<_> = ids.into_iter().map(|id| policy(reader, id)).collect();
     core_type::tell(reader, &mut policies);
     policies

@@ -48,6 +48,11 @@ impl Problem {
         let found = text.trim().chars().take(EXCERPT).collect();
         Self::Malformed { found, expected }
     }
+
+    /// Whether that is how cpufreq answers for a policy whose processors are all offline.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::ResourceBusy)
+    }
 }
 
 impl From<io::Error> for Problem {
@@ -75,6 +80,13 @@ mod tests {
         assert!(problem.starts_with("\"\\u{1b}[31mxxx"), "{problem}");
         assert!(problem.ends_with("xxx\" is not a number"), "{problem}");
         assert!(problem.len() < 80, "{problem}");
+    }
+
+    #[test]
+    fn an_offline_policy_is_known_by_its_answer() {
+        assert!(Problem::from(Errno::EBUSY).is_busy());
+        assert!(!Problem::from(Errno::EIO).is_busy());
+        assert!(!Problem::Missing.is_busy());
     }
 
     #[test]

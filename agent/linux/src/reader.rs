@@ -67,6 +67,12 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Whether a file belongs to a cpufreq policy that has no processor online.
+    pub(crate) fn is_busy(&mut self, path: &str) -> bool {
+        let read = self.tree.text(path, &mut self.buffer);
+        read.is_err_and(|problem| problem.is_busy())
+    }
+
     /// The beginning of a file that has to be there and may be long.
     pub(crate) fn head<T>(
         &mut self,

@@ -136,12 +136,29 @@ fn carry_out(
     let path = attribute.to_string();
     tree.write(&path, &value)
         .map_err(|error| warning(attribute, Problem::NotWritten(value.clone(), error)))?;
-    let after = found(tree, attribute).map_err(|problem| warning(attribute, problem))?;
+    let after = read_back(tree, attribute, &before.value).map_err(|problem| warning(attribute, problem))?;
     Ok(Done {
         value,
         written: true,
-        after: after.value,
+        after,
     })
+}
+
+/// How often a file is read again that shows no change yet.
+const READ_BACKS: u32 = 4;
+
+/// What a file holds that was just written. cpufreq takes limits over in a worker of the kernel's
+/// (`cpufreq_notifier_max` in `drivers/cpufreq/cpufreq.c`), which may need a moment; what is read too early is put right
+/// at the next look.
+fn read_back(tree: &Tree, attribute: &Attribute, before: &str) -> Result<String, Problem> {
+    for _ in 1..READ_BACKS {
+        let after = found(tree, attribute)?.value;
+        if after != before {
+            return Ok(after);
+        }
+        std::thread::yield_now();
+    }
+    Ok(found(tree, attribute)?.value)
 }
 
 /// Whether a preference cannot return to its first-seen value, as the governor in force holds it: no fault, and tried
