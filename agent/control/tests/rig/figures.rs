@@ -40,14 +40,6 @@ impl Figure {
             Limit::AtLeast(limit) => self.value >= limit,
         }
     }
-
-    /// Whether this is worse than another figure of the same name.
-    pub(crate) fn is_worse_than(&self, other: &Self) -> bool {
-        match self.limit {
-            Limit::AtMost(_) => self.value > other.value,
-            Limit::AtLeast(_) => self.value < other.value,
-        }
-    }
 }
 
 /// The most that the die was above the target, in K.

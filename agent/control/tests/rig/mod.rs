@@ -4,11 +4,12 @@
 //! as they were wished for.
 
 mod family;
-pub(crate) mod figures;
-pub(crate) mod scenarios;
+mod figures;
+mod scenarios;
+pub(crate) mod table;
 
 use control::Controller;
-pub(crate) use family::Family;
+use family::Family;
 use machine::{
     BootTime, Capabilities, CpuSample, Decision, EngineSample, KiloHertz, MicroSeconds, MilliCelsius, Phase,
     Policy, PolicySample, Sample, TripPoint, Tuning, Zone, ZoneSample,
