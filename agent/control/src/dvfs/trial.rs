@@ -150,8 +150,9 @@ fn hopeless(before: &Speed, probe: &Speed, loss: f64) -> bool {
 /// time.
 fn wastes(full: &Speed, probe: &Speed) -> bool {
     let is_same_depth = (probe.depth - full.depth).abs() <= SAME_DEPTH;
-    let more =
-        matches!((full.joules(), probe.joules()), (Some(full), Some(low)) if low > full * (1.0 + METERED));
+    // In doubt it does not: the level below will tell more clearly.
+    let doubt = 1.0 + METERED + full.error + probe.error;
+    let more = matches!((full.joules(), probe.joules()), (Some(full), Some(low)) if low > full * doubt);
     is_same_depth && more
 }
 
