@@ -72,35 +72,38 @@ impl Writer {
         let written = done.written.then_some(done.value.as_str());
         let foreign = hold.settle(next, written, &found.value, &done.after);
         hold.returned = !target.wished;
-        let before = found.value.clone();
-        if foreign && self.told.insert(attribute.clone()) {
-            let problem = Problem::Foreign {
-                found: before.clone(),
-                wanted: done.value.clone(),
-            };
-            applied.foreign.push(warning(attribute, problem));
-        }
-        if !attribute.is_number() && done.after != done.value {
-            let problem = warning(
-                attribute,
-                Problem::NotAccepted {
-                    wanted: done.value.clone(),
-                    after: done.after.clone(),
-                },
-            );
+        if let Some(problem) = refusal(attribute, &done) {
             hold.fail(&done.after, problem.clone());
             applied.problems.push(problem);
         }
-        // What firmware limits is written anew for nothing, and is no news.
-        if done.after != before || (next == Next::Begin && done.value != before) {
-            applied.changes.push(Change {
-                path: attribute.to_string(),
-                before,
-                wanted: done.value,
-                after: done.after,
-            });
+        if foreign && self.told.insert(attribute.clone()) {
+            let (found, wanted) = (found.value.clone(), done.value.clone());
+            let problem = Problem::Foreign { found, wanted };
+            applied.foreign.push(warning(attribute, problem));
         }
+        applied.changes.extend(change(attribute, next, found, done));
     }
+}
+
+/// A name that was written and does not stand there. Numbers are the kernel's to round and firmware's to limit.
+fn refusal(attribute: &Attribute, done: &Done) -> Option<Warning> {
+    if attribute.is_number() || done.after == done.value {
+        return None;
+    }
+    let (wanted, after) = (done.value.clone(), done.after.clone());
+    Some(warning(attribute, Problem::NotAccepted { wanted, after }))
+}
+
+/// The line for the journal. What firmware limits is written anew for nothing, and is no news.
+fn change(attribute: &Attribute, next: Next, found: &Found, done: Done) -> Option<Change> {
+    let before = found.value.clone();
+    let news = done.after != before || (next == Next::Begin && done.value != before);
+    news.then(|| Change {
+        path: attribute.to_string(),
+        before,
+        wanted: done.value,
+        after: done.after,
+    })
 }
 
 /// What was done about a file.
