@@ -16,6 +16,7 @@ use tests::vm::{Setup, token_on};
 use crate::checks::{answers, memory, sandbox, settled};
 use crate::guest::{Guest, MODEL};
 use crate::parts::Parts;
+use crate::thermal::{self, Wanted};
 
 /// Most tokens of an answer.
 const TOKENS: u32 = 32;
@@ -40,7 +41,17 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
         setup.keep();
         say(&format!("evidence is in {}", setup.folder().display()));
     }
+    drop(setup);
+    heat(parts, &mut report)?;
     Ok(report.finish())
+}
+
+/// The scenarios of heat and power, each figure beside what is asked of it.
+fn heat(parts: &Parts, report: &mut Report) -> Result<()> {
+    let figures = thermal::run(parts, &Wanted::all(), report)?;
+    title("Heat and power in a simulated machine, time constants a tenth of a real one's");
+    say(&thermal::table(&figures));
+    Ok(())
 }
 
 fn title(words: &str) {

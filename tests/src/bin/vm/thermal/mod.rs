@@ -192,6 +192,11 @@ fn in_the_twin(setup: &Setup, wanted: &Wanted, output: &Path, report: &mut Repor
     };
     for (number, scenario) in SCENARIOS.iter().enumerate() {
         if wanted.has(scenario.name) {
+            ensure!(
+                !guest.machine.has_ended()?,
+                "the guest has ended before the scenario {}",
+                scenario.name
+            );
             let lot = Lot::new(wanted.seed.wrapping_mul(1000).wrapping_add(number as u64));
             stage.play(&mut guest, scenario, lot);
         }

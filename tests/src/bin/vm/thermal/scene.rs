@@ -18,7 +18,7 @@ use crate::guest::Guest;
 pub(crate) const NOTICE: Duration = Duration::from_secs(60);
 
 /// How long busy processors may take to warm the machine.
-const WARM_UP: Duration = Duration::from_secs(120);
+pub(crate) const WARM_UP: Duration = Duration::from_secs(120);
 
 /// One scenario under way.
 pub(crate) struct Scene<'a> {
@@ -151,9 +151,14 @@ impl<'a> Scene<'a> {
         Ok(self.twin.since(start))
     }
 
-    /// Opens the window and waits until the die is cool.
-    pub(crate) fn cool_down(&mut self) -> Result<()> {
+    /// Puts the machine where it cannot get hot, and mends everything.
+    pub(crate) fn open_window(&self) {
         self.twin.arrange(|stage| *stage = Stage::default());
+    }
+
+    /// Opens the window and waits until the die is cool.
+    fn cool_down(&mut self) -> Result<()> {
+        self.open_window();
         let cool = self.target - 25.0;
         self.wait_for("the machine to cool", Duration::from_secs(60), |row| {
             row.die < cool
@@ -205,6 +210,7 @@ impl<'a> Scene<'a> {
     /// Ends the scene: the guest, if it still runs, is left idle and cool. What was measured.
     pub(crate) fn end(mut self) -> Result<Vec<Figure>> {
         if !self.guest.machine.has_ended()? {
+            self.open_window();
             self.stop_burning()?;
             self.cool_down()?;
         }
