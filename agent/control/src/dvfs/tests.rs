@@ -1,3 +1,4 @@
+mod levels;
 mod phases;
 mod properties;
 mod sweeps;
