@@ -3,11 +3,19 @@
 //! A connection is made for each question and dropped after it: that costs about a millisecond, keeps no memory while
 //! nobody asks, and needs no care for a bus or an agent that was restarted in between.
 
+mod power;
+
+pub(crate) use power::{hold, power, release, set_profile, set_target, thermal};
+
 use api::agent::{AgentProxy, BUS_NAME};
 use machine::{Capabilities, Sample};
 use std::{str::FromStr, time::Duration};
 use tokio::time::timeout;
-use zbus::{Connection, connection, fdo::DBusProxy, proxy::CacheProperties};
+use zbus::{
+    Connection, connection,
+    fdo::{self, DBusProxy},
+    proxy::CacheProperties,
+};
 
 /// How long the agent may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -46,7 +54,13 @@ pub(crate) enum AgentError {
     NoBus,
     /// The bus or the agent gave an error.
     #[error("hearthd does not answer on the bus: {0}")]
-    Bus(#[from] zbus::Error),
+    Bus(zbus::Error),
+    /// The agent does not take a value.
+    #[error("{0}")]
+    Refused(String),
+    /// A hold has ended before it could be told of.
+    #[error("the hold {0} has ended already")]
+    HoldGone(u32),
     /// It took too long.
     #[error("hearthd did not answer within {} s", PATIENCE.as_secs())]
     Timeout(#[from] tokio::time::error::Elapsed),
@@ -55,31 +69,51 @@ pub(crate) enum AgentError {
     Answer(#[from] serde_json::Error),
 }
 
+impl From<zbus::Error> for AgentError {
+    fn from(error: zbus::Error) -> Self {
+        match error {
+            zbus::Error::FDO(error) => match *error {
+                fdo::Error::InvalidArgs(detail) => Self::Refused(detail),
+                error => Self::Bus(error.into()),
+            },
+            error => Self::Bus(error),
+        }
+    }
+}
+
 /// Asks what the machine has and what it shows now.
 pub(crate) async fn observe(bus: &Bus) -> Result<(Capabilities, Sample), AgentError> {
-    timeout(PATIENCE, async {
-        let connection = connect(bus).await?;
-        // Without a cache: it would subscribe to changes for the sake of one question.
-        let agent = AgentProxy::builder(&connection)
-            .cache_properties(CacheProperties::No)
-            .build()
-            .await?;
+    ask(bus, async |connection| {
+        let agent = agent(connection).await?;
         let capabilities = serde_json::from_str(&agent.capabilities().await?)?;
         let sample = serde_json::from_str(&agent.sample().await?)?;
         Ok((capabilities, sample))
     })
-    .await?
+    .await
 }
 
 /// Whether the agent is on the bus. Does not have the bus start it.
 pub(crate) async fn is_there(bus: &Bus) -> Result<bool, AgentError> {
-    timeout(PATIENCE, async {
-        let connection = connect(bus).await?;
+    ask(bus, async |connection| {
         let name = BUS_NAME.try_into()?;
-        let owned = DBusProxy::new(&connection).await?.name_has_owner(name).await;
+        let owned = DBusProxy::new(connection).await?.name_has_owner(name).await;
         Ok(owned.map_err(zbus::Error::from)?)
     })
-    .await?
+    .await
+}
+
+/// Asks over a connection that is made for it, and takes no longer than [`PATIENCE`].
+async fn ask<T>(
+    bus: &Bus,
+    question: impl AsyncFnOnce(&Connection) -> Result<T, AgentError>,
+) -> Result<T, AgentError> {
+    timeout(PATIENCE, async { question(&connect(bus).await?).await }).await?
+}
+
+/// Without a cache: it would subscribe to changes for the sake of one question.
+async fn agent(connection: &Connection) -> zbus::Result<AgentProxy<'_>> {
+    let builder = AgentProxy::builder(connection);
+    builder.cache_properties(CacheProperties::No).build().await
 }
 
 async fn connect(bus: &Bus) -> Result<Connection, AgentError> {

@@ -1,6 +1,8 @@
 //! What all requests share.
 
-use crate::{agent::Bus, attempts::Attempts, proxy::Upstream, rest::HealthCache, tokens::Book};
+use crate::{
+    agent::Bus, arrivals::Arrivals, attempts::Attempts, proxy::Upstream, rest::HealthCache, tokens::Book,
+};
 use std::{
     net::IpAddr,
     sync::{Mutex, PoisonError},
@@ -13,6 +15,8 @@ pub(crate) struct App {
     pub(crate) book: Book,
     /// The way to inferd.
     pub(crate) upstream: Upstream,
+    /// Where hearthd hears of requests as they come.
+    pub(crate) arrivals: Arrivals,
     /// Where hearthd is asked.
     pub(crate) bus: Bus,
     /// The last answer about health.
@@ -22,10 +26,11 @@ pub(crate) struct App {
 
 impl App {
     /// Nothing has happened yet.
-    pub(crate) fn new(book: Book, upstream: Upstream, bus: Bus) -> Self {
+    pub(crate) fn new(book: Book, upstream: Upstream, arrivals: Arrivals, bus: Bus) -> Self {
         Self {
             book,
             upstream,
+            arrivals,
             bus,
             health: HealthCache::default(),
             attempts: Mutex::default(),

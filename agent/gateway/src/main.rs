@@ -4,6 +4,7 @@
 
 mod agent;
 mod app;
+mod arrivals;
 mod attempts;
 mod bearer;
 mod caller;
@@ -55,6 +56,9 @@ enum Command {
         /// inferd's socket
         #[arg(long, value_name = "PATH", default_value = "/run/hearth/infer.sock")]
         infer: PathBuf,
+        /// Where hearthd hears that a request has come, before the engine does; it need not be there
+        #[arg(long, value_name = "PATH", default_value = api::phase::ARRIVAL_SOCKET)]
+        arrival_socket: PathBuf,
         /// Path of the local socket, for development
         #[arg(long, value_name = "PATH")]
         local: Option<PathBuf>,
@@ -95,6 +99,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve {
             listen,
             infer,
+            arrival_socket,
             local,
             state,
             bus,
@@ -102,6 +107,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             let settings = serve::Settings {
                 listen,
                 infer,
+                arrivals: arrival_socket,
                 local,
                 state,
                 hashes,

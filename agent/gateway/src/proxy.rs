@@ -8,6 +8,7 @@ mod upstream;
 pub(crate) use upstream::{Upstream, UpstreamError};
 
 use crate::{
+    agent,
     app::App,
     intake::{FaultCell, Intake},
     refusal::{Kind, Refusal},
@@ -18,10 +19,14 @@ use axum::{
     response::Response,
 };
 use events::Events;
-use std::{sync::Arc, time::Duration};
+use hyper::Method;
+use machine::Rung;
+use std::{io, sync::Arc, time::Duration};
 
 /// The largest body that is passed on.
 pub(crate) const LARGEST_BODY: u64 = 1 << 20;
+/// When to ask again of a machine that is too hot.
+const COOLING: Duration = Duration::from_secs(30);
 
 /// Passes a request on to inferd and its answer back.
 pub(crate) async fn forward(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -32,12 +37,18 @@ pub(crate) async fn forward(State(app): State<Arc<App>>, request: Request) -> Re
 }
 
 async fn pass(app: &App, request: Request) -> Result<Response, Refusal> {
+    if request.method() == Method::POST {
+        app.arrivals.announce();
+    }
     let (mut parts, body) = request.into_parts();
     let intake = Intake::new(body, LARGEST_BODY)?;
     let fault = intake.fault();
     headers::for_engine(&mut parts);
     let sent = app.upstream.send(hyper::Request::from_parts(parts, intake)).await;
-    let (mut parts, answer) = sent.map_err(|error| refusal(error, &fault))?.into_parts();
+    let (mut parts, answer) = match sent {
+        Ok(answer) => answer.into_parts(),
+        Err(error) => return Err(refusal(app, error, &fault).await),
+    };
     headers::for_client(&mut parts.headers);
     let body = if headers::is_event_stream(&mut parts.headers) {
         Body::new(Events::new(answer))
@@ -47,10 +58,30 @@ async fn pass(app: &App, request: Request) -> Result<Response, Refusal> {
     Ok(Response::from_parts(parts, body))
 }
 
+/// Why the engine is held stopped, if it is by heat. Only asked when its socket is missing.
+async fn heat(app: &App) -> Option<Refusal> {
+    let thermal = agent::thermal(&app.bus).await.ok()?;
+    if thermal.state.rung < Rung::EngineStopped {
+        return None;
+    }
+    let why = thermal
+        .steps
+        .last()
+        .map_or("the machine is too hot", |step| &step.note.reason);
+    let detail = format!("the engine is stopped until the machine has cooled down: {why}");
+    Some(Refusal::new(Kind::TooHot, detail).retry_after(COOLING))
+}
+
 /// A request that failed because its own body did is the client's doing, not the engine's.
-fn refusal(error: UpstreamError, fault: &FaultCell) -> Refusal {
+async fn refusal(app: &App, error: UpstreamError, fault: &FaultCell) -> Refusal {
     if let Some(fault) = fault.get() {
         return (*fault).into();
+    }
+    if let UpstreamError::Connect { source, .. } = &error
+        && source.kind() == io::ErrorKind::NotFound
+        && let Some(heat) = heat(app).await
+    {
+        return heat;
     }
     let (kind, wait) = match error {
         UpstreamError::Connect { .. } => (Kind::EngineUnavailable, Duration::from_secs(2)),

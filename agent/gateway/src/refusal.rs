@@ -28,10 +28,16 @@ pub(crate) enum Kind {
     Conflict,
     /// The body is too large.
     TooLarge,
+    /// A value in it cannot be.
+    Unacceptable,
     /// Too many failed attempts.
     TooMany,
     /// The gateway itself failed.
     Internal,
+    /// hearthd does not answer.
+    AgentUnavailable,
+    /// The engine is held stopped until the machine has cooled down.
+    TooHot,
     /// The engine ended while it worked on the request.
     EngineLost,
     /// The engine does not take requests.
@@ -56,8 +62,11 @@ impl Kind {
             Self::BodyTimeout => (S::REQUEST_TIMEOUT, "body-timeout", "Request body too slow", REQUEST, "request_timeout"),
             Self::Conflict => (S::CONFLICT, "conflict", "Not possible now", REQUEST, "conflict"),
             Self::TooLarge => (S::PAYLOAD_TOO_LARGE, "too-large", "Request body too large", REQUEST, "request_too_large"),
+            Self::Unacceptable => (S::UNPROCESSABLE_ENTITY, "unacceptable-value", "Value not acceptable", REQUEST, "unacceptable_value"),
             Self::TooMany => (S::TOO_MANY_REQUESTS, "too-many-attempts", "Too many failed attempts", "rate_limit_error", "rate_limit_exceeded"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error", SERVER, "internal_error"),
+            Self::AgentUnavailable => (S::SERVICE_UNAVAILABLE, "agent-unavailable", "No agent", SERVER, "agent_unavailable"),
+            Self::TooHot => (S::SERVICE_UNAVAILABLE, "too-hot", "Stopped until it is cooler", SERVER, "engine_too_hot"),
             Self::EngineLost => (S::BAD_GATEWAY, "engine-lost", "The engine ended", SERVER, "engine_lost"),
             Self::EngineUnavailable => (S::SERVICE_UNAVAILABLE, "engine-unavailable", "No engine", SERVER, "engine_unavailable"),
             Self::EngineTimeout => (S::GATEWAY_TIMEOUT, "engine-timeout", "The engine is too slow", SERVER, "engine_timeout"),

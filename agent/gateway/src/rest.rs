@@ -1,12 +1,72 @@
 //! The management interface, `/api/v1`. Handlers only translate.
 
 mod health;
+mod power;
 mod status;
+mod thermal;
 mod tokens;
 
 pub(crate) use health::{HealthCache, health};
+pub(crate) use power::{hold, power, release, set_power};
 pub(crate) use status::status;
+pub(crate) use thermal::{set_thermal, thermal};
 pub(crate) use tokens::{create, list, revoke};
+
+use crate::{
+    agent::AgentError,
+    intake::Intake,
+    refusal::{Kind, Refusal},
+};
+use axum::{
+    Json,
+    extract::Request,
+    http::Uri,
+    response::{IntoResponse, Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
 
 /// The largest body that is read.
 pub(crate) const LARGEST_BODY: u64 = 16 << 10;
+
+/// An outcome as the answer to a request for this address.
+fn answer<T: Serialize>(uri: &Uri, outcome: Result<T, impl Into<Refusal>>) -> Response {
+    match outcome {
+        Ok(found) => Json(found).into_response(),
+        Err(error) => error.into().response(uri.path()),
+    }
+}
+
+/// A body of JSON, of the shape that is wanted. What is no JSON is told from a value that cannot be, by its field.
+async fn read<T: DeserializeOwned>(request: Request, wanted: &str) -> Result<T, Refusal> {
+    let body = Intake::new(request.into_body(), LARGEST_BODY)?
+        .read_whole()
+        .await?;
+    let json = &mut serde_json::Deserializer::from_slice(&body);
+    let found = serde_path_to_error::deserialize(&mut *json).map_err(|error| {
+        let kind = if error.inner().is_data() {
+            Kind::Unacceptable
+        } else {
+            Kind::Invalid
+        };
+        Refusal::new(
+            kind,
+            format!("the body is not understood: {error}; wanted is {wanted}"),
+        )
+    })?;
+    let rest = json.end();
+    rest.map_err(|error| Refusal::new(Kind::Invalid, format!("the body is not understood: {error}")))?;
+    Ok(found)
+}
+
+impl From<AgentError> for Refusal {
+    fn from(error: AgentError) -> Self {
+        let kind = match error {
+            AgentError::Refused(_) => Kind::Unacceptable,
+            AgentError::HoldGone(_) => Kind::Conflict,
+            AgentError::NoBus | AgentError::Bus(_) | AgentError::Timeout(_) | AgentError::Answer(_) => {
+                Kind::AgentUnavailable
+            }
+        };
+        Self::new(kind, error.to_string())
+    }
+}

@@ -14,13 +14,13 @@ use axum::{
     extract::Request,
     middleware::{from_fn, from_fn_with_state},
     response::Response,
-    routing::{delete, get},
+    routing::{delete, get, post, put},
 };
 use std::sync::Arc;
 
 const FRONT: &str = "Hearth, a private AI appliance.\n\n\
     /v1          OpenAI's interface: chat with a local model\n\
-    /api/v1      management: health, status, tokens\n\n\
+    /api/v1      management: health, status, power, thermal, tokens\n\n\
     Both want \"Authorization: Bearer hearth_…\"; \"hearth token new\" on the appliance makes one.\n";
 
 /// The whole service.
@@ -41,10 +41,16 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route_layer(behind(Role::Chat));
     let reading = Router::new()
         .route("/api/v1/status", get(rest::status))
+        .route("/api/v1/power", get(rest::power))
+        .route("/api/v1/thermal", get(rest::thermal))
         .route_layer(behind(Role::Read));
     let managing = Router::new()
         .route("/api/v1/tokens", get(rest::list).post(rest::create))
         .route("/api/v1/tokens/{id}", delete(rest::revoke))
+        .route("/api/v1/power", put(rest::set_power))
+        .route("/api/v1/power/holds", post(rest::hold))
+        .route("/api/v1/power/holds/{id}", delete(rest::release))
+        .route("/api/v1/thermal", put(rest::set_thermal))
         .route_layer(behind(Role::Admin));
     Router::new()
         .route("/", get(FRONT))

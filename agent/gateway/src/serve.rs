@@ -3,6 +3,7 @@
 use crate::{
     agent::Bus,
     app::App,
+    arrivals::Arrivals,
     connections::Connections,
     listen,
     proxy::Upstream,
@@ -31,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) listen: Vec<SocketAddr>,
     /// inferd's socket.
     pub(crate) infer: PathBuf,
+    /// Where hearthd hears of requests.
+    pub(crate) arrivals: PathBuf,
     /// The local socket, where it is not inherited.
     pub(crate) local: Option<PathBuf>,
     /// The state folder.
@@ -44,7 +47,9 @@ pub(crate) struct Settings {
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
     let book = open_book(&settings.state, settings.hashes.as_deref())?;
-    let app = Arc::new(App::new(book, Upstream::new(settings.infer), settings.bus));
+    let upstream = Upstream::new(settings.infer);
+    let arrivals = Arrivals::new(settings.arrivals);
+    let app = Arc::new(App::new(book, upstream, arrivals, settings.bus));
     let connections = Connections::new(routes::router(&app));
     for listener in listen::network(&settings.listen)? {
         tracing::info!("listening on {}", listener.local_addr()?);

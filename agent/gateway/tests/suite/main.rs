@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
+mod agent;
 mod client;
 mod engine;
 mod process;
@@ -10,5 +11,6 @@ mod access;
 mod ending;
 mod limits;
 mod management;
+mod power;
 mod streaming;
 mod systemd;

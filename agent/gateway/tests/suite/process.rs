@@ -25,6 +25,7 @@ type Log = Arc<(Mutex<Vec<String>>, Condvar)>;
 pub(crate) struct Setup {
     pub(crate) folder: TempDir,
     hashes: Option<String>,
+    bus: String,
 }
 
 impl Setup {
@@ -32,7 +33,19 @@ impl Setup {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("state")).unwrap();
-        Self { folder, hashes: None }
+        Self {
+            folder,
+            hashes: None,
+            bus: "none".to_owned(),
+        }
+    }
+
+    /// With hearthd on the bus at this address.
+    pub(crate) fn on_bus(self, address: &str) -> Self {
+        Self {
+            bus: address.to_owned(),
+            ..self
+        }
     }
 
     /// With a credential of token hashes.
@@ -46,6 +59,11 @@ impl Setup {
     /// inferd's socket.
     pub(crate) fn engine_socket(&self) -> PathBuf {
         self.folder.path().join("infer.sock")
+    }
+
+    /// Where hearthd hears of requests.
+    pub(crate) fn arrival_socket(&self) -> PathBuf {
+        self.folder.path().join("arrival.sock")
     }
 
     /// The token store.
@@ -87,8 +105,10 @@ impl Setup {
     pub(crate) fn serve_command(&self) -> Command {
         let mut command = self.command("serve");
         command
-            .args(["--listen", "127.0.0.1:0", "--bus", "none", "--infer"])
-            .arg(self.engine_socket());
+            .args(["--listen", "127.0.0.1:0", "--bus", &self.bus, "--infer"])
+            .arg(self.engine_socket())
+            .arg("--arrival-socket")
+            .arg(self.arrival_socket());
         command
     }
 

@@ -1,0 +1,170 @@
+//! `/api/v1/power`: the profile, and who holds which.
+
+use super::{answer, read};
+use crate::{
+    agent::{self, AgentError},
+    app::App,
+    caller::Actor,
+    journal::ActorCell,
+    refusal::{Kind, Refusal},
+};
+use api::power::{NewHold, Power, PowerSettings};
+use axum::{
+    Json,
+    extract::{Path, Request, State, rejection::PathRejection},
+    http::{Extensions, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use machine::{Hold, PowerProfile};
+use nix::unistd::{Uid, User};
+use std::sync::Arc;
+
+/// The longest reason of a hold, in characters.
+const LONGEST_REASON: usize = 200;
+/// The longest hold, in seconds: a year.
+const LONGEST_HOLD: u64 = 366 * 86_400;
+const SETTINGS: &str = r#"{"profile": "power-saver" | "balanced" | "performance"}"#;
+const HOLD: &str =
+    r#"{"profile": "power-saver" | "performance", "reason": "…", "seconds": 1 or more, or null}"#;
+
+/// Profile, holds, clocks.
+pub(crate) async fn power(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    answer(&uri, agent::power(&app.bus).await)
+}
+
+/// Chooses a profile.
+pub(crate) async fn set_power(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
+    answer(&uri, choose(&app, request).await)
+}
+
+async fn choose(app: &App, request: Request) -> Result<Power, Refusal> {
+    let who = who(app, request.extensions());
+    let PowerSettings { profile } = read(request, SETTINGS).await?;
+    let power = agent::set_profile(&app.bus, profile).await?;
+    tracing::info!(who, "power profile set to {profile} by {who}");
+    Ok(power)
+}
+
+/// Holds a profile.
+pub(crate) async fn hold(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
+    match begin(&app, request).await {
+        Ok(hold) => {
+            let location = [(header::LOCATION, format!("{}/{}", uri.path(), hold.id))];
+            (StatusCode::CREATED, location, Json(hold)).into_response()
+        }
+        Err(refusal) => refusal.response(uri.path()),
+    }
+}
+
+async fn begin(app: &App, request: Request) -> Result<Hold, Refusal> {
+    let who = who(app, request.extensions());
+    let new: NewHold = read(request, HOLD).await?;
+    check(&new).map_err(|problem| Refusal::new(Kind::Unacceptable, problem))?;
+    let hold = agent::hold(&app.bus, &new, &who).await?;
+    tracing::info!(
+        who,
+        hold = hold.id,
+        "power profile {} held (hold {}) by {who}: {:?}",
+        hold.profile,
+        hold.id,
+        hold.reason
+    );
+    Ok(hold)
+}
+
+fn check(new: &NewHold) -> Result<(), String> {
+    let reason = new.reason.trim();
+    let sound = (1..=LONGEST_REASON).contains(&reason.chars().count());
+    if new.profile == PowerProfile::Balanced {
+        Err("profile: balanced cannot be held; power-saver and performance can".to_owned())
+    } else if !sound || reason.chars().any(char::is_control) {
+        Err(format!(
+            "reason: 1 to {LONGEST_REASON} characters are wanted, none of them a control character"
+        ))
+    } else if new
+        .seconds
+        .is_some_and(|seconds| !(1..=LONGEST_HOLD).contains(&seconds))
+    {
+        Err(format!(
+            "seconds: 1 to {LONGEST_HOLD} are allowed; null holds until it is released"
+        ))
+    } else {
+        Ok(())
+    }
+}
+
+/// Releases a hold, whoever holds it.
+pub(crate) async fn release(
+    State(app): State<Arc<App>>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    extensions: Extensions,
+) -> Response {
+    answer(&uri, end(&app, id, &extensions).await)
+}
+
+async fn end(
+    app: &App,
+    id: Result<Path<String>, PathRejection>,
+    extensions: &Extensions,
+) -> Result<Power, Refusal> {
+    let Path(id) = id.map_err(|error| Refusal::new(Kind::Invalid, error.body_text()))?;
+    let unknown = || Refusal::new(Kind::NotFound, format!("there is no hold {id:?}"));
+    let id = id.parse().map_err(|_| unknown())?;
+    let power = agent::release(&app.bus, id).await.map_err(|error| match error {
+        // Of a release only the number can be wrong.
+        AgentError::Refused(detail) => Refusal::new(Kind::NotFound, detail),
+        error => error.into(),
+    })?;
+    let who = who(app, extensions);
+    tracing::info!(who, hold = id, "hold {id} on a power profile released by {who}");
+    Ok(power)
+}
+
+/// Who asks, by name if there is one: of the token, or of the local user.
+pub(super) fn who(app: &App, extensions: &Extensions) -> String {
+    let actor = extensions.get::<ActorCell>().and_then(|cell| cell.get());
+    match actor {
+        Some(Actor::Token(id)) => {
+            let tokens = app.book.list();
+            let token = tokens.into_iter().find(|token| token.id == *id);
+            token.map_or_else(|| id.clone(), |token| token.name)
+        }
+        Some(Actor::User(uid)) => {
+            let user = User::from_uid(Uid::from_raw(*uid)).ok().flatten();
+            user.map_or_else(|| format!("uid:{uid}"), |user| user.name)
+        }
+        None => "unknown".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_that_cannot_be_is_named_by_its_field() {
+        let good = NewHold {
+            profile: PowerProfile::Performance,
+            reason: "a build".to_owned(),
+            seconds: Some(60),
+        };
+        assert_eq!(check(&good), Ok(()));
+        let with = |change: fn(&mut NewHold)| {
+            let mut new = good.clone();
+            change(&mut new);
+            new
+        };
+        for (field, new) in [
+            ("profile:", with(|new| new.profile = PowerProfile::Balanced)),
+            ("reason:", with(|new| new.reason = "  ".to_owned())),
+            ("reason:", with(|new| new.reason = "x".repeat(201))),
+            ("reason:", with(|new| new.reason = "a\u{1b}[2J".to_owned())),
+            ("seconds:", with(|new| new.seconds = Some(0))),
+            ("seconds:", with(|new| new.seconds = Some(u64::MAX))),
+        ] {
+            let problem = check(&new).unwrap_err();
+            assert!(problem.starts_with(field), "{problem}");
+        }
+    }
+}

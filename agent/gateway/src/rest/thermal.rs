@@ -1,0 +1,43 @@
+//! `/api/v1/thermal`: temperatures, and the one that is held.
+
+use super::{answer, power::who, read};
+use crate::{
+    agent::{self, AgentError},
+    app::App,
+    refusal::{Kind, Refusal},
+};
+use api::power::{Thermal, ThermalSettings};
+use axum::{
+    extract::{Request, State},
+    http::Uri,
+    response::Response,
+};
+use std::sync::Arc;
+
+const SETTINGS: &str = r#"{"target": thousandths of a degree Celsius, or null for the firmware profile's}"#;
+
+/// Temperatures, the target, the ladder.
+pub(crate) async fn thermal(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    answer(&uri, agent::thermal(&app.bus).await)
+}
+
+/// Sets the temperature to hold. Which ones can be held is hearthd's to say.
+pub(crate) async fn set_thermal(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
+    answer(&uri, aim(&app, request).await)
+}
+
+async fn aim(app: &App, request: Request) -> Result<Thermal, Refusal> {
+    let who = who(app, request.extensions());
+    let ThermalSettings { target } = read(request, SETTINGS).await?;
+    let thermal = agent::set_target(&app.bus, target)
+        .await
+        .map_err(|error| match error {
+            AgentError::Refused(detail) => Refusal::new(Kind::Unacceptable, format!("target: {detail}")),
+            error => error.into(),
+        })?;
+    match target {
+        Some(target) => tracing::info!(who, "thermal target set to {target} by {who}"),
+        None => tracing::info!(who, "thermal target reset to the firmware profile's by {who}"),
+    }
+    Ok(thermal)
+}
