@@ -116,6 +116,11 @@ impl Client {
         self.whole(Method::POST, path, json.into()).await
     }
 
+    /// PUT of JSON.
+    pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, json: Vec<u8>) -> Result<T, ClientError> {
+        self.whole(Method::PUT, path, json.into()).await
+    }
+
     /// POST of JSON, answered as it comes.
     pub(crate) async fn stream(&self, path: &str, json: Vec<u8>) -> Result<Reply, ClientError> {
         self.send(Method::POST, path, json.into()).await

@@ -53,12 +53,10 @@ fn parse(url: &str) -> Result<Endpoint, &'static str> {
         return Err("it must end after the host and its port");
     }
     let port = port(authority)?;
-    let host = authority
-        .host()
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned();
-    if host.is_empty() {
+    let host = authority.host();
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let host = bare.unwrap_or(host).to_owned();
+    if host.is_empty() || host.contains(['[', ']']) {
         Err(FORM)
     } else {
         Ok(Endpoint::Network { host, port })
@@ -117,6 +115,7 @@ mod tests {
             ("", "http://NAME:8080"),
             ("ftp://hearth.local", "http://NAME:8080"),
             ("http://", "http://NAME:8080"),
+            ("http://a[]", "http://NAME:8080"),
             ("http://hearth.local:0", "port"),
             ("http://hearth.local:99999", "port"),
             ("http://me:secret@hearth.local", "HEARTH_TOKEN"),

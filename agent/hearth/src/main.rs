@@ -10,12 +10,15 @@ mod endpoint;
 mod events;
 mod manual;
 mod models;
+mod power;
 mod screen;
+mod span;
 mod status;
+mod thermal;
 mod token;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, PowerCommand, ThermalCommand};
 use client::Client;
 use std::{io, process::ExitCode};
 
@@ -62,6 +65,12 @@ async fn talk(client: &Client, command: Command) -> anyhow::Result<()> {
         Command::Status { engine, json } => status::status(client, engine, json).await,
         Command::Ask(question) => ask::ask(client, question).await,
         Command::Models { json } => models::models(client, json).await,
+        Command::Power { command, json } => {
+            power::power(client, command.unwrap_or(PowerCommand::Show { json })).await
+        }
+        Command::Thermal { command, json } => {
+            thermal::thermal(client, command.unwrap_or(ThermalCommand::Show { json })).await
+        }
         Command::Token { command } => token::token(client, command).await,
         // Answered before there was a client.
         Command::Completions { .. } | Command::Man { .. } => Ok(()),

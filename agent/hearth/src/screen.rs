@@ -2,7 +2,9 @@
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{Table, presets};
+use machine::Warning;
 use serde::Serialize;
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 /// For what is wrong.
@@ -95,6 +97,55 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
         *head = format!("{NAME}{head}{NAME:#}");
     }
     lines.join("\n") + "\n"
+}
+
+/// A line of a label and its value.
+pub(crate) fn line(text: &mut String, label: &str, value: impl Display) {
+    text.push_str(&format!("{label:<12} {value}\n"));
+}
+
+/// The names that are known, in their order.
+pub(crate) fn words<const N: usize>(names: [&Option<String>; N]) -> String {
+    let found: Vec<&str> = names.into_iter().flatten().map(String::as_str).collect();
+    if found.is_empty() {
+        "unknown".to_owned()
+    } else {
+        one_line(&found.join(" "))
+    }
+}
+
+/// What is not known is shown as such, never as nought.
+pub(crate) fn known(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "?".to_owned(), |value| value.to_string())
+}
+
+/// A table below what came before; nothing if it has no rows.
+pub(crate) fn section<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
+    if rows.is_empty() {
+        String::new()
+    } else {
+        format!("\n{}", table(head, rows))
+    }
+}
+
+/// Each warning once, below what came before.
+pub(crate) fn warnings<'a>(found: impl IntoIterator<Item = &'a Warning>) -> String {
+    let mut shown: Vec<&Warning> = Vec::new();
+    for warning in found {
+        if !shown.contains(&warning) {
+            shown.push(warning);
+        }
+    }
+    let lines = shown.iter().map(|Warning { path, problem }| {
+        let (path, problem) = (one_line(path), one_line(problem));
+        format!("{WARN}warning:{WARN:#} {path}: {problem}\n")
+    });
+    let text: String = lines.collect();
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n{text}")
+    }
 }
 
 #[cfg(test)]

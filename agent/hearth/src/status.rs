@@ -2,11 +2,11 @@
 
 use crate::{
     client::Client,
-    screen::{self, BAD, NAME, WARN},
+    screen::{self, BAD, NAME, known, line, section, words},
+    span,
 };
 use api::rest::{Condition, EngineStatus, Status};
-use machine::{Capabilities, HwmonKind, HwmonSample, MilliCelsius, Pressure, Sample, Stall, Warning};
-use std::fmt::Display;
+use machine::{Capabilities, HwmonKind, HwmonSample, MilliCelsius, Pressure, Sample, Stall};
 
 /// Shows the status.
 pub(crate) async fn status(client: &Client, engine: bool, json: bool) -> anyhow::Result<()> {
@@ -28,7 +28,7 @@ fn render(status: &Status, engine_asked: bool) -> String {
         "{NAME}{}{NAME:#}  Hearth {}, up {}\n\n",
         screen::one_line(&status.hostname),
         screen::one_line(&status.version),
-        span(status.uptime_seconds)
+        span::show(status.uptime_seconds)
     );
     if let Some(capabilities) = &status.capabilities {
         machine(&mut text, capabilities);
@@ -54,10 +54,6 @@ fn render(status: &Status, engine_asked: bool) -> String {
     text
 }
 
-fn line(text: &mut String, label: &str, value: impl Display) {
-    text.push_str(&format!("{label:<12} {value}\n"));
-}
-
 fn machine(text: &mut String, capabilities: &Capabilities) {
     let (dmi, topology) = (&capabilities.dmi, &capabilities.topology);
     let name = words([&dmi.sys_vendor, &dmi.product_name]);
@@ -73,21 +69,6 @@ fn machine(text: &mut String, capabilities: &Capabilities) {
     if !capabilities.features.flags.is_empty() {
         line(text, "", screen::one_line(&capabilities.features.flags.join(" ")));
     }
-}
-
-/// The names that are known, in their order.
-fn words<const N: usize>(names: [&Option<String>; N]) -> String {
-    let found: Vec<&str> = names.into_iter().flatten().map(String::as_str).collect();
-    if found.is_empty() {
-        "unknown".to_owned()
-    } else {
-        screen::one_line(&found.join(" "))
-    }
-}
-
-/// What is not known is shown as such, never as nought.
-fn known(value: Option<impl Display>) -> String {
-    value.map_or_else(|| "?".to_owned(), |value| value.to_string())
 }
 
 fn load(text: &mut String, sample: &Sample) {
@@ -221,51 +202,22 @@ fn memory_by_unit(sample: &Sample) -> String {
     section(["UNIT", "MEMORY", "ANONYMOUS", "FILES"], rows.collect())
 }
 
-fn section<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
-    if rows.is_empty() {
-        String::new()
-    } else {
-        format!("\n{}", screen::table(head, rows))
-    }
-}
-
 fn warnings(status: &Status) -> String {
     let found = status.capabilities.iter().flat_map(|found| &found.warnings);
     let seen = status.sample.iter().flat_map(|seen| &seen.warnings);
-    let mut shown: Vec<&Warning> = Vec::new();
-    for warning in found.chain(seen) {
-        if !shown.contains(&warning) {
-            shown.push(warning);
-        }
-    }
-    let mut text = String::new();
-    for Warning { path, problem } in &shown {
-        let (path, problem) = (screen::one_line(path), screen::one_line(problem));
-        text.push_str(&format!("{WARN}warning:{WARN:#} {path}: {problem}\n"));
-    }
-    if text.is_empty() {
-        text
-    } else {
-        format!("\n{text}")
-    }
+    screen::warnings(found.chain(seen))
 }
 
-/// The two largest units of a span of time.
-fn span(seconds: f64) -> String {
-    let seconds = seconds.max(0.0) as u64;
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, minutes) => format!("{minutes} min"),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
-    }
+/// How long the appliance has been up, in seconds, for telling how long ago something was; `None` if it does not say.
+pub(crate) async fn uptime(client: &Client) -> Option<f64> {
+    let status: Status = client.get("/api/v1/status").await.ok()?;
+    Some(status.uptime_seconds)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use machine::{Bytes, KiloHertz, Memory, MicroSeconds, PolicySample, StallWindow, ZoneSample};
+    use machine::{Bytes, KiloHertz, Memory, MicroSeconds, PolicySample, StallWindow, Warning, ZoneSample};
 
     fn bare() -> Status {
         Status {
@@ -360,17 +312,5 @@ mod tests {
                 .any(|line| line.contains("zone 1") && line.ends_with('?')),
             "{shown}"
         );
-    }
-
-    #[test]
-    fn spans_read_well() {
-        for (seconds, text) in [
-            (5.9, "5 s"),
-            (60.0, "1 min"),
-            (3_660.0, "1 h 1 min"),
-            (90_000.0, "1 d 1 h"),
-        ] {
-            assert_eq!(span(seconds), text);
-        }
     }
 }

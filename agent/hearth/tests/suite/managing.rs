@@ -1,4 +1,4 @@
-//! `hearth status`, `models` and `token`.
+//! `hearth status`, `models`, `token`, `power` and `thermal`.
 
 use crate::command::{Local, end};
 
@@ -52,6 +52,9 @@ fn each_table_has_its_json() {
         (&["models"][..], models),
         (&["status"], status),
         (&["token", "list"], &tokens),
+        (&["power"], POWER),
+        (&["power", "release", "3"], POWER),
+        (&["thermal", "show"], THERMAL),
     ];
     for (arguments, json) in table {
         let local = Local::new();
@@ -59,6 +62,122 @@ fn each_table_has_its_json() {
         local.gateway.next().answer("200 OK", json);
         let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(parse(&end(child).stdout), parse(json));
+    }
+}
+
+const POWER: &str = r#"{"profile":"balanced","effective_profile":"balanced","performance_degraded":"","holds":[],
+    "firmware_profile":"generic/unknown","engine":null,"engine_limits":{"cpu_quota_percent":null,"slots":null,
+    "stopped":false},"policies":[],"boost_switch":null,"boost":null,"platform_profile":null,"on_battery":null,
+    "package_watts":null,"foreign_writers":[],"reaction_median_usec":null}"#;
+const THERMAL: &str = r#"{"target":80000,"assumed":45000,"hottest":"acpitz 0","slope_millicelsius_per_second":0,
+    "critical":100000,"rung":"free","clock_cap":null,"sensors":[],"target_set":null,"target_default":80000,
+    "cooling":[],"steps":[],"warnings":[]}"#;
+
+#[test]
+fn power_and_heat_are_asked_for_and_changed() {
+    let hold = r#"{"id":3,"profile":"performance","reason":"a build","holder":"desk","until_usec":1}"#;
+    let body = r#"{"profile":"performance","reason":"a build","seconds":5400}"#;
+    let table = [
+        (&["power"][..], "get /api/v1/power ", "", POWER, "balanced"),
+        (&["power", "show"], "get /api/v1/power ", "", POWER, "balanced"),
+        (
+            &["power", "set", "balanced"],
+            "put /api/v1/power ",
+            r#"{"profile":"balanced"}"#,
+            POWER,
+            "balanced",
+        ),
+        (
+            &[
+                "power",
+                "hold",
+                "performance",
+                "--reason",
+                "a build",
+                "--for",
+                "1h30m",
+            ],
+            "post /api/v1/power/holds ",
+            body,
+            hold,
+            "performance is held for 1 h 30 min; \"hearth power release 3\" ends it",
+        ),
+        (
+            &["power", "release", "3"],
+            "delete /api/v1/power/holds/3 ",
+            "",
+            POWER,
+            "balanced",
+        ),
+        (
+            &["thermal"],
+            "get /api/v1/thermal ",
+            "",
+            THERMAL,
+            "45.0 °C by acpitz 0",
+        ),
+        (
+            &["thermal", "set", "72.5"],
+            "put /api/v1/thermal ",
+            r#"{"target":72500}"#,
+            THERMAL,
+            "80.0 °C",
+        ),
+        (
+            &["thermal", "reset"],
+            "put /api/v1/thermal ",
+            r#"{"target":null}"#,
+            THERMAL,
+            "80.0 °C",
+        ),
+    ];
+    for (arguments, head, body, answer, shown) in table {
+        let local = Local::new();
+        let child = local.start(arguments);
+        let call = local.gateway.next();
+        assert!(call.head.starts_with(head), "{arguments:?}: {}", call.head);
+        assert_eq!(call.body, body, "{arguments:?}");
+        call.answer("200 OK", answer);
+        let ended = end(child);
+        assert_eq!(
+            (ended.code, ended.stderr.as_str()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+        assert!(ended.stdout.contains(shown), "{arguments:?}: {}", ended.stdout);
+        assert!(!ended.stdout.contains('\u{1b}'), "no colour in a pipe");
+    }
+}
+
+#[test]
+fn how_long_a_hold_lasts_is_told_by_the_appliances_own_clock() {
+    let hold =
+        r#""holds":[{"id":3,"profile":"performance","reason":"r","holder":"desk","until_usec":7261000000}]"#;
+    let status = r#"{"hostname":"h","version":"1","uptime_seconds":61.0,"capabilities":null,"sample":null,
+        "agent_problem":null,"engine":null}"#;
+    let local = Local::new();
+    let child = local.start(&["power"]);
+    local
+        .gateway
+        .next()
+        .answer("200 OK", &POWER.replace(r#""holds":[]"#, hold));
+    local.gateway.next().answer("200 OK", status);
+    let shown = end(child).stdout;
+    assert!(shown.contains("in 2 h 0 min"), "{shown}");
+}
+
+#[test]
+fn what_no_hold_and_no_target_can_be_is_wrong_usage() {
+    for arguments in [
+        &["power", "hold", "balanced", "--reason", "x"][..],
+        &["power", "hold", "performance"],
+        &["power", "hold", "performance", "--reason", "x", "--for", "soon"],
+        &["power", "set", "fast"],
+        &["power", "release", "-1"],
+        &["thermal", "set", "warm"],
+    ] {
+        let ended = end(Local::new().start(arguments));
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.stderr);
     }
 }
 
