@@ -1,6 +1,7 @@
 mod levels;
 mod phases;
 mod properties;
+mod recorded;
 mod sweeps;
 
 use alloc::borrow::ToOwned;
