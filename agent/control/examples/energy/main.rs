@@ -11,11 +11,19 @@ use std::process::ExitCode;
 use clap::Parser;
 use run::{Case, Law, Outcome};
 use serde_json::{Value, json};
+use twin::roofline::work::{Request, Work};
 use twin::roofline::{Bound, Group, Load, Machine, Model, Step, machines, models};
 
 const EXAMPLES: &str = "Examples:
   energy                       the tables
   energy --json | jq .cases    the same for programs";
+
+/// Not recorded: one answer under which the KV cache grows deep.
+const DEEP: Request = Request {
+    gap_ms: 1000,
+    prompt_tokens: 128,
+    answer_tokens: 8000,
+};
 
 /// Joules per token under each law, simulated.
 #[derive(Debug, Parser)]
@@ -47,6 +55,12 @@ fn report(arguments: &Arguments) -> Result<(), trace::Error> {
         for (name, work) in &traces {
             cases.push(Case::new(machine.clone(), models::LLAMA_3B, name, work.clone()));
         }
+        cases.push(Case::new(
+            machine,
+            models::LLAMA_3B,
+            "deep*",
+            Work::repeated(1, DEEP),
+        ));
     }
     let image = traces.iter().find(|(name, _)| *name == "long");
     cases.extend(
@@ -112,6 +126,8 @@ pub(crate) struct Optimum {
     pub(crate) bound: Bound,
     /// The full clock in GHz: the highest that the power limit leaves.
     pub(crate) full: f64,
+    /// Tokens per second there, all sequences together.
+    pub(crate) rate: f64,
     /// The lowest clock that loses at most 3 %, in GHz.
     pub(crate) lowest: f64,
     /// Joules per token there, relative to those at the full clock.
@@ -126,6 +142,7 @@ pub(crate) fn optimum(machine: &Machine, model: &Model, sequences: f64, depth: f
     Optimum {
         bound: machine.bound(model, &step, full),
         full,
+        rate: sequences / machine.seconds(model, &step, full),
         lowest,
         joules: machine.joules(model, &step, lowest) / machine.joules(model, &step, full),
     }
