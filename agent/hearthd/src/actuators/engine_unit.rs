@@ -3,13 +3,16 @@
 //! The socket is stopped together with the service, as it would start it again. Freezing is not used: a frozen unit
 //! trips systemd's watchdog.
 
+#[cfg(test)]
+mod tests;
+
 use super::systemd::{NO_QUOTA, Systemd};
 use crate::state::{FileError, load, remove, save};
 use machine::EngineLimits;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 /// The engine.
@@ -19,6 +22,12 @@ pub(super) const SOCKET: &str = "hearth-inferd.socket";
 
 /// How long the engine has to end by itself before it is killed: heat does not wait for answers.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// States of a unit that does not run.
+const ENDED: [&str; 2] = ["inactive", "failed"];
 
 /// Processor time per second of one per cent of a processor, in microseconds.
 const USEC_PER_PERCENT: u64 = 10_000;
@@ -56,6 +65,8 @@ pub(super) struct EngineUnit {
     first_seen: FirstSeen,
     /// The quota that systemd was told last by this process.
     quota: Option<u64>,
+    /// How long the engine has to end by itself.
+    grace: Duration,
 }
 
 impl EngineUnit {
@@ -79,6 +90,7 @@ impl EngineUnit {
             file,
             first_seen,
             quota: None,
+            grace: GRACE,
         }
     }
 
@@ -148,24 +160,32 @@ impl EngineUnit {
             self.first_seen.socket_was_active = Some(active);
             self.remember()?;
         }
-        if self.is(SERVICE, &["inactive", "failed"]).await?
-            && self.is(SOCKET, &["inactive", "failed"]).await?
-        {
+        if self.is(SERVICE, &ENDED).await? && self.is(SOCKET, &ENDED).await? {
             return Ok(());
         }
         info!("stopping {SOCKET} and {SERVICE}");
         for unit in [SOCKET, SERVICE] {
             tell("stop", unit, self.systemd.stop(unit).await)?;
         }
-        sleep(GRACE).await;
-        if !self.is(SERVICE, &["inactive", "failed"]).await? {
+        if !self.ends_within(self.grace).await? {
             warn!(
                 "killing {SERVICE}, which has not ended within {} s",
-                GRACE.as_secs()
+                self.grace.as_secs()
             );
             tell("kill", SERVICE, self.systemd.kill(SERVICE).await)?;
         }
         Ok(())
+    }
+
+    async fn ends_within(&self, limit: Duration) -> Result<bool, Error> {
+        let begin = Instant::now();
+        while !self.is(SERVICE, &ENDED).await? {
+            if begin.elapsed() >= limit {
+                return Ok(false);
+            }
+            sleep(LOOK).await;
+        }
+        Ok(true)
     }
 
     async fn allow(&mut self) -> Result<(), Error> {

@@ -2,6 +2,9 @@
 //!
 //! What is wanted is a level: only the newest wish counts, and it is tried until it is fulfilled.
 
+#[cfg(test)]
+mod tests;
+
 use super::engine_unit::EngineUnit;
 use super::systemd::Systemd;
 use crate::state::PowerOff;

@@ -1,5 +1,8 @@
 //! What hearthd asks of systemd. Source: `org.freedesktop.systemd1(5)`.
 
+#[cfg(test)]
+pub(super) mod fake;
+
 use serde::Serialize;
 use zbus::wire::Type;
 use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, Variant};

@@ -109,8 +109,11 @@ impl Daemon<'_> {
                 Event::WatchdogDue => notify(&[NotifyState::Watchdog])?,
                 Event::Heard(heard) => self.hear(events, heard)?,
                 Event::Kernel { devices } => {
+                    let observer = &mut self.steward.observer;
                     if devices {
-                        self.steward.observer.look_again();
+                        observer.rediscover();
+                    } else {
+                        observer.look_again();
                     }
                     self.step(events, None)?;
                 }

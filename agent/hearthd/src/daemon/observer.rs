@@ -36,6 +36,8 @@ pub(crate) struct Observer {
     interval: Interval,
     alerts: Alerts,
     last: Sample,
+    /// When everything is read next, not only what heat moves.
+    full_at: BootTime,
     /// When it is looked next for devices that have come or gone.
     look_at: BootTime,
 }
@@ -48,22 +50,34 @@ impl Observer {
             interval,
             alerts: Alerts::default(),
             last: Sample::default(),
+            full_at: BootTime(0),
             look_at: BootTime(0),
         }
     }
 
-    /// Samples, and tells which files went bad or well since the last time.
+    /// Samples, and tells which files went bad or well since the last time. Between two samples of everything, which
+    /// are as far apart as the interval says, only what heat moves is read.
     pub(crate) fn sample(&mut self, now: BootTime) -> Vec<Alert> {
-        if now >= self.look_at {
-            self.sampler.refresh();
-            self.look_at = BootTime(now.0.saturating_add(LOOK_USEC));
-        }
-        let mut sample = self.sampler.sample(now);
+        let mut sample = if now >= self.full_at {
+            self.everything(now)
+        } else {
+            self.sampler.sample_heat(now, &self.last)
+        };
         sample.engine = self.last.engine.take();
         sample.announced_at_usec = self.last.announced_at_usec;
         self.last = sample;
         let found = &self.sampler.capabilities().warnings;
         self.alerts.update(found.iter().chain(&self.last.warnings))
+    }
+
+    fn everything(&mut self, now: BootTime) -> Sample {
+        if now >= self.look_at {
+            self.sampler.refresh();
+            self.look_at = BootTime(now.0.saturating_add(LOOK_USEC));
+        }
+        let interval = self.interval.millis().saturating_mul(1000);
+        self.full_at = BootTime(now.0.saturating_add(interval.min(LOOK_USEC)));
+        self.sampler.sample(now)
     }
 
     /// The engine says what it does; `None`: it has gone.
@@ -76,15 +90,25 @@ impl Observer {
         self.last.announced_at_usec = Some(now);
     }
 
-    /// Something came or went: the next sample looks for it.
+    /// The kernel has told something: the next sample is of everything.
     pub(crate) fn look_again(&mut self) {
-        self.look_at = BootTime(0);
+        self.full_at = BootTime(0);
     }
 
-    /// Whether the newest sample is too old to answer a call for one.
-    pub(crate) fn is_stale(&self, now: BootTime) -> bool {
+    /// Something came or went, or is other than it was.
+    pub(crate) fn rediscover(&mut self) {
+        self.sampler.rediscover();
+        self.look_again();
+    }
+
+    /// A caller wants to know: whether the newest sample is too old to answer it. If so, the next is of everything.
+    pub(crate) fn is_stale(&mut self, now: BootTime) -> bool {
         let age = Duration::from_micros(now.0.saturating_sub(self.last.at_usec.0));
-        age >= FRESH
+        let stale = age >= FRESH;
+        if stale {
+            self.look_again();
+        }
+        stale
     }
 
     /// The newest sample.
@@ -133,6 +157,24 @@ mod tests {
         observer.sample(BootTime(1_000_000));
         assert!(!observer.is_stale(BootTime(1_249_999)));
         assert!(observer.is_stale(BootTime(1_250_000)));
+    }
+
+    #[test]
+    fn everything_is_read_once_an_interval_and_when_there_is_reason() {
+        let mut observer = observer("n100");
+        let full = |observer: &mut Observer, at: u64| {
+            observer.last.memory.mem_total = None;
+            observer.sample(BootTime(at));
+            observer.last().memory.mem_total.is_some()
+        };
+        assert!(full(&mut observer, 0));
+        assert!(!full(&mut observer, 4_999_999));
+        assert!(full(&mut observer, 5_000_000));
+        observer.look_again();
+        assert!(full(&mut observer, 5_000_001));
+        observer.set_interval("250".parse().unwrap());
+        assert!(full(&mut observer, 20_000_000));
+        assert!(full(&mut observer, 20_250_000));
     }
 
     #[test]

@@ -4,6 +4,10 @@
     reason = "clippy lets only test functions unwrap, not what they share"
 )]
 
+mod engine;
+mod heat;
+mod holds;
+mod recording;
 mod rig;
 
 use api::agent::{AgentProxy, ControlProxy};
@@ -17,7 +21,6 @@ use zbus::fdo::{PropertiesChangedStream, PropertiesProxy};
 use zbus::names::InterfaceName;
 use zbus::{Connection, OwnedVariant};
 
-const POLICIES: &str = "sys/devices/system/cpu/cpufreq";
 const ZONE: &str = "sys/class/thermal/thermal_zone0";
 
 /// A machine with one zone and some memory.
@@ -255,26 +258,4 @@ fn a_lost_bus_ends_it_with_an_error() {
     let (code, log) = hearthd.end();
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("the bus has closed the connection"), "{log}");
-}
-
-#[tokio::test]
-async fn what_was_first_seen_is_back_at_the_end() {
-    let (bus, machine) = (Bus::start(), Machine::copy("n100"));
-    let first = settings(&machine);
-    let hearthd = Hearthd::start(&bus, &machine, 60_000);
-    hearthd.stop(Signal::SIGTERM);
-    assert_eq!(settings(&machine), first);
-    assert!(!machine.own("run/first-seen.json").exists());
-}
-
-/// What hearthd may set on a policy.
-fn settings(machine: &Machine) -> Vec<String> {
-    let files = [
-        "scaling_governor",
-        "energy_performance_preference",
-        "scaling_min_freq",
-        "scaling_max_freq",
-    ];
-    let policies = (0..4).flat_map(|policy| files.map(|file| format!("{POLICIES}/policy{policy}/{file}")));
-    policies.map(|file| machine.get(&file)).collect()
 }

@@ -1,12 +1,17 @@
 //! A private bus and a hearthd on it, both ended with the test.
 
+use api::agent::AgentProxy;
+use api::power::Power;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::Pid;
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, OpenOptions};
 use std::future::Future;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -115,6 +120,15 @@ impl Machine {
             .to_owned()
     }
 
+    /// Writes to a kernel file as another program would, something longer than what it holds.
+    pub(crate) fn overwrite(&self, file: &str, text: &str) {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .open(self.root().join(file))
+            .unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
     /// Replaces a kernel file at once: one that is cut and then written could be read while it is empty.
     pub(crate) fn set(&self, file: &str, text: &str) {
         let (path, fresh) = (self.root().join(file), self.folder.path().join("fresh"));
@@ -142,15 +156,31 @@ fn copy(from: &Path, to: &Path) {
 impl Hearthd {
     /// Starts it and waits until it is ready.
     pub(crate) fn start(bus: &Bus, machine: &Machine, interval: u64) -> Self {
-        Self::spawn(bus, machine, interval, None)
+        Self::spawn(bus, machine, interval, None, &[])
     }
 
     /// Starts it with a watchdog of so many microseconds.
     pub(crate) fn start_watched(bus: &Bus, machine: &Machine, interval: u64, usec: u64) -> Self {
-        Self::spawn(bus, machine, interval, Some(usec))
+        Self::spawn(bus, machine, interval, Some(usec), &[])
     }
 
-    fn spawn(bus: &Bus, machine: &Machine, interval: u64, watchdog: Option<u64>) -> Self {
+    /// Starts it so that it changes nothing.
+    pub(crate) fn start_watching(bus: &Bus, machine: &Machine) -> Self {
+        Self::spawn(bus, machine, 60_000, None, &["--watch-only".as_ref()])
+    }
+
+    /// Starts it so that it records what it is told.
+    pub(crate) fn start_recording(bus: &Bus, machine: &Machine, file: &Path) -> Self {
+        Self::spawn(
+            bus,
+            machine,
+            60_000,
+            None,
+            &["--record".as_ref(), file.as_os_str()],
+        )
+    }
+
+    fn spawn(bus: &Bus, machine: &Machine, interval: u64, watchdog: Option<u64>, more: &[&OsStr]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("notify");
         let notify = UnixDatagram::bind(&socket).unwrap();
@@ -158,6 +188,7 @@ impl Hearthd {
         let mut command = command(&bus.address, machine);
         command
             .arg(format!("--interval={interval}"))
+            .args(more)
             .env("NOTIFY_SOCKET", socket);
         if let Some(usec) = watchdog {
             command.env("WATCHDOG_USEC", usec.to_string());
@@ -179,6 +210,12 @@ impl Hearthd {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Waits until it has told the service manager this.
@@ -240,4 +277,53 @@ fn end(child: &mut Child) {
     // One that has ended already is what was wanted.
     drop(child.kill());
     drop(child.wait());
+}
+
+/// What hearthd may set on the policies of a machine with four.
+pub(crate) fn settings(machine: &Machine) -> Vec<String> {
+    let files = [
+        "scaling_governor",
+        "energy_performance_preference",
+        "scaling_min_freq",
+        "scaling_max_freq",
+    ];
+    let folder = "sys/devices/system/cpu/cpufreq";
+    let files = (0..4).flat_map(|policy| files.map(|file| format!("{folder}/policy{policy}/{file}")));
+    files.map(|file| machine.get(&file)).collect()
+}
+
+/// What hearthd tells of power.
+pub(crate) async fn power(connection: &Connection) -> Power {
+    let agent = AgentProxy::new(connection).await.unwrap();
+    serde_json::from_str(&agent.power().await.unwrap()).unwrap()
+}
+
+/// Asks hearthd again and again until this is so.
+pub(crate) async fn until(connection: &Connection, so: impl Fn(&Power) -> bool) {
+    timely(async { while !so(&power(connection).await) {} }).await;
+}
+
+/// The engine, or the gateway, at its door.
+pub(crate) struct Speaker(UnixStream);
+
+impl Speaker {
+    pub(crate) fn connect(path: &Path) -> Self {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let made = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
+        connect(made.as_raw_fd(), &UnixAddr::new(path).unwrap()).unwrap();
+        let stream = UnixStream::from(made);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(stream)
+    }
+
+    pub(crate) fn say(&self, packet: &[u8]) {
+        (&self.0).write_all(packet).unwrap();
+    }
+
+    /// The next packet; nothing once the other side has hung up.
+    pub(crate) fn hear(&self) -> Vec<u8> {
+        let mut packet = [0; 256];
+        let length = (&self.0).read(&mut packet).unwrap();
+        packet[..length].to_vec()
+    }
 }

@@ -1,0 +1,129 @@
+//! The engine's unit, against a systemd that only notes what it is asked.
+
+use super::*;
+use crate::actuators::systemd::fake::{FakeSystemd, connected};
+use std::path::Path;
+
+const HALF: EngineLimits = EngineLimits {
+    cpu_quota_percent: Some(50),
+    slots: None,
+    stopped: false,
+};
+const STOPPED: EngineLimits = EngineLimits {
+    stopped: true,
+    ..HALF
+};
+const FREE: EngineLimits = EngineLimits {
+    cpu_quota_percent: None,
+    ..HALF
+};
+
+/// A folder for the unit's file, systemd, and the unit.
+async fn unit(folder: &Path) -> (FakeSystemd, EngineUnit, zbus::Connection) {
+    let (fake, server, client) = connected().await;
+    let file = folder.join("engine-unit.json");
+    (fake, EngineUnit::new(Systemd::new(client), Some(file)), server)
+}
+
+#[tokio::test]
+async fn time_is_rationed_once_and_given_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, mut unit, _server) = unit(folder.path()).await;
+    fake.set_quota(700_000);
+    for _ in 0..2 {
+        unit.hold_back(&HALF).await.unwrap();
+    }
+    assert_eq!(fake.take_calls(), ["quota 500000"]);
+    unit.hold_back(&EngineLimits {
+        cpu_quota_percent: Some(90),
+        ..FREE
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        fake.take_calls(),
+        ["quota 700000"],
+        "the administrator's own stays the most"
+    );
+    assert!(folder.path().join("engine-unit.json").exists());
+    unit.hold_back(&FREE).await.unwrap();
+    assert_eq!(fake.take_calls(), Vec::<String>::new(), "it holds that already");
+    assert!(!folder.path().join("engine-unit.json").exists());
+}
+
+#[tokio::test]
+async fn an_engine_that_is_stopped_is_not_started_by_its_socket_until_it_may_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, mut unit, _server) = unit(folder.path()).await;
+    for _ in 0..2 {
+        unit.hold_back(&STOPPED).await.unwrap();
+    }
+    assert_eq!(
+        fake.take_calls(),
+        [
+            "quota 500000",
+            "stop hearth-inferd.socket",
+            "stop hearth-inferd.service"
+        ]
+    );
+    fake.activate(SERVICE);
+    unit.hold_back(&STOPPED).await.unwrap();
+    assert_eq!(
+        fake.take_calls(),
+        ["stop hearth-inferd.socket", "stop hearth-inferd.service"],
+        "whoever has started it meanwhile"
+    );
+    unit.hold_back(&FREE).await.unwrap();
+    assert_eq!(
+        fake.take_calls(),
+        ["quota 18446744073709551615", "start hearth-inferd.socket"]
+    );
+}
+
+#[tokio::test]
+async fn a_socket_that_somebody_else_had_stopped_stays_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, mut unit, _server) = unit(folder.path()).await;
+    fake.deactivate(SOCKET);
+    unit.hold_back(&STOPPED).await.unwrap();
+    fake.take_calls();
+    unit.hold_back(&FREE).await.unwrap();
+    assert_eq!(fake.take_calls(), ["quota 18446744073709551615"]);
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_end_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, mut unit, _server) = unit(folder.path()).await;
+    fake.make_stubborn();
+    unit.grace = Duration::ZERO;
+    unit.hold_back(&STOPPED).await.unwrap();
+    assert_eq!(fake.take_calls().last().unwrap(), "kill hearth-inferd.service");
+}
+
+#[tokio::test]
+async fn what_a_crash_has_left_is_undone_by_the_next_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, mut crashed, _server) = unit(folder.path()).await;
+    crashed.hold_back(&STOPPED).await.unwrap();
+    fake.take_calls();
+    let mut next = EngineUnit::new(crashed.systemd.clone(), crashed.file.clone());
+    drop(crashed);
+    next.hold_back(&FREE).await.unwrap();
+    assert_eq!(
+        fake.take_calls(),
+        ["quota 18446744073709551615", "start hearth-inferd.socket"]
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_and_the_next_try_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, mut unit, _server) = unit(folder.path()).await;
+    fake.refuse(true);
+    let error = unit.hold_back(&HALF).await.unwrap_err();
+    assert!(error.to_string().contains(SERVICE), "{error}");
+    fake.refuse(false);
+    unit.hold_back(&HALF).await.unwrap();
+    assert_eq!(fake.take_calls(), ["quota 500000"]);
+}

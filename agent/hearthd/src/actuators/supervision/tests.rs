@@ -1,0 +1,53 @@
+//! The task, against a systemd that only notes what it is asked.
+
+use super::*;
+use crate::actuators::systemd::fake::connected;
+
+fn wish(quota: Option<u32>) -> Wish {
+    Wish {
+        limits: EngineLimits {
+            cpu_quota_percent: quota,
+            ..EngineLimits::default()
+        },
+        power_off: None,
+    }
+}
+
+#[tokio::test]
+async fn at_the_end_everything_is_given_back() {
+    let (fake, _server, client) = connected().await;
+    let supervision = Supervision::start(client, Folders::default(), wish(Some(20)));
+    let mut calls = Vec::new();
+    while calls.is_empty() {
+        tokio::task::yield_now().await;
+        calls = fake.take_calls();
+    }
+    assert_eq!(calls, ["quota 200000"]);
+    supervision.end().await;
+    let calls = fake.take_calls();
+    assert_eq!(
+        calls.last().map(String::as_str),
+        Some("quota 18446744073709551615"),
+        "{calls:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_power_off_is_asked_for_once_with_its_reason_kept_and_nothing_is_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let folders = Folders {
+        runtime: None,
+        state: Some(folder.path().to_owned()),
+    };
+    let (fake, _server, client) = connected().await;
+    let off = Wish {
+        power_off: Some("104 °C".to_owned()),
+        ..wish(Some(20))
+    };
+    let supervision = Supervision::start(client, folders, off.clone());
+    supervision.want(&off);
+    supervision.end().await;
+    assert_eq!(fake.take_calls(), ["start poweroff.target", "quota 200000"]);
+    let kept = PowerOff::take(folder.path()).unwrap().unwrap();
+    assert_eq!(kept.reason, "104 °C");
+}

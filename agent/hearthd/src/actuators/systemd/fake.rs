@@ -1,0 +1,152 @@
+//! A systemd for tests: it notes what it is asked, and its units do as they are told.
+
+use std::collections::BTreeMap;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard};
+use zbus::object_server::ObjectServer;
+use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant, connection, fdo, interface};
+
+#[derive(Debug, Default)]
+struct State {
+    calls: Vec<String>,
+    quota: u64,
+    inactive: BTreeMap<String, bool>,
+    stubborn: bool,
+    refuses: bool,
+}
+
+/// What the test holds of it.
+#[derive(Clone, Debug)]
+pub(crate) struct FakeSystemd(Arc<Mutex<State>>);
+
+/// A fake, its end of the connection, which must be kept, and the other end.
+pub(crate) async fn connected() -> (FakeSystemd, Connection, Connection) {
+    let (here, there) = UnixStream::pair().unwrap();
+    let fake = FakeSystemd(Arc::new(Mutex::new(State {
+        quota: u64::MAX,
+        ..State::default()
+    })));
+    let guid = zbus::Guid::generate();
+    let stream = |stream: UnixStream| connection::Builder::unix_stream(stream).p2p();
+    let server = stream(here)
+        .server(guid)
+        .serve_at(super::PATH, Manager(fake.clone()))
+        .build();
+    let (server, client) = tokio::join!(server, stream(there).build());
+    (fake, server.unwrap(), client.unwrap())
+}
+
+impl FakeSystemd {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// What was asked for since the last time.
+    pub(crate) fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().calls)
+    }
+
+    pub(crate) fn set_quota(&self, usec: u64) {
+        self.state().quota = usec;
+    }
+
+    pub(crate) fn activate(&self, unit: &str) {
+        self.state().inactive.insert(unit.to_owned(), false);
+    }
+
+    pub(crate) fn deactivate(&self, unit: &str) {
+        self.state().inactive.insert(unit.to_owned(), true);
+    }
+
+    /// Units do not end.
+    pub(crate) fn make_stubborn(&self) {
+        self.state().stubborn = true;
+    }
+
+    /// Nothing is done any more, or again.
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.state().refuses = refuses;
+    }
+
+    fn called(&self, call: String) -> fdo::Result<OwnedObjectPath> {
+        let mut state = self.state();
+        if state.refuses {
+            return Err(fdo::Error::Failed("not today".to_owned()));
+        }
+        state.calls.push(call);
+        Ok(OwnedObjectPath::try_from("/job/1").unwrap())
+    }
+}
+
+struct Manager(FakeSystemd);
+
+#[interface(name = "org.freedesktop.systemd1.Manager")]
+impl Manager {
+    async fn load_unit(
+        &self,
+        name: String,
+        #[zbus(object_server)] server: &ObjectServer,
+    ) -> fdo::Result<OwnedObjectPath> {
+        let path = format!("/unit/{}", name.replace(['-', '.'], "_"));
+        server
+            .at(path.as_str(), Unit(self.0.clone(), name))
+            .await
+            .unwrap();
+        server.at(path.as_str(), Service(self.0.clone())).await.unwrap();
+        Ok(OwnedObjectPath::try_from(path).unwrap())
+    }
+
+    fn set_unit_properties(
+        &self,
+        _name: &str,
+        _runtime: bool,
+        properties: Vec<(String, OwnedVariant)>,
+    ) -> fdo::Result<()> {
+        for (name, value) in properties {
+            assert_eq!(name, "CPUQuotaPerSecUSec");
+            let quota = u64::try_from(Variant::from(value)).unwrap();
+            self.0.called(format!("quota {quota}"))?;
+            self.0.set_quota(quota);
+        }
+        Ok(())
+    }
+
+    fn start_unit(&self, name: &str, _mode: &str) -> fdo::Result<OwnedObjectPath> {
+        self.0.activate(name);
+        self.0.called(format!("start {name}"))
+    }
+
+    fn stop_unit(&self, name: &str, _mode: &str) -> fdo::Result<OwnedObjectPath> {
+        if !self.0.state().stubborn {
+            self.0.deactivate(name);
+        }
+        self.0.called(format!("stop {name}"))
+    }
+
+    fn kill_unit(&self, name: &str, _whom: &str, _signal: i32) -> fdo::Result<()> {
+        self.0.called(format!("kill {name}")).map(drop)
+    }
+}
+
+struct Unit(FakeSystemd, String);
+
+#[interface(name = "org.freedesktop.systemd1.Unit")]
+impl Unit {
+    #[zbus(property)]
+    fn active_state(&self) -> &'static str {
+        match self.0.state().inactive.get(&self.1) {
+            Some(true) => "inactive",
+            _ => "active",
+        }
+    }
+}
+
+struct Service(FakeSystemd);
+
+#[interface(name = "org.freedesktop.systemd1.Service")]
+impl Service {
+    #[zbus(property, name = "CPUQuotaPerSecUSec")]
+    fn cpu_quota(&self) -> u64 {
+        self.0.state().quota
+    }
+}
