@@ -27,6 +27,8 @@ const BELOW_CRITICAL: f64 = 10.0;
 const OTHERS_RANGE: f64 = 5.0;
 /// The share of full power that the processor keeps however hot anything else is.
 const OTHERS_SHARE: f64 = 0.2;
+/// Seconds between two steps of a machine that has no sensor to watch.
+const UNWATCHED_STEP: f64 = 5.0;
 /// The safe clock of a machine that tells no base clock, as a share of full power: half the clock.
 const SAFE_SHARE: f64 = 0.25;
 
@@ -167,20 +169,24 @@ impl Controller {
 
     /// Steps the thermal law; returns after how many seconds it wants to be stepped again.
     fn hold(&mut self, dt: f64, view: &View, sample: &Sample) -> f64 {
-        match (view.blind, view.assumed) {
-            (Some(blind), _) => self.law.step_blind(dt, self.safe_share(blind)),
-            (None, Some(temperature)) => self.law.step(thermal::Heat {
-                dt,
-                temperature,
-                target: self.target(),
-                drawn: self.drawn,
-                coarseness: self.caps.coarseness(),
-                expected: sample
-                    .engine
-                    .as_ref()
-                    .is_some_and(|engine| engine.phase != Phase::Idle),
-            }),
-            (None, None) => 5.0,
+        // A sensor that has never told anything counts as one that tells the target.
+        let Some(temperature) = view.assumed.or(view.blind.map(|_| self.target())) else {
+            return UNWATCHED_STEP;
+        };
+        let heat = thermal::Heat {
+            dt,
+            temperature,
+            target: self.target(),
+            drawn: self.drawn,
+            coarseness: self.caps.coarseness(),
+            expected: sample
+                .engine
+                .as_ref()
+                .is_some_and(|engine| engine.phase != Phase::Idle),
+        };
+        match view.blind {
+            Some(blind) => self.law.step_blind(heat, self.safe_share(blind)),
+            None => self.law.step(heat),
         }
     }
 
@@ -199,8 +205,9 @@ impl Controller {
             target: self.target(),
             critical: sensors::critical(&self.capabilities, &self.tuning),
             proven: view.proven.clone(),
-            capped: !self.seen.caps.is_empty(),
-            floored: permitted <= self.floor_share(),
+            cap: self.seen.caps.iter().map(|(_, cap)| *cap).min(),
+            permitted,
+            floor: self.floor_share(),
             blind: view.blind.is_some(),
             processors: processors(&self.capabilities, sample),
         })
@@ -224,10 +231,9 @@ impl Controller {
             .policies
             .iter()
             .filter_map(|policy| Some(share::of_clock(policy.base_frequency?, policy.cpuinfo_max_freq?)));
-        if blind.lost {
-            0.0
-        } else {
-            shares.reduce(f64::min).unwrap_or(SAFE_SHARE)
+        match blind {
+            Blind::Lost => 0.0,
+            Blind::Doubted => shares.reduce(f64::min).unwrap_or(SAFE_SHARE),
         }
     }
 

@@ -2,12 +2,16 @@
 //! order. [`machine::Rung`] names them.
 
 use alloc::{format, string::String, vec::Vec};
-use machine::{EngineLimits, Note, Rung};
+use machine::{EngineLimits, KiloHertz, Note, Rung};
 
 /// Over the target by this much, in K, with the clock at its floor, is too hot.
 const TOO_HOT: f64 = 2.0;
 /// Below the target by this much, in K, is cool enough to undo a step.
 const COOL: f64 = 3.0;
+/// A clock that could fall by what undoing a quota will cost, and by this much more, is room enough to undo it.
+const ROOM: f64 = 1.05;
+/// What undoing any other step is taken to cost, as a factor.
+const LEAST_COST: f64 = 1.3;
 /// A temperature that falls faster than this, in K/s, is on its way: no further step.
 const FALLING: f64 = -0.1;
 /// One that rises faster than this, in K/s, is not cool enough to undo a step.
@@ -20,6 +24,8 @@ const CLIMB_URGENT: f64 = 0.5;
 const DESCEND: f64 = 5.0;
 /// The same for letting the engine run again, which costs most when it was wrong.
 const RESTART: f64 = 20.0;
+/// Seconds without a cap after which the clock is called free again.
+const FREE: f64 = 3.0;
 /// Less than this much below the firmware's critical temperature the machine is powered off, in K.
 const LAST_MARGIN: f64 = 3.0;
 /// How far ahead is looked for that, in seconds, and for urgency.
@@ -51,10 +57,11 @@ pub(crate) struct Heat {
     pub(crate) critical: Option<f64>,
     /// The hottest reading that is believed, of a sensor that has shown that it lives.
     pub(crate) proven: Option<(f64, String)>,
-    /// Whether the clock is capped.
-    pub(crate) capped: bool,
-    /// Whether it is at its floor.
-    pub(crate) floored: bool,
+    /// The clock that heat leaves to the hottest policy, if not all.
+    pub(crate) cap: Option<KiloHertz>,
+    /// The share of full power that is permitted, and the one that the lowest clock costs.
+    pub(crate) permitted: f64,
+    pub(crate) floor: f64,
     /// Whether the temperature is not known: nothing is climbed on a guess, nor undone.
     pub(crate) blind: bool,
     /// Logical processors.
@@ -67,6 +74,8 @@ pub(crate) struct Ladder {
     /// Steps beyond the clock.
     step: usize,
     capped: bool,
+    /// Seconds for which no cap has been there.
+    free: f64,
     /// Seconds for which it has been too hot, or cool enough.
     hot: f64,
     cool: f64,
@@ -85,8 +94,11 @@ impl Ladder {
             (self.hot, self.cool) = (0.0, 0.0);
             return notes;
         }
-        let too_hot = heat.floored && heat.temperature > heat.target + TOO_HOT && heat.slope > FALLING;
-        let cool = heat.temperature < heat.target - COOL && heat.slope < RISING;
+        let too_hot =
+            heat.permitted <= heat.floor && heat.temperature > heat.target + TOO_HOT && heat.slope > FALLING;
+        let roomy =
+            heat.permitted >= heat.floor * ROOM * self.cost() && heat.temperature < heat.target + TOO_HOT;
+        let cool = roomy || (heat.temperature < heat.target - COOL && heat.slope < RISING);
         self.hot = if too_hot { self.hot + heat.dt } else { 0.0 };
         self.cool = if cool { self.cool + heat.dt } else { 0.0 };
         if self.hot >= climb_after(heat) && self.step < STOP_STEP {
@@ -133,20 +145,25 @@ impl Ladder {
         self.hot > 0.0 || self.approach.0 > 0
     }
 
+    /// Says when the clock is capped, and when it has not been for a while.
     fn cap(&mut self, heat: &Heat) -> Option<Note> {
-        if heat.capped == self.capped {
-            return None;
-        }
-        self.capped = heat.capped;
-        let step = if heat.capped {
-            "clock capped"
+        self.free = if heat.cap.is_some() {
+            0.0
         } else {
-            "clock free again"
+            self.free + heat.dt
         };
-        Some(Note {
-            step: step.into(),
-            reason: figures(heat),
-        })
+        let step = match heat.cap {
+            Some(clock) if !self.capped => format!("clock capped at {clock}"),
+            None if self.capped && self.free >= FREE => "clock free again".into(),
+            _ => return None,
+        };
+        self.capped = heat.cap.is_some();
+        let reason = if heat.blind {
+            "no sensor is believed".into()
+        } else {
+            figures(heat)
+        };
+        Some(Note { step, reason })
     }
 
     /// Powers off when a sensor that is believed and lives is, or within a second will be, next to the critical
@@ -178,6 +195,15 @@ impl Ladder {
             step: "power off".into(),
             reason,
         })
+    }
+
+    /// By how much undoing the last step multiplies the processor time that the engine may use.
+    fn cost(&self) -> f64 {
+        let quota = |step: usize| {
+            step.checked_sub(1)
+                .map_or(100, |index| QUOTAS[index.min(QUOTAS.len() - 1)])
+        };
+        (f64::from(quota(self.step.saturating_sub(1))) / f64::from(quota(self.step))).max(LEAST_COST)
     }
 
     fn descend_after(&self) -> f64 {
@@ -216,4 +242,137 @@ fn figures(heat: &Heat) -> String {
         heat.slope.abs(),
         heat.target
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    fn heat(temperature: f64, slope: f64) -> Heat {
+        Heat {
+            dt: 0.25,
+            temperature,
+            slope,
+            target: 80.0,
+            critical: Some(105.0),
+            proven: Some((temperature, "acpitz 0".into())),
+            cap: Some(KiloHertz(800_000)),
+            permitted: 0.1,
+            floor: 0.1,
+            blind: false,
+            processors: 4,
+        }
+    }
+
+    fn steps(ladder: &mut Ladder, seconds: f64, heat: &Heat) -> Vec<Note> {
+        (0..(seconds / heat.dt) as usize)
+            .flat_map(|_| ladder.step(heat))
+            .collect()
+    }
+
+    #[test]
+    fn every_rung_is_climbed_and_undone_one_by_one_with_figures() {
+        let mut ladder = Ladder::default();
+        let notes = steps(&mut ladder, 30.0, &heat(83.0, 0.4));
+        let taken: Vec<&str> = notes.iter().map(|note| note.step.as_str()).collect();
+        let expected = vec![
+            "clock capped at 800 MHz",
+            "engine rationed to 300 % of a processor",
+            "engine rationed to 200 % of a processor",
+            "engine rationed to 120 % of a processor",
+            "engine rationed to 60 % of a processor",
+            "engine held to 1 slot",
+            "engine stopped",
+        ];
+        assert_eq!(taken, expected);
+        assert_eq!(
+            notes[1].reason,
+            "83.0 °C rising by 0.4 K/s, target 80.0 °C, at the lowest clock"
+        );
+        assert_eq!(
+            (ladder.rung(), ladder.limits(4).stopped),
+            (Rung::EngineStopped, true)
+        );
+        let undone = steps(
+            &mut ladder,
+            60.0,
+            &Heat {
+                cap: None,
+                ..heat(70.0, -0.2)
+            },
+        );
+        assert_eq!(undone.len(), 7, "{undone:?}");
+        assert_eq!(
+            (ladder.rung(), ladder.limits(4)),
+            (Rung::Free, EngineLimits::default())
+        );
+    }
+
+    #[test]
+    fn a_clock_with_room_undoes_too_and_one_that_falls_does_not_climb() {
+        let mut ladder = Ladder::default();
+        steps(&mut ladder, 4.0, &heat(83.0, 0.4));
+        assert_eq!(ladder.rung(), Rung::CpuQuota);
+        steps(&mut ladder, 20.0, &heat(86.0, -0.5));
+        assert_eq!(ladder.limits(1).cpu_quota_percent, Some(75));
+        steps(
+            &mut ladder,
+            6.0,
+            &Heat {
+                permitted: 0.15,
+                ..heat(78.5, 0.0)
+            },
+        );
+        assert_eq!(ladder.rung(), Rung::ClockCap);
+    }
+
+    #[test]
+    fn the_plug_is_pulled_on_proof_only_and_on_more_than_one_sample() {
+        let near = heat(102.5, 0.5);
+        let mut ladder = Ladder::default();
+        steps(&mut ladder, 0.25, &near);
+        assert_eq!(ladder.power_off(), None);
+        steps(
+            &mut ladder,
+            60.0,
+            &Heat {
+                proven: None,
+                ..near.clone()
+            },
+        );
+        assert_eq!(ladder.power_off(), None, "an assumed temperature is no proof");
+        let notes = steps(&mut ladder, 1.0, &near);
+        let reason = "acpitz 0 reads 102.5 °C and rises by 0.5 K/s; the firmware cuts power at 105.0 °C";
+        assert_eq!(notes.last().map(|note| note.reason.as_str()), Some(reason));
+        assert_eq!(
+            (ladder.power_off(), ladder.rung()),
+            (Some(reason), Rung::PowerOff)
+        );
+    }
+
+    #[test]
+    fn near_the_plug_steps_follow_faster() {
+        let mut ladder = Ladder::default();
+        steps(&mut ladder, 4.0, &heat(97.0, 1.0));
+        assert_eq!(ladder.rung(), Rung::EngineStopped);
+    }
+
+    proptest! {
+        /// Between cool enough and too hot nothing changes, whichever step was taken before.
+        #[test]
+        fn nothing_changes_inside_the_hysteresis(
+            before in 0.0..30.0_f64,
+            inside in proptest::collection::vec((77.0..82.0_f64, -2.0..2.0_f64, 0.0..0.13_f64), 1..200),
+        ) {
+            let mut ladder = Ladder::default();
+            steps(&mut ladder, before, &heat(83.0, 0.4));
+            let limits = ladder.limits(4);
+            for (temperature, slope, permitted) in inside {
+                ladder.step(&Heat { permitted, ..heat(temperature, slope) });
+                prop_assert_eq!(ladder.limits(4), limits);
+            }
+        }
+    }
 }

@@ -16,13 +16,13 @@ use track::{Around, Track};
 
 pub(crate) use listing::{celsius, critical};
 
-/// The processor's temperature is not known.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Blind {
-    /// For how many seconds.
-    pub(crate) seconds: f64,
-    /// Whether it ever was known: then something has broken, else it never worked.
-    pub(crate) lost: bool,
+/// Why the processor's temperature is not known although there are sensors for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blind {
+    /// What was read has gone: something has broken.
+    Lost,
+    /// What is read has never been, or is no longer, worth believing.
+    Doubted,
 }
 
 /// What the sensors come to.
@@ -48,10 +48,16 @@ pub(crate) struct View {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sensors {
     tracks: BTreeMap<String, (Listed, Track)>,
-    blind: f64,
+    /// Whether one of the processor's has ever been believed.
     known: bool,
-    last_assumed: Option<f64>,
+    /// The temperature that was assumed last, in °C.
+    assumed: Option<f64>,
+    /// How many of the processor's sensors are doubted, and for how many seconds there have not been more.
+    doubted: (usize, f64),
 }
+
+/// Seconds for which the assumed temperature does not fall after another sensor is doubted.
+const DOUBT_HOLD: f64 = 3.0;
 
 /// A sensor weighed: what it is taken to read, and why it is not believed.
 struct Weighed {
@@ -91,10 +97,9 @@ impl Sensors {
             known.role == Role::Processor || listed.iter().any(|listed| listed.name == *name)
         });
         for listed in listed {
-            let track = Track::new(&listed);
             match self.tracks.get_mut(&listed.name) {
                 Some((known, _)) => *known = listed,
-                None => drop(self.tracks.insert(listed.name.clone(), (listed, track))),
+                None => drop(self.tracks.insert(listed.name.clone(), (listed, Track::new()))),
             }
         }
     }
@@ -118,55 +123,34 @@ impl Sensors {
 
     fn view(&mut self, dt: f64, weighed: &[Weighed]) -> View {
         let reference = hottest(weighed.iter().filter(|sensor| sensor.distrust.is_none()));
+        let blind = reference.is_none() && !weighed.is_empty();
         self.known |= reference.is_some();
-        self.blind = if reference.is_some() || weighed.is_empty() {
-            0.0
-        } else {
-            self.blind + dt
-        };
-        let mut view = View {
-            blind: (reference.is_none() && !weighed.is_empty()).then_some(Blind {
-                seconds: self.blind,
-                lost: self.known && !self.only_stuck(weighed),
-            }),
+        let lost = self.known && weighed.iter().any(|sensor| sensor.temp.is_none());
+        self.assumed = self.assume(dt, weighed, reference.as_ref().map(|(temp, _)| *temp));
+        View {
+            assumed: self.assumed,
+            hottest: reference.map(|(_, name)| name),
+            proven: self.proven(weighed),
+            blind: blind.then_some(if lost { Blind::Lost } else { Blind::Doubted }),
             other: self.other(),
-            ..View::default()
-        };
-        match reference {
-            Some((temp, name)) => {
-                let offset = |sensor: &Weighed| {
-                    self.tracks
-                        .get(&sensor.name)
-                        .map_or(0.0, |(_, track)| track.offset)
-                };
-                let doubted = weighed.iter().filter(|sensor| sensor.distrust.is_some());
-                view.assumed = Some(temp + doubted.map(offset).fold(0.0, f64::max));
-                view.hottest = Some(name);
-            }
-            None => {
-                view.assumed = self
-                    .last_assumed
-                    .or(weighed.iter().filter_map(|sensor| sensor.temp).reduce(f64::max))
-            }
+            states: self.tracks.iter().map(|(name, (listed, track))| state(name, listed, track)).collect(),
+            warnings: self.tracks.values().filter_map(|(listed, track)| warning(listed, track)).collect(),
         }
-        self.last_assumed = view.assumed;
-        view.proven = self.proven(weighed);
-        view.states = self
-            .tracks
-            .iter()
-            .map(|(name, (listed, track))| state(name, listed, track))
-            .collect();
-        view.warnings = self
-            .tracks
-            .values()
-            .filter_map(|(listed, track)| warning(listed, track))
-            .collect();
-        view
     }
 
-    /// Whether every sensor still reads something, and only is not believed.
-    fn only_stuck(&self, weighed: &[Weighed]) -> bool {
-        weighed.iter().all(|sensor| sensor.temp.is_some())
+    /// The hottest believed reading, and as much more as a doubted sensor used to be hotter; without any, what was
+    /// assumed before.
+    fn assume(&mut self, dt: f64, weighed: &[Weighed], reference: Option<f64>) -> Option<f64> {
+        let doubted: Vec<&Weighed> = weighed.iter().filter(|sensor| sensor.distrust.is_some()).collect();
+        let more = doubted.len() > self.doubted.0;
+        self.doubted = (doubted.len(), if more { 0.0 } else { self.doubted.1 + dt });
+        let Some(reference) = reference else {
+            return self.assumed.or(weighed.iter().filter_map(|sensor| sensor.temp).reduce(f64::max));
+        };
+        let offset = |sensor: &&Weighed| self.tracks.get(&sensor.name).map_or(0.0, |(_, track)| track.offset);
+        let assumed = reference + doubted.iter().map(offset).fold(0.0, f64::max);
+        let holds = !doubted.is_empty() && self.doubted.1 < DOUBT_HOLD;
+        Some(self.assumed.filter(|_| holds).map_or(assumed, |before| assumed.max(before)))
     }
 
     fn proven(&self, weighed: &[Weighed]) -> Option<(f64, String)> {

@@ -74,12 +74,12 @@ struct Still {
 }
 
 impl Track {
-    pub(super) fn new(listed: &Listed) -> Self {
+    /// A sensor that is seen for the first time.
+    pub(super) fn new() -> Self {
         Self {
             last: None,
             held: None,
-            // It is suspected of telling its limit from the first reading on, until it moves.
-            distrust: on_trip(listed).then_some(Distrust::Contradicted),
+            distrust: None,
             offset: 0.0,
             moved: false,
             still: Still::default(),

@@ -99,15 +99,29 @@ impl Law {
         self.interval(heat)
     }
 
-    /// The temperature has not been known for `dt` seconds: the permitted share goes to a safe one.
-    pub(crate) fn step_blind(&mut self, dt: f64, safe: f64) -> f64 {
-        let lowest = (self.permitted - LOSS * dt).max(safe);
-        let highest = (self.permitted + REGAIN * dt).min(safe);
-        *self = Self {
-            permitted: if self.permitted > safe { lowest } else { highest },
-            reach: self.reach,
-            ..Self::default()
-        };
+    /// The temperature is not known, in `heat` is the last one that was: the permitted share goes to a safe one, and
+    /// until it is there no higher than if the temperature went on as it did, or stood still.
+    pub(crate) fn step_blind(&mut self, heat: Heat, safe: f64) -> f64 {
+        let before = self.permitted;
+        if before <= safe {
+            let rested = 0.0;
+            *self = Self {
+                permitted: (before + REGAIN * heat.dt).min(safe),
+                rested,
+                observer: None,
+                ..*self
+            };
+            return CLOSE_STEP;
+        }
+        let ahead = self.observer.map_or(heat.temperature, |observer| {
+            observer.temperature + heat.dt * (observer.drift + HEATING * heat.drawn.felt)
+        });
+        self.step(Heat {
+            temperature: heat.temperature.max(ahead),
+            ..heat
+        });
+        self.permitted = self.permitted.min((before - LOSS * heat.dt).max(safe));
+        self.rested = 0.0;
         CLOSE_STEP
     }
 

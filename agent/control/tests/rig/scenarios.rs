@@ -2,7 +2,7 @@
 
 use super::figures::{Figure, lowest_clock, mean_clock, over, second_half, swing};
 use super::{CRITICAL, Family, Load, Rig, SENSOR, TARGET};
-use machine::{Distrust, HwmonKind, HwmonSample, MilliCelsius, Rung, Sample};
+use machine::{Distrust, EngineLimits, HwmonKind, HwmonSample, MilliCelsius, Rung, Sample};
 
 /// Something that happens to a machine.
 pub(crate) struct Scenario {
@@ -12,7 +12,7 @@ pub(crate) struct Scenario {
 }
 
 /// All of them.
-pub(crate) const ALL: [Scenario; 11] = [
+pub(crate) const ALL: [Scenario; 12] = [
     Scenario {
         name: "the engine at full load",
         run: |family, seed| full_load(family, seed, Load::Engine),
@@ -52,6 +52,10 @@ pub(crate) const ALL: [Scenario; 11] = [
     Scenario {
         name: "a second sensor has always said 27.8 °C",
         run: second_is_frozen,
+    },
+    Scenario {
+        name: "the room is unbearable for a while",
+        run: unbearable_for_a_while,
     },
     Scenario {
         name: "heat that is not ours nears the critical point",
@@ -204,6 +208,30 @@ fn second_is_frozen(family: Family, seed: u64) -> Vec<Figure> {
     vec![
         Figure::at_most("over the target, K", over(&run), 2.0),
         Figure::at_least("clock / best", mean_clock(second_half(&run)) / best, 0.95),
+    ]
+}
+
+/// A room so warm that even the lowest clock is too much, and then not any more: everything is given back.
+fn unbearable_for_a_while(family: Family, seed: u64) -> Vec<Figure> {
+    let mut rig = hot(family, seed);
+    rig.plant.warm_room(45.0);
+    rig.run(family.settling(), Load::Engine);
+    let warm = rig.decision.thermal.rung;
+    rig.plant.warm_room(-45.0);
+    let run = rig.run(2.0 * family.settling(), Load::Engine);
+    let limits = rig.decision.engine;
+    vec![
+        Figure::at_most("powered off", f64::from(warm == Rung::PowerOff), 0.0),
+        Figure::at_least(
+            "engine free again",
+            f64::from(limits == EngineLimits::default()),
+            1.0,
+        ),
+        Figure::at_least(
+            "clock / best afterwards",
+            mean_clock(second_half(&run)) / rig.best_clock(),
+            0.95,
+        ),
     ]
 }
 
