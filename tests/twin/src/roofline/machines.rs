@@ -1,5 +1,6 @@
 //! Three machines. Each number says where it was published, or that it is an assumption; a figure that was read off a
-//! plug is split by assumption. Pages were read in November 2026.
+//! plug is split by assumption. Pages were read in November 2026, some of them in excerpts; of O'Connor's paper only the
+//! abstract was, its figures are from memory and bound an assumption.
 
 use super::{Machine, Power, Speed};
 
