@@ -61,6 +61,7 @@ impl Supervision {
             unit: EngineUnit::new(systemd.clone(), file),
             systemd,
             state: folders.state,
+            power_off_told: false,
             powering_off: false,
             problem: String::new(),
         };
@@ -99,6 +100,9 @@ struct Supervisor {
     systemd: Systemd,
     unit: EngineUnit,
     state: Option<PathBuf>,
+    /// The reason is in the journal and in its file.
+    power_off_told: bool,
+    /// systemd has been asked, and has not refused.
     powering_off: bool,
     /// The problem that was told last.
     problem: String,
@@ -153,8 +157,11 @@ impl Supervisor {
         if self.powering_off {
             return Ok(());
         }
-        error!(reason, "powering the machine off: {reason}");
-        self.keep(reason);
+        if !self.power_off_told {
+            error!(reason, "powering the machine off: {reason}");
+            self.keep(reason);
+            self.power_off_told = true;
+        }
         let asked = self
             .systemd
             .start("poweroff.target", "replace-irreversibly")
