@@ -29,6 +29,8 @@ const OTHERS_RANGE: f64 = 5.0;
 const OTHERS_SHARE: f64 = 0.2;
 /// Seconds between two steps of a machine that has no sensor to watch.
 const UNWATCHED_STEP: f64 = 5.0;
+/// Seconds between two steps while heat is fought.
+const URGENT_STEP: f64 = 0.1;
 /// The safe clock of a machine that tells no base clock, as a share of full power: half the clock.
 const SAFE_SHARE: f64 = 0.25;
 
@@ -158,8 +160,9 @@ impl Controller {
             .assumed
             .is_some_and(|assumed| assumed > target - BELOW_CRITICAL);
         self.seen.fans = self.fans.step(dt, &self.capabilities, &self.tuning, sample, hot);
-        self.seen.interval = if self.ladder.tense() {
-            interval.min(0.1)
+        let urgent = self.ladder.tense() || permitted < 1.0;
+        self.seen.interval = if urgent {
+            interval.min(URGENT_STEP)
         } else {
             interval
         };

@@ -62,7 +62,7 @@ pub(crate) struct Heat {
     /// The share of full power that is permitted, and the one that the lowest clock costs.
     pub(crate) permitted: f64,
     pub(crate) floor: f64,
-    /// Whether the temperature is not known: nothing is climbed on a guess, nor undone.
+    /// Whether the temperature is only what it was last: no step is undone on a guess, and none is the last resort.
     pub(crate) blind: bool,
     /// Logical processors.
     pub(crate) processors: u32,
@@ -90,17 +90,17 @@ impl Ladder {
         let mut notes = Vec::new();
         notes.extend(self.cap(heat));
         notes.extend(self.last_resort(heat));
-        if heat.blind {
-            (self.hot, self.cool) = (0.0, 0.0);
-            return notes;
-        }
         let too_hot =
             heat.permitted <= heat.floor && heat.temperature > heat.target + TOO_HOT && heat.slope > FALLING;
         let roomy =
             heat.permitted >= heat.floor * ROOM * self.cost() && heat.temperature < heat.target + TOO_HOT;
         let cool = roomy || (heat.temperature < heat.target - COOL && heat.slope < RISING);
         self.hot = if too_hot { self.hot + heat.dt } else { 0.0 };
-        self.cool = if cool { self.cool + heat.dt } else { 0.0 };
+        self.cool = if cool && !heat.blind {
+            self.cool + heat.dt
+        } else {
+            0.0
+        };
         if self.hot >= climb_after(heat) && self.step < STOP_STEP {
             self.step += 1;
             self.hot = 0.0;

@@ -8,6 +8,9 @@ mod kinds;
 mod listing;
 mod track;
 
+#[cfg(test)]
+mod tests;
+
 use crate::share::Drawn;
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use listing::{Listed, Role};
@@ -201,7 +204,7 @@ fn distrust(listed: &Listed, track: &Track) -> Option<Distrust> {
         (Role::Ignored, _) => None,
         (_, None) if listed.absurd => Some(Distrust::Absurd),
         (_, None) => Some(Distrust::Missing),
-        (Role::Processor, Some(_)) if track.fell_too_fast() => Some(Distrust::Absurd),
+        (Role::Processor, Some(reading)) if track.fell_too_fast(reading) => Some(Distrust::Absurd),
         (Role::Processor, Some(_)) => track.distrust,
         (Role::Other(_), Some(_)) => None,
     }

@@ -101,9 +101,9 @@ impl Track {
         self.held
     }
 
-    /// Whether the last weighing found a fall that no cooling explains.
-    pub(super) fn fell_too_fast(&self) -> bool {
-        matches!((self.last, self.held), (Some(last), Some(held)) if held > last + FALL)
+    /// Whether a reading that was just weighed has fallen as no cooling explains.
+    pub(super) fn fell_too_fast(&self, reading: f64) -> bool {
+        self.held.is_some_and(|held| held > reading + FALL)
     }
 
     /// Learns from the reading that was just weighed, for the next verdict.

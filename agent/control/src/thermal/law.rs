@@ -104,12 +104,10 @@ impl Law {
     pub(crate) fn step_blind(&mut self, heat: Heat, safe: f64) -> f64 {
         let before = self.permitted;
         if before <= safe {
-            let rested = 0.0;
             *self = Self {
                 permitted: (before + REGAIN * heat.dt).min(safe),
-                rested,
-                observer: None,
-                ..*self
+                reach: self.reach,
+                ..Self::default()
             };
             return CLOSE_STEP;
         }

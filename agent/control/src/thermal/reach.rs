@@ -16,6 +16,8 @@ const JUMPED: f64 = 2.0;
 const KNOWN: f64 = 8.0;
 /// Episodes that must agree before a machine is taken for slower than [`UNKNOWN`].
 const EPISODES: usize = 3;
+/// The least that a die is hotter than its sink under full power, in K.
+const LEAST_JUMP: f64 = 8.0;
 /// What is seen is taken for this much less than what may come.
 const CAUTION: f64 = 1.5;
 
@@ -86,8 +88,7 @@ impl Reach {
 
     /// How much full power warms at once, in K, as far as is known.
     pub(super) fn jump(&self) -> f64 {
-        let jumps = self.seen.iter().flatten().map(|rise| rise.jump);
-        jumps.fold(UNKNOWN.jump, f64::max)
+        self.rise().jump.max(LEAST_JUMP)
     }
 
     fn rise(&self) -> Rise {

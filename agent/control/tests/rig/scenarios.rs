@@ -12,7 +12,7 @@ pub(crate) struct Scenario {
 }
 
 /// All of them.
-pub(crate) const ALL: [Scenario; 12] = [
+pub(crate) const ALL: [Scenario; 13] = [
     Scenario {
         name: "the engine at full load",
         run: |family, seed| full_load(family, seed, Load::Engine),
@@ -24,6 +24,10 @@ pub(crate) const ALL: [Scenario; 12] = [
     Scenario {
         name: "load comes and goes",
         run: comes_and_goes,
+    },
+    Scenario {
+        name: "rest after work",
+        run: rest_after_work,
     },
     Scenario {
         name: "the fan fails",
@@ -104,6 +108,25 @@ fn comes_and_goes(family: Family, seed: u64) -> Vec<Figure> {
         run.extend(rig.run([1.0, 4.0, 16.0][turn % 3], Load::Rest));
     }
     vec![Figure::at_most("over the target, K", over(&run), 2.5)]
+}
+
+/// How often a machine is looked at that rests and has shown how fast it warms. With shortened time constants it must be
+/// more often.
+fn rest_after_work(family: Family, seed: u64) -> Vec<Figure> {
+    let mut rig = rested(family, seed);
+    for _ in 0..3 {
+        rig.run(12.0, Load::Engine);
+        rig.run(20.0, Load::Rest);
+    }
+    rig.run(family.settling(), Load::Rest);
+    let before = rig.steps;
+    rig.run(120.0, Load::Rest);
+    let looks = f64::from(rig.steps - before) / 2.0;
+    vec![Figure::at_most(
+        "looks per minute",
+        looks,
+        if family == Family::Real { 15.0 } else { 300.0 },
+    )]
 }
 
 fn fan_fails(family: Family, seed: u64) -> Vec<Figure> {
