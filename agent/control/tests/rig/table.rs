@@ -19,18 +19,35 @@ pub(crate) fn of(plants: u64) -> Table {
             .into(),
         broken: Vec::new(),
     };
-    for scenario in &ALL {
-        for family in Family::ALL {
-            table.add(scenario, family, plants);
+    let pairs = || {
+        ALL.iter()
+            .flat_map(|scenario| Family::ALL.map(|family| (scenario, family)))
+    };
+    std::thread::scope(|scope| {
+        let run = |(scenario, family): (&'static Scenario, Family)| {
+            scope.spawn(move || runs(scenario, family, plants))
+        };
+        let running: Vec<_> = pairs().map(run).collect();
+        for ((scenario, family), running) in pairs().zip(running) {
+            match running.join() {
+                Ok(runs) => table.add(scenario, family, &runs),
+                Err(_) => table
+                    .broken
+                    .push(format!("{}, {family:?}: panicked", scenario.name)),
+            }
         }
-    }
+    });
     table
+}
+
+/// What a scenario comes to on each plant.
+fn runs(scenario: &Scenario, family: Family, plants: u64) -> Vec<Vec<Figure>> {
+    (0..plants).map(|seed| (scenario.run)(family, seed)).collect()
 }
 
 impl Table {
     /// One line for each figure of a scenario.
-    fn add(&mut self, scenario: &Scenario, family: Family, plants: u64) {
-        let runs: Vec<Vec<Figure>> = (0..plants).map(|seed| (scenario.run)(family, seed)).collect();
+    fn add(&mut self, scenario: &Scenario, family: Family, runs: &[Vec<Figure>]) {
         for index in 0..runs.first().map_or(0, Vec::len) {
             let column: Vec<Figure> = runs.iter().map(|run| run[index]).collect();
             let (line, holds) = line(&column);
