@@ -58,7 +58,11 @@ impl Budget {
     ) -> Option<PowerLimit> {
         let wanted = match constraint.name.as_deref() {
             Some("long_term") => tuning.sustained_power,
-            Some("short_term") => tuning.burst_power.max(tuning.sustained_power),
+            Some("short_term") => tuning.burst_power.map(|burst| {
+                tuning
+                    .sustained_power
+                    .map_or(burst, |sustained| burst.max(sustained))
+            }),
             _ => None,
         }?;
         let first = self.first.get(&(domain.id.clone(), constraint.id))?;

@@ -29,6 +29,8 @@ const OTHERS_RANGE: f64 = 5.0;
 const OTHERS_SHARE: f64 = 0.2;
 /// Seconds between two steps of a machine that has no sensor to watch.
 const UNWATCHED_STEP: f64 = 5.0;
+/// How long an announced request is waited for, in microseconds.
+const ANNOUNCED_USEC: u64 = 5_000_000;
 /// Seconds between two steps while heat is fought.
 const URGENT_STEP: f64 = 0.1;
 /// The safe clock of a machine that tells no base clock, as a share of full power: half the clock.
@@ -286,6 +288,18 @@ impl Controller {
 fn others_share(view: &View) -> f64 {
     let over = view.other.as_ref().map_or(0.0, |(over, _)| *over);
     (1.0 - over / OTHERS_RANGE).clamp(OTHERS_SHARE, 1.0)
+}
+
+/// Whether the engine works, or will as soon as it has read the request that was announced.
+fn is_work_near(sample: &Sample) -> bool {
+    let works = sample
+        .engine
+        .as_ref()
+        .is_some_and(|engine| engine.phase != Phase::Idle);
+    let announced = sample
+        .announced_at_usec
+        .map(|at| sample.at_usec.0.saturating_sub(at.0));
+    works || announced.is_some_and(|since| since < ANNOUNCED_USEC)
 }
 
 fn processors(machine: &Capabilities, sample: &Sample) -> u32 {
