@@ -7,4 +7,5 @@ mod command;
 mod door;
 mod kills;
 mod models;
+mod power;
 mod streams;

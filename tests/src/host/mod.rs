@@ -2,6 +2,7 @@
 
 mod activation;
 mod bus;
+mod captured;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use api::rest::{EngineStatus, Status};
+use machine::{Record, Sample};
 
 use crate::client::Client;
 use crate::process::{self, Process, tail, tethered};
@@ -20,6 +22,10 @@ use bus::Bus;
 
 /// The daemons and the command.
 const BUILT: [&str; 4] = ["hearthd", "inferd", "gateway", "hearth"];
+/// The copied machine, in the stack's folder.
+const MACHINE: &str = "machine";
+/// What hearthd's laws were told, in the stack's folder.
+const RECORDING: &str = "hearthd.jsonl";
 /// How long a daemon may take to be ready.
 const READY: Duration = Duration::from_secs(30);
 
@@ -32,6 +38,9 @@ pub struct Options {
     pub inferd: Vec<String>,
     /// Where the gateway listens; a free port of the loopback if not given.
     pub listen: Option<SocketAddr>,
+    /// The captured machine of `tests/machines` that hearthd works on a copy of. Without one it watches this host and
+    /// changes nothing.
+    pub machine: Option<&'static str>,
 }
 
 impl Options {
@@ -41,6 +50,13 @@ impl Options {
             models: folder.to_owned(),
             ..Self::default()
         }
+    }
+
+    /// With a captured machine for hearthd to work on.
+    #[must_use]
+    pub fn on(mut self, machine: &'static str) -> Self {
+        self.machine = Some(machine);
+        self
     }
 
     /// Adds an argument of `inferd serve` with its value.
@@ -70,11 +86,11 @@ impl HostStack {
         let folder = tempfile::Builder::new().prefix("hearth-").tempdir()?;
         let place = folder.path();
         let bus = Bus::start(place)?;
-        let hearthd = start_hearthd(place, &bus)?;
+        let hearthd = start_hearthd(place, &bus, options.machine)?;
         let inferd = Activator::start(
             &place.join("infer.sock"),
             &place.join("inferd.log"),
-            inferd_args(options),
+            inferd_args(place, options),
         )?;
         let token = first_token(place)?;
         let address = options.listen.map_or_else(free_port, Ok)?;
@@ -170,6 +186,27 @@ impl HostStack {
         Ok([self.hearthd.pid(), self.gateway.pid()])
     }
 
+    /// A file of the copied machine, by its path there.
+    pub fn kernel_file(&self, path: &str) -> Result<String> {
+        let path = self.folder.path().join(MACHINE).join(path);
+        let text = std::fs::read_to_string(&path);
+        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// What hearthd's laws were told so far.
+    pub fn samples(&self) -> Result<Vec<Sample>> {
+        let recording = process::read_log(&self.folder.path().join(RECORDING))?;
+        let whole = recording.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let mut samples = Vec::new();
+        for line in whole.lines() {
+            if let Record::Sample(sample) = serde_json::from_str(line).context("hearthd's recording")? {
+                samples.push(*sample);
+            }
+        }
+        Ok(samples)
+    }
+
     /// The `hearth` command, to be given arguments. Nothing in the environment points it anywhere.
     pub fn hearth(&self) -> Result<Command> {
         let mut command = Command::new(daemon("hearth")?);
@@ -237,9 +274,19 @@ pub fn daemon(name: &str) -> Result<PathBuf> {
     })
 }
 
-fn start_hearthd(place: &Path, bus: &Bus) -> Result<Process> {
+fn start_hearthd(place: &Path, bus: &Bus, machine: Option<&str>) -> Result<Process> {
     let mut command = tethered(daemon("hearthd")?);
-    command.args(["run", "--watch-only", "--bus", bus.address()]);
+    command.args(["run", "--bus", bus.address()]);
+    command.arg("--sockets").arg(place);
+    command.arg("--record").arg(place.join(RECORDING));
+    match machine {
+        Some(name) => {
+            captured::copy(name, &place.join(MACHINE))?;
+            command.arg("--root").arg(place.join(MACHINE));
+            command.arg("--runtime").arg(place);
+        }
+        None => drop(command.arg("--watch-only")),
+    }
     Process::start("hearthd", command, &place.join("hearthd.log"))
 }
 
@@ -247,6 +294,7 @@ fn start_gateway(place: &Path, bus: &Bus, address: SocketAddr) -> Result<Process
     let mut command = tethered(daemon("gateway")?);
     command.args(["serve", "--bus", bus.address(), "--listen", &address.to_string()]);
     command.arg("--infer").arg(place.join("infer.sock"));
+    command.arg("--arrival-socket").arg(place.join("arrival.sock"));
     command.arg("--local").arg(place.join("gateway.sock"));
     command.arg("--state").arg(place.join("gateway"));
     Process::start("gateway", command, &place.join("gateway.log"))
@@ -268,9 +316,10 @@ fn first_token(place: &Path) -> Result<String> {
     Ok(token.to_owned())
 }
 
-fn inferd_args(options: &Options) -> Vec<String> {
+fn inferd_args(place: &Path, options: &Options) -> Vec<String> {
     let models = options.models.display().to_string();
-    let serve = ["serve".to_owned(), "--models".to_owned(), models];
+    let phases = place.join("phase.sock").display().to_string();
+    let serve = ["serve", "--models", &models, "--phase-socket", &phases].map(str::to_owned);
     serve.into_iter().chain(options.inferd.iter().cloned()).collect()
 }
 

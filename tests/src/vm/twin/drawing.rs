@@ -186,7 +186,7 @@ mod tests {
         let path = folder.path().join("trace.png");
         let row = |tick: u32| Row {
             seconds: f64::from(tick) / 10.0,
-            reading: (tick % 7 > 0).then_some(60.0 + f64::from(tick) / 10.0),
+            reading: (!tick.is_multiple_of(7)).then_some(60.0 + f64::from(tick) / 10.0),
             die: 61.0 + f64::from(tick) / 10.0,
             megahertz: vec![3200.0, 1600.0],
             load: vec![1.0, 0.5],

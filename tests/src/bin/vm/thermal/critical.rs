@@ -11,7 +11,7 @@ use super::figures::Limit;
 use super::scene::Scene;
 
 /// How fast the heat is driven up, in K/s.
-const RISE: f64 = 0.5;
+const RISE: f64 = 0.7;
 /// Below the critical trip point by this much it stays, in K: only hearthd powers off there, not the kernel.
 const SHORT_OF_CRITICAL: f64 = 1.0;
 /// How long the whole climb and the power-off may take.

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use api::power::Thermal;
 use machine::Distrust;
-use tests::vm::twin::{Line, Sensor, Stage};
+use tests::vm::twin::{Line, Sensor};
 
 use super::figures::Limit;
 use super::scene::Scene;
@@ -72,7 +72,7 @@ fn watch(scene: &mut Scene<'_>, start: f64, distrust: Distrust) -> Result<f64> {
     let told = scene.wait_for_thermal(&what, is_told)?;
     let seen = scene.twin.now()?.seconds - start;
     ensure!(!told.warnings.is_empty(), "no warning among {told:?}");
-    scene.observe(10.0)?;
+    scene.observe(6.0)?;
     Ok(seen)
 }
 
@@ -96,13 +96,9 @@ fn healed(scene: &mut Scene<'_>) -> Result<()> {
 /// Stops the fan under heat.
 pub(crate) fn fan_fails(scene: &mut Scene<'_>) -> Result<()> {
     scene.hold_target()?;
-    let still = Stage {
-        fan_failed: true,
-        ..scene.twin.stage()
-    };
-    let best = scene.best_megahertz_at(&still.plant, 0.0);
+    let best = scene.best_megahertz_at(&scene.twin.stage().plant, 0.0);
     scene.line(Line::Megahertz(best, "best constant clock without a fan"));
-    scene.twin.arrange(|stage| *stage = still);
+    scene.twin.arrange(|stage| stage.fan_failed = true);
     let start = scene.twin.now()?.seconds;
     let told = scene.wait_for_thermal("hearthd to name the fan", |thermal| {
         thermal
@@ -117,8 +113,8 @@ pub(crate) fn fan_fails(scene: &mut Scene<'_>) -> Result<()> {
         told.cooling
     );
     scene.figure("failed fan named after", seen, "s", Limit::AtMost(20.0));
-    scene.observe(15.0)?;
-    let late = scene.twin.since(scene.twin.now()?.seconds - 10.0);
+    scene.observe(8.0)?;
+    let late = scene.twin.since(scene.twin.now()?.seconds - 5.0);
     let share = late.mean_megahertz() / best;
     scene.figure(
         "clock of the best constant one",
@@ -127,5 +123,6 @@ pub(crate) fn fan_fails(scene: &mut Scene<'_>) -> Result<()> {
         Limit::AtLeast(90.0),
     );
     scene.figure_over_target("hottest over target", Limit::AtMost(2.0));
+    scene.mend();
     Ok(())
 }

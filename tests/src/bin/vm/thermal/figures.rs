@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use ::tests::report::table;
 use anyhow::{Context, Result};
 use serde::Serialize;
-use tests::report::table;
 
 /// What is asked of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

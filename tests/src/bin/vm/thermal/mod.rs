@@ -22,7 +22,7 @@ use twin::range::Lot;
 use crate::guest::Guest;
 use crate::parts::Parts;
 use figures::{Figure, as_table, save};
-use scene::Scene;
+use scene::{Opening, Scene};
 
 /// One thing that must be seen in a simulated machine.
 struct Scenario {
@@ -30,6 +30,8 @@ struct Scenario {
     /// What it shows.
     what: &'static str,
     run: fn(&mut Scene<'_>) -> Result<()>,
+    /// It begins with the target held, so that the one before may leave it so.
+    hot: bool,
 }
 
 /// In their order. The last ends the guest.
@@ -38,76 +40,91 @@ const SCENARIOS: [Scenario; 15] = [
         name: "drivers",
         what: "the kernel's drivers run on the simulated machine",
         run: hold::drivers,
+        hot: false,
     },
     Scenario {
         name: "cost",
         what: "hearthd costs next to nothing while nothing happens",
         run: daemon::cost,
+        hot: false,
     },
     Scenario {
         name: "control",
         what: "without hearthd busy processors pass the limit",
         run: hold::without_hearthd,
+        hot: false,
     },
     Scenario {
         name: "hold",
-        what: "with hearthd they hold the target",
+        what: "with hearthd they hold the target, and have the full clock again after",
         run: hold::with_hearthd,
-    },
-    Scenario {
-        name: "generation",
-        what: "a long answer is throttled smoothly, never to the floor",
-        run: generation::from_cold,
-    },
-    Scenario {
-        name: "limit",
-        what: "the firmware's limit is obeyed and shown",
-        run: firmware::limit,
-    },
-    Scenario {
-        name: "battery",
-        what: "mains and battery choose the profile",
-        run: firmware::battery,
+        hot: false,
     },
     Scenario {
         name: "fan",
         what: "a fan that fails under heat is named, and the target held",
         run: faults::fan_fails,
+        hot: true,
     },
     Scenario {
         name: "stuck",
         what: "a sensor that sticks under heat is not believed",
         run: faults::sensor_stuck,
+        hot: true,
     },
     Scenario {
         name: "absurd",
         what: "a sensor that shows 0 K under heat is not believed",
         run: faults::sensor_absurd,
+        hot: true,
     },
     Scenario {
         name: "failing",
         what: "a sensor whose reading fails under heat counts as hot",
         run: faults::sensor_fails,
+        hot: true,
     },
     Scenario {
         name: "vanished",
         what: "a zone that vanishes under heat counts as hot",
         run: faults::sensor_vanishes,
+        hot: true,
     },
     Scenario {
         name: "killed",
         what: "SIGKILL to hearthd under heat lets nothing overheat",
         run: daemon::killed,
+        hot: true,
     },
     Scenario {
         name: "stopped",
-        what: "hearthd stopped gives back what it touched",
+        what: "hearthd stopped under heat gives back what it touched",
         run: daemon::stopped,
+        hot: true,
+    },
+    Scenario {
+        name: "limit",
+        what: "the firmware's limit is obeyed and shown",
+        run: firmware::limit,
+        hot: false,
+    },
+    Scenario {
+        name: "battery",
+        what: "mains and battery choose the profile",
+        run: firmware::battery,
+        hot: false,
+    },
+    Scenario {
+        name: "generation",
+        what: "a long answer is throttled smoothly, never to the floor",
+        run: generation::from_cold,
+        hot: false,
     },
     Scenario {
         name: "critical",
         what: "heat that nothing lowers ends in an orderly power-off",
         run: critical::approach,
+        hot: false,
     },
 ];
 /// The one that ends the guest.
@@ -189,17 +206,21 @@ fn in_the_twin(setup: &Setup, wanted: &Wanted, output: &Path, report: &mut Repor
         output,
         figures: Vec::new(),
         report,
+        hot: false,
     };
-    for (number, scenario) in SCENARIOS.iter().enumerate() {
-        if wanted.has(scenario.name) {
-            ensure!(
-                !guest.machine.has_ended()?,
-                "the guest has ended before the scenario {}",
-                scenario.name
-            );
-            let lot = Lot::new(wanted.seed.wrapping_mul(1000).wrapping_add(number as u64));
-            stage.play(&mut guest, scenario, lot);
-        }
+    let mut program = (1..)
+        .zip(&SCENARIOS)
+        .filter(|(_, scenario)| wanted.has(scenario.name))
+        .peekable();
+    while let Some((number, scenario)) = program.next() {
+        ensure!(
+            !guest.machine.has_ended()?,
+            "the guest has ended before the scenario {}",
+            scenario.name
+        );
+        let lot = Lot::new(wanted.seed.wrapping_mul(1000).wrapping_add(number));
+        let stay_hot = program.peek().is_some_and(|(_, next)| next.hot);
+        stage.play(&mut guest, scenario, lot, stay_hot);
     }
     let Theatre { figures, .. } = stage;
     if wanted.stay {
@@ -242,13 +263,15 @@ struct Theatre<'a> {
     output: &'a Path,
     figures: Vec<Figure>,
     report: &'a mut Report,
+    /// The last scenario has left the target held.
+    hot: bool,
 }
 
 impl Theatre<'_> {
     /// Plays one scenario; a figure that misses what is asked of it fails it.
-    fn play(&mut self, guest: &mut Guest, scenario: &Scenario, lot: Lot) {
+    fn play(&mut self, guest: &mut Guest, scenario: &Scenario, lot: Lot, stay_hot: bool) {
         let start = Instant::now();
-        let result = self.perform(guest, scenario, lot).and_then(|measured| {
+        let result = self.perform(guest, scenario, lot, stay_hot).and_then(|measured| {
             let sentences: Vec<String> = measured.iter().map(Figure::sentence).collect();
             let missed = measured.iter().any(|figure| !figure.holds());
             self.figures.extend(measured);
@@ -261,13 +284,27 @@ impl Theatre<'_> {
         self.report.record(&name, start.elapsed(), result);
     }
 
-    fn perform(&self, guest: &mut Guest, scenario: &Scenario, lot: Lot) -> Result<Vec<Figure>> {
-        let target = scene::thermal(guest)?.state.target.0 as f64 / 1000.0;
-        let mut scene = Scene::begin(guest, scenario.name, lot, target, self.emulated)?;
+    fn perform(
+        &mut self,
+        guest: &mut Guest,
+        scenario: &Scenario,
+        lot: Lot,
+        stay_hot: bool,
+    ) -> Result<Vec<Figure>> {
+        let opening = Opening {
+            name: scenario.name,
+            target: scene::thermal(guest)?.state.target.0 as f64 / 1000.0,
+            emulated: self.emulated,
+            hot: std::mem::take(&mut self.hot),
+        };
+        let mut scene = Scene::begin(guest, lot, opening)?;
         let played = (scenario.run)(&mut scene);
         let saved = scene.save(self.output);
-        let measured = scene.end();
+        // What failed may have left anything behind.
+        let ended = scene.end(stay_hot && played.is_ok());
         played.and(saved)?;
-        measured
+        let (figures, hot) = ended?;
+        self.hot = hot;
+        Ok(figures)
     }
 }

@@ -33,31 +33,40 @@ pub(crate) struct Scene<'a> {
     figures: Vec<Figure>,
     lines: Vec<Line>,
     start: f64,
+    hot: bool,
+}
+
+/// What a scene begins with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opening {
+    pub(crate) name: &'static str,
+    pub(crate) target: f64,
+    pub(crate) emulated: bool,
+    /// The scene before has left the target held.
+    pub(crate) hot: bool,
 }
 
 impl<'a> Scene<'a> {
-    /// A scene in the open window, with everything whole and mains on.
-    pub(crate) fn begin(
-        guest: &'a mut Guest,
-        name: &'static str,
-        lot: Lot,
-        target: f64,
-        emulated: bool,
-    ) -> Result<Self> {
+    /// A scene with everything whole and mains on; in the open window unless the one before has left it hot.
+    pub(crate) fn begin(guest: &'a mut Guest, lot: Lot, opening: Opening) -> Result<Self> {
         let twin = guest.machine.twin()?;
-        twin.arrange(|stage| *stage = Stage::default());
         let start = twin.now()?.seconds;
-        Ok(Self {
+        let scene = Self {
             guest,
             twin,
             lot,
-            target,
-            emulated,
-            name,
+            target: opening.target,
+            emulated: opening.emulated,
+            name: opening.name,
             figures: Vec::new(),
-            lines: vec![Line::Celsius(target, "target")],
+            lines: vec![Line::Celsius(opening.target, "target")],
             start,
-        })
+            hot: opening.hot,
+        };
+        if !scene.hot {
+            scene.open_window();
+        }
+        Ok(scene)
     }
 
     /// Measures a figure, and asks something of it.
@@ -96,14 +105,18 @@ impl<'a> Scene<'a> {
         best_constant_megahertz(self.twin.machine(), plant, self.target, fan_level)
     }
 
-    /// Enters a plant, keeps every processor busy, and waits until the target is held; the best constant clock.
-    pub(crate) fn hold_target(&mut self) -> Result<f64> {
-        let best = self.enter_plant();
+    /// Sees to it that every processor is busy in a plant that cannot bear it, and the target is held.
+    pub(crate) fn hold_target(&mut self) -> Result<()> {
+        if self.hot {
+            return Ok(());
+        }
+        self.enter_plant();
         self.burn()?;
         let warm = self.target - 4.0;
         self.wait_for("the machine to warm up", WARM_UP, |row| row.die > warm)?;
         self.observe(8.0)?;
-        Ok(best)
+        self.hot = true;
+        Ok(())
     }
 
     /// Measures how far the die went beyond the target since the scene began.
@@ -124,6 +137,7 @@ impl<'a> Scene<'a> {
 
     /// Ends that work; when it ended, by the twin's time.
     pub(crate) fn stop_burning(&mut self) -> Result<f64> {
+        self.hot = false;
         self.guest.sudo("systemctl stop 'burn-*'")?;
         Ok(self.twin.now()?.seconds)
     }
@@ -207,14 +221,31 @@ impl<'a> Scene<'a> {
         draw(&trace, self.name, &self.lines, &file("png"))
     }
 
-    /// Ends the scene: the guest, if it still runs, is left idle and cool. What was measured.
-    pub(crate) fn end(mut self) -> Result<Vec<Figure>> {
-        if !self.guest.machine.has_ended()? {
+    /// Ends the scene, with everything mended. The guest, if it still runs, is left as it is if it is hot and `stay_hot`
+    /// is wanted, else idle and cool. What was measured, and whether it is hot.
+    pub(crate) fn end(mut self, stay_hot: bool) -> Result<(Vec<Figure>, bool)> {
+        if self.guest.machine.has_ended()? {
+            return Ok((self.figures, false));
+        }
+        if self.hot && stay_hot {
+            self.mend();
+        } else {
             self.open_window();
             self.stop_burning()?;
             self.cool_down()?;
         }
-        Ok(self.figures)
+        Ok((self.figures, self.hot))
+    }
+
+    /// Mends what is broken; the plant stays.
+    pub(crate) fn mend(&self) {
+        self.twin.arrange(|stage| {
+            let plant = stage.plant.clone();
+            *stage = Stage {
+                plant,
+                ..Stage::default()
+            };
+        });
     }
 }
 

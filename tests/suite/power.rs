@@ -1,0 +1,138 @@
+//! The clock follows the engine, and people set what they want of both.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use api::power::{Power, Thermal};
+use api::rest::Problem;
+use bytes::Bytes;
+use machine::{Phase, PowerProfile, Sample};
+use tests::client::greedy;
+use tests::host::{HostStack, Options, with_stack};
+use tests::{process, wait};
+
+use crate::models::{SMOLLM2, smollm2, with_tiny};
+
+/// Longer than the laws ever wait to look again.
+const SETTLED: Duration = Duration::from_secs(30);
+/// What the captured machine is found with, and goes back to when nothing is done.
+const FOUND: &str = "schedutil";
+const GOVERNOR: &str = "sys/devices/system/cpu/cpufreq/policy0/scaling_governor";
+
+#[test]
+fn a_question_is_prefilled_at_full_clock_and_rest_follows_its_answer() -> Result<()> {
+    let model = smollm2()?;
+    let options = Options::models(model.parent().context("a model without a folder")?).on("acpi-cpufreq");
+    with_stack(&options.inferd("--threads", 2), |stack| {
+        ensure!(
+            stack.kernel_file(GOVERNOR)? == FOUND,
+            "the machine was found otherwise"
+        );
+        let question = "What is a hearth, and what was it for? ".repeat(20);
+        let request = greedy(SMOLLM2, &question, 24);
+        stack
+            .admin()
+            .post("/v1/chat/completions", &request)?
+            .expect(200)?;
+        let samples = wait::until("rest after the answer", SETTLED, || at_rest(stack))?;
+        let phases = phases(&samples);
+        ensure!(
+            phases.ends_with(&[Phase::Prefill, Phase::Decode, Phase::Idle]),
+            "the engine told {phases:?}"
+        );
+        let during = |phase| governors(&samples, phase);
+        ensure!(
+            during(Phase::Decode).first().map(String::as_str) == Some("performance"),
+            "what prefill left behind: {:?}",
+            during(Phase::Decode)
+        );
+        let decoding = samples.iter().filter_map(|sample| sample.engine.as_ref());
+        let speeds: Vec<f32> = decoding.filter_map(|engine| engine.tokens_per_second).collect();
+        ensure!(speeds.iter().all(|speed| *speed > 0.0), "{speeds:?}");
+        wait::until("the governor that was found", SETTLED, || {
+            Ok((stack.kernel_file(GOVERNOR)? == FOUND).then_some(()))
+        })
+    })
+}
+
+/// The recording, once its last word is that the engine has generated and rests.
+fn at_rest(stack: &HostStack) -> Result<Option<Vec<Sample>>> {
+    let samples = stack.samples()?;
+    let last = samples.last().and_then(|sample| sample.engine.as_ref());
+    let rests = last.is_some_and(|engine| engine.phase == Phase::Idle && engine.generated > 0);
+    Ok(rests.then_some(samples))
+}
+
+/// The phases in their order, each once until another comes.
+fn phases(samples: &[Sample]) -> Vec<Phase> {
+    let told = samples.iter().filter_map(|sample| sample.engine.as_ref());
+    let mut phases: Vec<Phase> = told.map(|engine| engine.phase).collect();
+    phases.dedup();
+    phases
+}
+
+/// The governor at each sample of a phase: read before the laws answer to that sample.
+fn governors(samples: &[Sample], phase: Phase) -> Vec<String> {
+    let of_phase = |sample: &&Sample| sample.engine.as_ref().is_some_and(|engine| engine.phase == phase);
+    let policies = samples
+        .iter()
+        .filter(of_phase)
+        .filter_map(|sample| sample.policies.first());
+    policies
+        .filter_map(|policy| policy.scaling_governor.clone())
+        .collect()
+}
+
+#[test]
+fn what_people_want_reaches_hearthd_and_is_shown() -> Result<()> {
+    with_tiny(256, 4, |stack| {
+        let socket = stack.local_socket();
+        let hearth = |arguments: &[&str]| -> Result<String> {
+            process::output(stack.hearth()?.arg("--socket").arg(&socket).args(arguments))
+        };
+        hearth(&["power", "set", "power-saver"])?;
+        let held: machine::Hold = serde_json::from_str(&hearth(&[
+            "power",
+            "hold",
+            "performance",
+            "--reason",
+            "a test",
+            "--for",
+            "1h",
+            "--json",
+        ])?)?;
+        ensure!(held.until_usec.is_some() && held.reason == "a test", "{held:?}");
+        let power: Power = stack.admin().get("/api/v1/power")?.expect(200)?.json()?;
+        ensure!(
+            (power.profile, power.effective_profile, power.holds.len())
+                == (PowerProfile::PowerSaver, PowerProfile::Performance, 1),
+            "{power:?}"
+        );
+        let id = held.id.to_string();
+        let shown = hearth(&["power", "release", &id])?;
+        ensure!(
+            shown.contains("power-saver") && !shown.contains("HOLD"),
+            "{shown}"
+        );
+        stack
+            .admin()
+            .delete(&format!("/api/v1/power/holds/{id}"))?
+            .expect(404)?;
+
+        hearth(&["thermal", "set", "70"])?;
+        let thermal: Thermal = stack.admin().get("/api/v1/thermal")?.expect(200)?.json()?;
+        ensure!(
+            thermal.target_set.map(|target| target.0) == Some(70_000),
+            "{thermal:?}"
+        );
+        let absurd = Bytes::from_static(br#"{"target":500000}"#);
+        let refused = stack.admin().exchange("PUT", "/api/v1/thermal", absurd)?;
+        let problem: Problem = refused.expect(422)?.json()?;
+        ensure!(problem.detail.starts_with("target:"), "{problem:?}");
+        ensure!(
+            hearth(&["thermal", "reset"])?.contains("the firmware profile's"),
+            "it is not reset"
+        );
+        Ok(())
+    })
+}
