@@ -2,8 +2,11 @@
 //! power limits.
 //!
 //! [`Writer::apply`] takes the full wish and writes only what differs. What a file held before it was first written is
-//! stored in a file of its own *before* that write, so that [`Writer::restore`] brings it back at the end, and
-//! [`Writer::open`] after a crash.
+//! stored in a file of its own *before* that write, so that [`Writer::restore`] brings it back at the end.
+//!
+//! After a crash [`Writer::open`] takes that file over and leaves the kernel's files alone: the first
+//! [`Writer::apply`] sets what is wished, and brings back the rest. Bringing all back at once would free the clock of a
+//! machine that was being cooled until the first decision: seen in a simulated one, +6 K within half a second.
 //!
 //! # Somebody else's hand
 //! A reading can differ from what was written without anybody's doing: cpufreq shows the limit in force, which firmware
@@ -81,14 +84,15 @@ pub struct Writer {
     first_seen: FirstSeen,
     /// First-seen values are not yet in the state file.
     unstored: bool,
+    inherited: usize,
     holds: BTreeMap<Attribute, Hold>,
     told: BTreeSet<Attribute>,
 }
 
 impl Writer {
     /// A writer of a tree's files, that stores what they held in the file `state`, in a folder that is there. If that
-    /// file is there already, an earlier writer was not ended by [`Writer::restore`]: what it had changed is brought
-    /// back, and told. A state file that makes no sense is told, and kept beside as `<state>.corrupt`.
+    /// file is there already, an earlier writer was not ended by [`Writer::restore`], and what it knew is taken over: see
+    /// [`Writer::inherited`]. A state file that makes no sense is told, and kept beside as `<state>.corrupt`.
     ///
     /// # Errors
     /// [`Error::State`] if the state file is there and cannot be read or moved.
@@ -98,6 +102,7 @@ impl Writer {
             state,
             first_seen: FirstSeen::default(),
             unstored: false,
+            inherited: 0,
             holds: BTreeMap::new(),
             told: BTreeSet::new(),
         };
@@ -109,12 +114,18 @@ impl Writer {
                     .keys()
                     .map(|file| (file.clone(), Hold::unknown()))
                     .collect();
+                writer.inherited = left.0.len();
                 writer.first_seen = left;
-                writer.restore()
+                Applied::default()
             }
             Err(error) => writer.set_aside(&error)?,
         };
         Ok((writer, applied))
+    }
+
+    /// How many files' first-seen values were taken over from a writer that was not ended in order.
+    pub fn inherited(&self) -> usize {
+        self.inherited
     }
 
     /// Makes the files hold what is wanted, as far as the machine offers it. A file that no longer has a wish returns

@@ -172,11 +172,48 @@ fn a_crash_is_made_good_at_the_next_start() {
     assert_ne!(machine.content(), before);
 
     let (mut writer, applied) = machine.open();
+    assert_eq!((applied, writer.inherited()), (Applied::default(), 3));
+    assert_ne!(
+        machine.content(),
+        before,
+        "nothing is freed before the first wish"
+    );
+    let applied = writer.apply(&Setpoints::default());
     assert_eq!(applied.changes.len(), 2, "{applied:?}");
     assert!(applied.problems.is_empty() && applied.foreign.is_empty());
     assert_eq!(machine.content(), before);
-    assert!(!machine.state().exists());
     assert_eq!(writer.apply(&policy(idle())).changes.len(), 2, "and afresh");
+    writer.restore();
+    assert_eq!(machine.content(), before);
+    assert!(!machine.state().exists());
+}
+
+#[test]
+fn a_cap_that_outlived_a_crash_is_not_lifted_by_the_next_start() {
+    let machine = Machine::new();
+    let mut writer = machine.writer();
+    writer.apply(&policy(idle()));
+    drop(writer);
+    let (mut writer, _) = machine.open();
+    let capped = |max| PolicySetpoint {
+        scaling_max_freq: Some(KiloHertz(max)),
+        ..PolicySetpoint::default()
+    };
+    let applied = writer.apply(&policy(capped(900_000)));
+    let maxima: Vec<_> = applied
+        .changes
+        .iter()
+        .filter(|change| change.path.ends_with("max_freq"))
+        .collect();
+    assert_eq!(maxima.len(), 1, "straight from one cap to the next: {applied:?}");
+    assert_eq!((&*maxima[0].before, &*maxima[0].after), ("1200000", "900000"));
+    assert_eq!(
+        machine.policy("energy_performance_preference"),
+        "balance_performance",
+        "no longer wished"
+    );
+    writer.restore();
+    assert_eq!(machine.policy("scaling_max_freq"), "3400000");
 }
 
 #[test]
@@ -360,8 +397,8 @@ fn what_is_gone_at_the_end_is_brought_back_by_the_next_writer() {
     assert_eq!(writer.restore(), Applied::default());
     assert!(machine.state().exists());
     fs::rename(&away, &here).unwrap();
-    let (_, applied) = machine.open();
-    assert_eq!(applied.changes.len(), 2);
+    let (mut writer, _) = machine.open();
+    assert_eq!(writer.restore().changes.len(), 2);
     assert_eq!(machine.content(), before);
     assert!(!machine.state().exists());
 }

@@ -42,7 +42,7 @@ pub(crate) struct Steward {
 }
 
 impl Steward {
-    /// Looks at the machine, and undoes what a run that crashed has left.
+    /// Looks at the machine, and takes over what a run that crashed has left.
     pub(crate) fn new(options: &RunOptions) -> anyhow::Result<Self> {
         tell_last_power_off(options.state.as_deref());
         let sampler = Sampler::new(Tree::open(&options.root)?, watched());
@@ -205,8 +205,11 @@ fn actuators(options: &RunOptions, told: &mut Told) -> anyhow::Result<Option<Act
         "hearthd has no folder for what the machine's files first held; name one with --runtime, or use --watch-only",
     )?;
     let (writer, applied) = Writer::open(Tree::open(&options.root)?, folder.join("first-seen.json"))?;
-    if !applied.changes.is_empty() {
-        warn!("hearthd was not ended in order last time; what it had changed was put back");
+    if writer.inherited() > 0 {
+        warn!(
+            files = writer.inherited(),
+            "hearthd was not ended in order last time; it knows what the files first held, and goes on from what it finds"
+        );
     }
     told.restored(&applied);
     Ok(Some(Actuators::new(writer)))
