@@ -107,12 +107,14 @@ impl<'a> Scene<'a> {
 
     /// Sees to it that every processor is busy in a plant that cannot bear it, and the target is held.
     pub(crate) fn hold_target(&mut self) -> Result<()> {
+        let warm = self.target - 4.0;
         if self.hot {
+            // What was mended may have cooled it.
+            self.wait_for("the machine to warm up again", WARM_UP, |row| row.die > warm)?;
             return Ok(());
         }
         self.enter_plant();
         self.burn()?;
-        let warm = self.target - 4.0;
         self.wait_for("the machine to warm up", WARM_UP, |row| row.die > warm)?;
         self.observe(8.0)?;
         self.hot = true;
