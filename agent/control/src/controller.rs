@@ -102,8 +102,8 @@ impl Controller {
         let utilisation = self.meter.step(sample).clone();
         let notes = match self.elapsed(sample.at_usec) {
             Some(dt) => {
-                self.drawn
-                    .step(dt, share::drawn(&self.capabilities, sample, &utilisation));
+                let now = share::drawn(&self.capabilities, sample, &utilisation);
+                self.drawn.step(dt, now, utilisation.mean().unwrap_or(1.0));
                 self.heat(dt, sample)
             }
             None => Vec::new(),
@@ -184,10 +184,7 @@ impl Controller {
             target: self.target(),
             drawn: self.drawn,
             coarseness: self.caps.coarseness(),
-            expected: sample
-                .engine
-                .as_ref()
-                .is_some_and(|engine| engine.phase != Phase::Idle),
+            expected: is_work_near(sample),
         };
         match view.blind {
             Some(blind) => self.law.step_blind(heat, self.safe_share(blind)),

@@ -9,8 +9,9 @@ use machine::{Capabilities, KiloHertz, Policy, PolicySample, Sample};
 
 /// The sensor's lag and the actuator's delay together, as far as the laws reckon with them, in seconds.
 const LAG: f64 = 0.6;
-/// A share of full power that matters for how fast a temperature may fall.
-const RELIEF: f64 = 0.2;
+/// A fall of power by this share lets a temperature fall as it likes; so does less than this share of processor time.
+const RELIEF: f64 = 0.1;
+const IDLE: f64 = 0.2;
 
 /// The share of full power that a clock costs under full load.
 pub(crate) fn of_clock(clock: KiloHertz, highest: KiloHertz) -> f64 {
@@ -31,18 +32,21 @@ pub(crate) struct Drawn {
     pub(crate) now: f64,
     /// The same behind a lag.
     pub(crate) felt: f64,
+    /// The share of all processors' time that is worked, whatever the clock.
+    pub(crate) busy: f64,
 }
 
 impl Drawn {
     /// `dt` seconds later, `now` is drawn.
-    pub(crate) fn step(&mut self, dt: f64, now: f64) {
+    pub(crate) fn step(&mut self, dt: f64, now: f64, busy: f64) {
         self.now = now;
         self.felt += (now - self.felt) * (1.0 - libm::exp(-dt / LAG));
+        self.busy = busy;
     }
 
-    /// Whether so little is drawn, or so much less than before, that a temperature may fall as it likes.
+    /// Whether so little is worked, or so much less drawn than before, that a temperature may fall as it likes.
     pub(crate) fn relieved(&self) -> bool {
-        self.now < RELIEF || self.now < self.felt - RELIEF
+        self.busy < IDLE || self.now < self.felt - RELIEF
     }
 }
 

@@ -71,7 +71,7 @@ impl Bench {
             ..Sample::default()
         };
         self.at += 250_000;
-        self.drawn.step(0.25, share);
+        self.drawn.step(0.25, share, share);
         self.sensors
             .step(0.25, &self.machine, &self.tuning, &sample, &self.drawn)
     }

@@ -13,16 +13,16 @@ const HEATING: f64 = 12.0;
 /// Bandwidth of the observer, in rad/s.
 const BANDWIDTH: f64 = 1.0;
 /// What is kept free below the target for noise, in K.
-const MARGIN: f64 = 0.8;
+const MARGIN: f64 = 0.9;
 /// What is kept free beside it for the ripple of alternating between two clocks, in K per share between them.
-const RIPPLE: f64 = 3.0;
+const RIPPLE: f64 = 3.5;
 /// How fast the permitted share may rise, per second.
 const RELEASE: f64 = 0.15;
 /// How fast the permitted share falls to the safe one when the temperature is not known any more, per second.
 const LOSS: f64 = 0.33;
 /// How fast it rises to the safe one, per second.
 const REGAIN: f64 = 0.05;
-/// Below this share of full power for [`REST`] seconds the processor rests.
+/// Below this share of processor time for [`REST`] seconds the processor rests.
 const RESTING: f64 = 0.15;
 /// Seconds of rest after which power is not held back any more: the permitted share stays known, and holds again as
 /// soon as power is drawn.
@@ -33,6 +33,10 @@ const COOLER: f64 = 2.0;
 const HOLDING_STEP: f64 = 0.1;
 /// Seconds between two steps close to the target.
 const CLOSE_STEP: f64 = 0.2;
+/// Further than this from the target, in K, a resting machine is not looked at more often than every so many seconds:
+/// what jumps further within them cannot be met by looking.
+const FAR: f64 = 25.0;
+const FAR_STEP: f64 = 1.0;
 /// Seconds between two steps of a busy machine far from it.
 const BUSY_STEP: f64 = 1.0;
 /// Seconds between two steps of a resting machine far from it.
@@ -94,7 +98,7 @@ impl Law {
             heat.drawn.now.max(heat.drawn.felt) + (heat.target - observer.temperature) / self.reach.jump();
         let rise = self.permitted + RELEASE * heat.dt;
         self.permitted = wanted.min(jump).min(rise).clamp(0.0, 1.0);
-        let rests = !heat.expected && heat.drawn.now < RESTING && heat.temperature < heat.target - COOLER;
+        let rests = !heat.expected && heat.drawn.busy < RESTING && heat.temperature < heat.target - COOLER;
         self.rested = if rests { self.rested + heat.dt } else { 0.0 };
         self.interval(heat)
     }
@@ -140,8 +144,9 @@ impl Law {
             return HOLDING_STEP;
         }
         let gap = heat.target - heat.temperature;
-        if heat.drawn.now < RESTING && !heat.expected {
-            return self.reach.seconds(gap).clamp(CLOSE_STEP, IDLE_STEP);
+        if heat.drawn.busy < RESTING && !heat.expected {
+            let least = if gap > FAR { FAR_STEP } else { CLOSE_STEP };
+            return self.reach.seconds(gap).clamp(least, IDLE_STEP);
         }
         (gap / (4.0 * self.slope.max(HEATING))).clamp(HOLDING_STEP, BUSY_STEP)
     }

@@ -8,14 +8,18 @@ const UNKNOWN: Rise = Rise {
     jump: 20.0,
     slope: 12.0,
 };
-/// Shares of full power at which an episode of work begins and ends.
+/// Shares of processor time at which an episode of work begins and ends.
 const BEGIN: f64 = 0.5;
 const END: f64 = 0.3;
+/// Seconds of rest before an episode from which something is learned: else it begins while the die still cools.
+const RESTED: f64 = 5.0;
 /// Seconds into an episode when the jump is over, and when the slope is known.
 const JUMPED: f64 = 2.0;
 const KNOWN: f64 = 8.0;
 /// Episodes that must agree before a machine is taken for slower than [`UNKNOWN`].
 const EPISODES: usize = 3;
+/// The least share of full power that an episode is taken to have drawn.
+const LEAST_FELT: f64 = 0.1;
 /// The least that a die is hotter than its sink under full power, in K.
 const LEAST_JUMP: f64 = 8.0;
 /// What is seen is taken for this much less than what may come.
@@ -36,46 +40,64 @@ pub(super) struct Reach {
     episode: Option<Episode>,
     /// The temperature before, in °C.
     before: Option<f64>,
+    /// For how many seconds little has been drawn.
+    rested: f64,
 }
 
 /// Work that has come.
 #[derive(Clone, Copy, Debug)]
 struct Episode {
+    /// Whether something is learned from it.
+    teaches: bool,
     seconds: f64,
-    /// The temperature it began at, in °C, and the one after the jump.
+    /// The temperature it began at, in °C, and the hottest since.
     began: f64,
+    hottest: f64,
+    /// The most that was drawn, as far as it is felt, in shares of full power.
+    felt: f64,
+    /// The temperature after the jump.
     jumped: f64,
 }
 
 impl Reach {
     /// Takes in a temperature in °C.
     pub(super) fn step(&mut self, dt: f64, temperature: f64, drawn: Drawn) {
+        self.rested = if drawn.busy < END {
+            self.rested + dt
+        } else {
+            self.rested
+        };
         let before = self.before.replace(temperature).unwrap_or(temperature);
         let Some(episode) = &mut self.episode else {
-            if drawn.now > BEGIN {
+            if drawn.busy > BEGIN {
                 self.episode = Some(Episode {
+                    teaches: self.rested >= RESTED,
                     seconds: dt,
                     began: before,
+                    hottest: before,
+                    felt: LEAST_FELT,
                     jumped: before,
                 });
             }
             return;
         };
+        self.rested = 0.0;
         let before = episode.seconds;
         episode.seconds += dt;
         let after = episode.seconds;
         let passed = |mark: f64| before < mark && after >= mark;
-        let full = drawn.felt.max(END);
-        if passed(JUMPED) {
+        episode.hottest = episode.hottest.max(temperature);
+        episode.felt = episode.felt.max(drawn.felt);
+        if episode.teaches && passed(JUMPED) {
             episode.jumped = temperature;
-            let jump = (temperature - episode.began).max(0.0) / full;
+            let jump = (episode.hottest - episode.began) / episode.felt;
             self.seen.rotate_right(1);
             self.seen[0] = Some(Rise { jump, ..UNKNOWN });
         }
-        if let (true, Some(rise)) = (passed(KNOWN), &mut self.seen[0]) {
-            rise.slope = (temperature - episode.jumped).max(0.0) / (after - JUMPED) / full;
+        if let (true, Some(rise)) = (episode.teaches && passed(KNOWN), &mut self.seen[0]) {
+            rise.slope = (temperature - episode.jumped).max(0.0) / (after - JUMPED) / episode.felt;
         }
-        if drawn.now < END {
+        if drawn.busy < END {
             self.episode = None;
         }
     }
@@ -127,6 +149,7 @@ mod tests {
                     Drawn {
                         now: share,
                         felt: share,
+                        busy: share,
                     },
                 );
             }
