@@ -136,24 +136,45 @@ impl Sensors {
             proven: self.proven(weighed),
             blind: blind.then_some(if lost { Blind::Lost } else { Blind::Doubted }),
             other: self.other(),
-            states: self.tracks.iter().map(|(name, (listed, track))| state(name, listed, track)).collect(),
-            warnings: self.tracks.values().filter_map(|(listed, track)| warning(listed, track)).collect(),
+            states: self
+                .tracks
+                .iter()
+                .map(|(name, (listed, track))| state(name, listed, track))
+                .collect(),
+            warnings: self
+                .tracks
+                .values()
+                .filter_map(|(listed, track)| warning(listed, track))
+                .collect(),
         }
     }
 
     /// The hottest believed reading, and as much more as a doubted sensor used to be hotter; without any, what was
     /// assumed before.
     fn assume(&mut self, dt: f64, weighed: &[Weighed], reference: Option<f64>) -> Option<f64> {
-        let doubted: Vec<&Weighed> = weighed.iter().filter(|sensor| sensor.distrust.is_some()).collect();
+        let doubted: Vec<&Weighed> = weighed
+            .iter()
+            .filter(|sensor| sensor.distrust.is_some())
+            .collect();
         let more = doubted.len() > self.doubted.0;
         self.doubted = (doubted.len(), if more { 0.0 } else { self.doubted.1 + dt });
         let Some(reference) = reference else {
-            return self.assumed.or(weighed.iter().filter_map(|sensor| sensor.temp).reduce(f64::max));
+            return self
+                .assumed
+                .or(weighed.iter().filter_map(|sensor| sensor.temp).reduce(f64::max));
         };
-        let offset = |sensor: &&Weighed| self.tracks.get(&sensor.name).map_or(0.0, |(_, track)| track.offset);
+        let offset = |sensor: &&Weighed| {
+            self.tracks
+                .get(&sensor.name)
+                .map_or(0.0, |(_, track)| track.offset)
+        };
         let assumed = reference + doubted.iter().map(offset).fold(0.0, f64::max);
         let holds = !doubted.is_empty() && self.doubted.1 < DOUBT_HOLD;
-        Some(self.assumed.filter(|_| holds).map_or(assumed, |before| assumed.max(before)))
+        Some(
+            self.assumed
+                .filter(|_| holds)
+                .map_or(assumed, |before| assumed.max(before)),
+        )
     }
 
     fn proven(&self, weighed: &[Weighed]) -> Option<(f64, String)> {

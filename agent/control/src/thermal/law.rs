@@ -111,6 +111,7 @@ impl Law {
             *self = Self {
                 permitted: (before + REGAIN * heat.dt).min(safe),
                 reach: self.reach,
+                slope: self.slope.max(0.0),
                 ..Self::default()
             };
             return CLOSE_STEP;

@@ -66,10 +66,12 @@ proptest! {
         let hotter = warmed(&last[0], kelvin);
         let cool = controller.clone().step(&last[0]);
         let hot = controller.clone().step(&hotter);
-        permits_no_more(&setup.machine, &hot, &cool)?;
+        clocks_no_higher(&setup.machine, &hot, &cool)?;
+        engine_no_freer(&hot, &cool)?;
     }
 
-    /// Where a sensor stood and one that is gone, or tells nonsense, instead: it never cools less.
+    /// Where a sensor stood and one that is gone, or tells nonsense, instead: clocks are no higher, and no rung of the
+    /// ladder is given back.
     #[test]
     fn a_lost_sensor_never_cools_less(
         setup in setup(),
@@ -79,15 +81,16 @@ proptest! {
         lone in any::<bool>(),
     ) {
         let samples: Vec<Sample> = samples.into_iter().map(|sample| if lone { alone(sample) } else { sample }).collect();
-        let (controller, _) = run(&setup, &samples);
-        let Some(last) = samples.last() else { return Ok(()) };
+        let (controller, before) = run(&setup, &samples);
+        let (Some(last), Some(before)) = (samples.last(), before.last()) else { return Ok(()) };
         let later = Sample { at_usec: BootTime(last.at_usec.0 + 200_000), ..last.clone() };
         let mut lost = later.clone();
         let index = which.index(lost.zones.len());
         lost.zones[index].temp = nonsense.map(MilliCelsius);
         let kept = controller.clone().step(&later);
         let lost = controller.clone().step(&lost);
-        permits_no_more(&setup.machine, &lost, &kept)?;
+        clocks_no_higher(&setup.machine, &lost, &kept)?;
+        engine_no_freer(&lost, before)?;
     }
 
     /// A machine is never powered off by a sensor that has never moved, wherever it stands.
@@ -136,7 +139,7 @@ fn alone(mut sample: Sample) -> Sample {
     sample
 }
 
-fn permits_no_more(machine: &Capabilities, less: &Decision, more: &Decision) -> Result<(), TestCaseError> {
+fn clocks_no_higher(machine: &Capabilities, less: &Decision, more: &Decision) -> Result<(), TestCaseError> {
     for policy in &machine.policies {
         let (low, high) = (setpoint(less, policy.id), setpoint(more, policy.id));
         let clock = |clock: Option<KiloHertz>| clock.or(policy.cpuinfo_max_freq);
@@ -150,6 +153,10 @@ fn permits_no_more(machine: &Capabilities, less: &Decision, more: &Decision) -> 
         );
         prop_assert!(low.scaling_min_freq <= high.scaling_min_freq);
     }
+    Ok(())
+}
+
+fn engine_no_freer(less: &Decision, more: &Decision) -> Result<(), TestCaseError> {
     let quota = |decision: &Decision| decision.engine.cpu_quota_percent.unwrap_or(u32::MAX);
     let slots = |decision: &Decision| decision.engine.slots.unwrap_or(u32::MAX);
     prop_assert!(quota(less) <= quota(more) && slots(less) <= slots(more));
