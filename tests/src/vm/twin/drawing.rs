@@ -134,7 +134,8 @@ fn chart<'a>(series: &[Series<'_>], trace: &Trace, title: &str, area: &Area<'a>)
         .x_label_area_size(30)
         .y_label_area_size(60)
         .build_cartesian_2d(
-            trace.start()..trace.end().max(trace.start() + 1.0),
+            // Room for the names at the right.
+            trace.start()..trace.end() + ((trace.end() - trace.start()) * 0.22).max(1.0),
             low - room..high + room,
         )?;
     chart
