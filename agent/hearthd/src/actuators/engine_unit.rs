@@ -94,17 +94,19 @@ impl EngineUnit {
         }
     }
 
-    /// Brings the unit to where it should be. Repeating it changes nothing, and it goes on after an error.
+    /// Brings the unit to where it should be. Repeating it changes nothing, and it goes on after an error: an engine
+    /// whose time cannot be rationed is stopped all the same.
     pub(super) async fn hold_back(&mut self, limits: &EngineLimits) -> Result<(), Error> {
-        match limits.cpu_quota_percent {
-            Some(percent) => self.ration(percent).await?,
-            None => self.unration().await?,
-        }
-        if limits.stopped {
-            self.stop().await?;
+        let rationed = match limits.cpu_quota_percent {
+            Some(percent) => self.ration(percent).await,
+            None => self.unration().await,
+        };
+        let stopped = if limits.stopped {
+            self.stop().await
         } else {
-            self.allow().await?;
-        }
+            self.allow().await
+        };
+        rationed.and(stopped)?;
         self.forget()
     }
 

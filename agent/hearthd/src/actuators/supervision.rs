@@ -114,13 +114,14 @@ impl Supervisor {
         let mut pause = FIRST_PAUSE;
         loop {
             let wish = wishes.borrow_and_update().clone();
-            let next = match self.fulfil(&wish).await {
-                Ok(()) => {
+            let next = match self.fulfil_unless_outdone(&wish, wishes.clone()).await {
+                None => continue,
+                Some(Ok(())) => {
                     self.well();
                     pause = FIRST_PAUSE;
                     wish.limits.stopped.then_some(PATROL)
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     self.complain(&error);
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     Some(pause / 2)
@@ -146,11 +147,31 @@ impl Supervisor {
         }
     }
 
-    async fn fulfil(&mut self, wish: &Wish) -> anyhow::Result<()> {
-        if let Some(reason) = &wish.power_off {
-            self.power_off(reason).await?;
+    /// Fulfils a wish. `None`: a power-off is wanted meanwhile, which waits neither for an engine to end nor for an
+    /// answer that does not come.
+    async fn fulfil_unless_outdone(
+        &mut self,
+        wish: &Wish,
+        mut wishes: watch::Receiver<Wish>,
+    ) -> Option<anyhow::Result<()>> {
+        if wish.power_off.is_some() {
+            return Some(self.fulfil(wish).await);
         }
-        Ok(self.unit.hold_back(&wish.limits).await?)
+        let power_off = async { wishes.wait_for(|wish| wish.power_off.is_some()).await.is_ok() };
+        tokio::select! {
+            fulfilled = self.fulfil(wish) => Some(fulfilled),
+            true = power_off => None,
+        }
+    }
+
+    /// Tries both, whatever becomes of the first: where systemd does not power off, the engine must not warm on.
+    async fn fulfil(&mut self, wish: &Wish) -> anyhow::Result<()> {
+        let off = match &wish.power_off {
+            Some(reason) => self.power_off(reason).await,
+            None => Ok(()),
+        };
+        let held_back = self.unit.hold_back(&wish.limits).await;
+        off.and(held_back.map_err(anyhow::Error::new))
     }
 
     async fn power_off(&mut self, reason: &str) -> anyhow::Result<()> {

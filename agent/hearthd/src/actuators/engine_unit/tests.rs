@@ -120,10 +120,23 @@ async fn what_a_crash_has_left_is_undone_by_the_next_run() {
 async fn a_refusal_is_told_and_the_next_try_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let (fake, mut unit, _server) = unit(folder.path()).await;
-    fake.refuse(true);
+    fake.refuse(Some(""));
     let error = unit.hold_back(&HALF).await.unwrap_err();
     assert!(error.to_string().contains(SERVICE), "{error}");
-    fake.refuse(false);
+    fake.refuse(None);
     unit.hold_back(&HALF).await.unwrap();
     assert_eq!(fake.take_calls(), ["quota 500000"]);
+}
+
+#[tokio::test]
+async fn an_engine_that_cannot_be_rationed_is_stopped_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, mut unit, _server) = unit(folder.path()).await;
+    fake.refuse(Some("quota"));
+    let error = unit.hold_back(&STOPPED).await.unwrap_err();
+    assert!(error.to_string().contains("ration"), "{error}");
+    assert_eq!(
+        fake.take_calls(),
+        ["stop hearth-inferd.socket", "stop hearth-inferd.service"]
+    );
 }

@@ -1,7 +1,23 @@
 //! The task, against a systemd that only notes what it is asked.
 
 use super::*;
-use crate::actuators::systemd::fake::connected;
+use crate::actuators::systemd::fake::{FakeSystemd, connected};
+
+/// No call takes so long, even on a machine that is busy with others.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until systemd has been asked for something, and returns it.
+async fn asked(fake: &FakeSystemd) -> Vec<String> {
+    let asked = async {
+        loop {
+            match fake.take_calls() {
+                none if none.is_empty() => tokio::task::yield_now().await,
+                calls => return calls,
+            }
+        }
+    };
+    timeout(PATIENCE, asked).await.expect("systemd is not asked")
+}
 
 fn wish(quota: Option<u32>) -> Wish {
     Wish {
@@ -17,12 +33,7 @@ fn wish(quota: Option<u32>) -> Wish {
 async fn at_the_end_everything_is_given_back() {
     let (fake, _server, client) = connected().await;
     let supervision = Supervision::start(client, Folders::default(), wish(Some(20)));
-    let mut calls = Vec::new();
-    while calls.is_empty() {
-        tokio::task::yield_now().await;
-        calls = fake.take_calls();
-    }
-    assert_eq!(calls, ["quota 200000"]);
+    assert_eq!(asked(&fake).await, ["quota 200000"]);
     supervision.end().await;
     let calls = fake.take_calls();
     assert_eq!(
@@ -50,4 +61,32 @@ async fn a_power_off_is_asked_for_once_with_its_reason_kept_and_nothing_is_given
     assert_eq!(fake.take_calls(), ["start poweroff.target", "quota 200000"]);
     let kept = PowerOff::take(folder.path()).unwrap().unwrap();
     assert_eq!(kept.reason, "104 °C");
+}
+
+#[tokio::test]
+async fn where_systemd_does_not_power_off_the_engine_is_held_back_all_the_same() {
+    let (fake, _server, client) = connected().await;
+    fake.refuse(Some("start poweroff.target"));
+    let off = Wish {
+        power_off: Some("104 °C".to_owned()),
+        ..wish(Some(20))
+    };
+    let supervision = Supervision::start(client, Folders::default(), off);
+    assert_eq!(asked(&fake).await, ["quota 200000"]);
+    fake.refuse(None);
+    assert_eq!(asked(&fake).await, ["start poweroff.target"], "and tried again");
+    supervision.end().await;
+}
+
+#[tokio::test]
+async fn a_power_off_does_not_wait_for_an_answer_that_does_not_come() {
+    let (fake, _server, client) = connected().await;
+    fake.hang();
+    let supervision = Supervision::start(client, Folders::default(), wish(Some(20)));
+    assert_eq!(asked(&fake).await, ["quota 200000"]);
+    supervision.want(&Wish {
+        power_off: Some("104 °C".to_owned()),
+        ..wish(Some(20))
+    });
+    assert_eq!(asked(&fake).await[0], "start poweroff.target");
 }

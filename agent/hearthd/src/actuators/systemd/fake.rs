@@ -12,7 +12,8 @@ struct State {
     quota: u64,
     inactive: BTreeMap<String, bool>,
     stubborn: bool,
-    refuses: bool,
+    refuses: Option<&'static str>,
+    hangs: bool,
 }
 
 /// What the test holds of it.
@@ -63,14 +64,19 @@ impl FakeSystemd {
         self.state().stubborn = true;
     }
 
-    /// Nothing is done any more, or again.
-    pub(crate) fn refuse(&self, refuses: bool) {
-        self.state().refuses = refuses;
+    /// Calls that begin so are not done any more; `None`: all are done again.
+    pub(crate) fn refuse(&self, calls: Option<&'static str>) {
+        self.state().refuses = calls;
+    }
+
+    /// A call for a quota is noted and never answered.
+    pub(crate) fn hang(&self) {
+        self.state().hangs = true;
     }
 
     fn called(&self, call: String) -> fdo::Result<OwnedObjectPath> {
         let mut state = self.state();
-        if state.refuses {
+        if state.refuses.is_some_and(|begin| call.starts_with(begin)) {
             return Err(fdo::Error::Failed("not today".to_owned()));
         }
         state.calls.push(call);
@@ -96,7 +102,7 @@ impl Manager {
         Ok(OwnedObjectPath::try_from(path).unwrap())
     }
 
-    fn set_unit_properties(
+    async fn set_unit_properties(
         &self,
         _name: &str,
         _runtime: bool,
@@ -107,6 +113,9 @@ impl Manager {
             let quota = u64::try_from(Variant::from(value)).unwrap();
             self.0.called(format!("quota {quota}"))?;
             self.0.set_quota(quota);
+        }
+        if self.0.state().hangs {
+            std::future::pending::<()>().await;
         }
         Ok(())
     }
