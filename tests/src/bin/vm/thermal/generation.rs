@@ -13,7 +13,7 @@ use super::scene::Scene;
 use crate::guest::MODEL;
 
 /// How long it goes on after the first token, in seconds of the plant: minutes of a real machine's.
-const LENGTH: f64 = 50.0;
+const LENGTH: f64 = 40.0;
 /// Most tokens of one answer; then the next is asked for.
 const TOKENS: u32 = 500;
 const QUESTION: &str = "Tell a long story about a ship that sails around the world, harbour by harbour.";

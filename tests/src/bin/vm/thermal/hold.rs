@@ -70,7 +70,10 @@ pub(crate) fn with_hearthd(scene: &mut Scene<'_>) -> Result<()> {
     scene.burn()?;
     let warm = scene.target - 5.0;
     scene.wait_for("the machine to warm up", WARM_UP, |row| row.die > warm)?;
+    let reads = scene.twin.temperature_reads()?;
     let trace = scene.observe(32.0)?;
+    let reads =
+        f64::from(scene.twin.temperature_reads()?.wrapping_sub(reads)) / (trace.end() - trace.start());
     let late = trace.second_half();
     scene.figure(
         "hottest over target",
@@ -91,6 +94,12 @@ pub(crate) fn with_hearthd(scene: &mut Scene<'_>) -> Result<()> {
         late.mean(Row::mean_load) * 100.0,
         "%",
         Limit::AtLeast(90.0),
+    );
+    scene.figure(
+        "readings of the zone, the kernel's own among them",
+        reads,
+        "a second",
+        Limit::Told,
     );
     full_clock_again(scene)
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use api::power::{Power, Thermal};
+use serde::de::DeserializeOwned;
 use tests::vm::twin::{Line, Stage, Twin, draw};
 use tests::wait;
 use twin::plant::Parameters;
@@ -251,29 +252,17 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// What hearthd thinks of the heat.
+/// What hearthd thinks of the heat, as the command tells an administrator.
 pub(crate) fn thermal(guest: &mut Guest) -> Result<Thermal> {
-    let json = bus_call(guest, "Thermal")?;
-    serde_json::from_str(&json).with_context(|| format!("Thermal() said {json}"))
+    said(guest, "hearth thermal --json")
 }
 
-/// What hearthd thinks of power.
+/// What hearthd thinks of power, as the command tells an administrator.
 fn power(guest: &mut Guest) -> Result<Power> {
-    let json = bus_call(guest, "Power")?;
-    serde_json::from_str(&json).with_context(|| format!("Power() said {json}"))
+    said(guest, "hearth power --json")
 }
 
-/// Calls a method of hearthd's that returns a text.
-fn bus_call(guest: &mut Guest, method: &str) -> Result<String> {
-    let call = format!(
-        "busctl --json=short call {} {} {} {method}",
-        api::agent::BUS_NAME,
-        api::agent::OBJECT_PATH,
-        api::agent::READ_INTERFACE
-    );
-    let answer: serde_json::Value = serde_json::from_str(&guest.run(&call)?)?;
-    match answer["data"][0].as_str() {
-        Some(text) => Ok(text.to_owned()),
-        None => bail!("{method} said {answer}"),
-    }
+fn said<T: DeserializeOwned>(guest: &mut Guest, command: &str) -> Result<T> {
+    let json = guest.run(command)?;
+    serde_json::from_str(&json).with_context(|| format!("`{command}` said {json}"))
 }
