@@ -1,5 +1,6 @@
 //! One speaker's connection: packets in, packets out.
 
+use std::future::pending;
 use std::io;
 use tokio::net::{UnixListener, UnixStream};
 
@@ -38,7 +39,7 @@ impl Connection {
     pub(super) async fn newest(&self) -> io::Result<Option<Packet>> {
         loop {
             self.0.readable().await?;
-            match newest(&self.0) {
+            match take(&self.0) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 taken => return taken,
             }
@@ -57,7 +58,15 @@ impl Connection {
     }
 }
 
-fn newest(stream: &UnixStream) -> io::Result<Option<Packet>> {
+/// Waits for a speaker's newest packet, for ever while there is no speaker.
+pub(super) async fn newest(speaker: Option<&Connection>) -> io::Result<Option<Packet>> {
+    match speaker {
+        Some(speaker) => speaker.newest().await,
+        None => pending().await,
+    }
+}
+
+fn take(stream: &UnixStream) -> io::Result<Option<Packet>> {
     let mut newest: Option<Packet> = None;
     for _ in 0..MOST_AT_ONCE {
         let mut bytes = [0; BUFFER];

@@ -5,12 +5,14 @@ mod arrival;
 mod connection;
 mod pace;
 mod phase;
+mod porter;
 mod sockets;
 
 pub(crate) use sockets::Sockets;
 
 use anyhow::Context;
 use api::phase::{EngineOrder, PhaseRecord};
+use porter::Porter;
 use std::future::pending;
 use std::os::unix::net;
 use tokio::net::UnixListener;
@@ -86,9 +88,10 @@ impl Doors {
     }
 }
 
-fn listen(listener: net::UnixListener) -> anyhow::Result<UnixListener> {
+fn listen(listener: net::UnixListener) -> anyhow::Result<Porter> {
     let listening = listener
         .set_nonblocking(true)
         .and_then(|()| UnixListener::from_std(listener));
+    let listening = listening.map(Porter::new);
     listening.context("cannot wait at a socket for the engine or the gateway")
 }

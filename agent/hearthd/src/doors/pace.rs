@@ -1,23 +1,33 @@
-//! How often a speaker is listened to: a step costs the machine work, and a speaker gone mad must not cost more.
+//! How often a speaker is let in and listened to: a step costs the machine work, and a speaker gone mad must not cost
+//! more.
 
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// So many words are taken as they come …
-const BURST: u32 = 32;
-/// … and then one in this time.
-const PERIOD: Duration = Duration::from_millis(20);
-
-/// A bucket that holds [`BURST`] words and is refilled by one each [`PERIOD`].
+/// A bucket that is full at first, and refilled by one in each period.
 #[derive(Debug)]
 pub(super) struct Pace {
+    burst: u32,
+    period: Duration,
     /// When the bucket is full again.
     full_at: Instant,
 }
 
 impl Pace {
-    pub(super) fn new() -> Self {
+    /// For words: 32 are taken as they come, and then one every 20 ms.
+    pub(super) fn of_words() -> Self {
+        Self::new(32, Duration::from_millis(20))
+    }
+
+    /// For connections: eight are accepted as they come, and then one every two seconds.
+    pub(super) fn of_connections() -> Self {
+        Self::new(8, Duration::from_secs(2))
+    }
+
+    fn new(burst: u32, period: Duration) -> Self {
         Self {
+            burst,
+            period,
             full_at: Instant::now(),
         }
     }
@@ -30,9 +40,9 @@ impl Pace {
     }
 
     /// Takes one. Returns when the next may be taken, if that is not now.
-    fn take(&mut self, now: Instant) -> Option<Instant> {
-        self.full_at = self.full_at.max(now) + PERIOD;
-        let next = self.full_at - PERIOD * (BURST - 1);
+    pub(super) fn take(&mut self, now: Instant) -> Option<Instant> {
+        self.full_at = self.full_at.max(now) + self.period;
+        let next = self.full_at - self.period * (self.burst - 1);
         (next > now).then_some(next)
     }
 }
@@ -43,14 +53,14 @@ mod tests {
 
     #[test]
     fn a_burst_is_free_and_a_flood_is_not() {
-        let mut pace = Pace::new();
-        let start = pace.full_at;
-        for _ in 1..BURST {
+        let mut pace = Pace::of_words();
+        let (start, burst, period) = (pace.full_at, pace.burst, pace.period);
+        for _ in 1..burst {
             assert_eq!(pace.take(start), None);
         }
-        assert_eq!(pace.take(start), Some(start + PERIOD));
-        assert_eq!(pace.take(start + PERIOD), Some(start + 2 * PERIOD));
-        let later = start + PERIOD * (2 * BURST);
+        assert_eq!(pace.take(start), Some(start + period));
+        assert_eq!(pace.take(start + period), Some(start + 2 * period));
+        let later = start + period * (2 * burst);
         assert_eq!(pace.take(later), None);
     }
 }

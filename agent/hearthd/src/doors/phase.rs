@@ -1,23 +1,19 @@
 //! The engine's door. There is one engine: a new connection replaces the old one.
 
 use super::EngineWord;
-use super::connection::{Connection, Packet};
+use super::connection::{Connection, Packet, newest};
 use super::pace::Pace;
+use super::porter::Porter;
 use api::phase::{EngineOrder, Malformed, PhaseRecord};
 use std::future::pending;
 use std::io;
-use std::time::Duration;
-use tokio::net::UnixListener;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
-
-/// Before the next try when nobody can be let in, for example for want of descriptors.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Listens until hearthd ends.
 pub(super) async fn attend(
-    listener: UnixListener,
+    mut porter: Porter,
     say: watch::Sender<EngineWord>,
     mut orders: watch::Receiver<EngineOrder>,
 ) {
@@ -27,11 +23,11 @@ pub(super) async fn attend(
         owed: false,
         complained: false,
     };
-    let mut pace = Pace::new();
+    let mut pace = Pace::of_words();
     loop {
         let order = door.owed.then(|| *orders.borrow());
         tokio::select! {
-            accepted = Connection::accept(&listener) => door.admit(accepted).await,
+            engine = porter.admit() => door.admit(engine),
             packet = newest(door.engine.as_ref()) => {
                 door.hear(packet);
                 pace.next().await;
@@ -56,19 +52,11 @@ struct Door {
 }
 
 impl Door {
-    async fn admit(&mut self, accepted: io::Result<Connection>) {
-        match accepted {
-            Ok(engine) => {
-                self.gone();
-                info!("the engine has connected");
-                self.engine = Some(engine);
-                self.owed = true;
-            }
-            Err(error) => {
-                warn!("cannot let the engine in: {error}");
-                sleep(PAUSE).await;
-            }
-        }
+    fn admit(&mut self, engine: Connection) {
+        self.gone();
+        info!("the engine has connected");
+        self.engine = Some(engine);
+        self.owed = true;
     }
 
     fn hear(&mut self, packet: io::Result<Option<Packet>>) {
@@ -117,13 +105,6 @@ impl Door {
             debug!("the engine cannot be told how many slots it may use: {error}");
             self.gone();
         }
-    }
-}
-
-async fn newest(engine: Option<&Connection>) -> io::Result<Option<Packet>> {
-    match engine {
-        Some(engine) => engine.newest().await,
-        None => pending().await,
     }
 }
 
