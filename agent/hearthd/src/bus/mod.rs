@@ -19,12 +19,13 @@ use power_profiles::{Legacy, PowerProfiles, UPower};
 use read::Read;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tracing::{debug, warn};
 use zbus::fdo::RequestNameFlags;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, connection};
 
-/// How long a call to the bus itself, or to systemd, may take.
+/// How long connecting, and a call to the bus itself or to systemd, may take.
 const BUS_TIMEOUT: Duration = Duration::from_secs(10);
 
 const UPOWER_NAME: &str = "org.freedesktop.UPower.PowerProfiles";
@@ -47,8 +48,10 @@ impl Bus {
         requests: Requests,
     ) -> anyhow::Result<Self> {
         let (sender, receiver) = watch::channel(published);
-        let connection = serve(address, receiver.clone(), requests).await;
+        let connection = timeout(BUS_TIMEOUT, serve(address, receiver.clone(), requests)).await;
         let connection = connection
+            .map_err(anyhow::Error::new)
+            .and_then(|connection| connection.map_err(anyhow::Error::new))
             .with_context(|| format!("cannot connect to {address}; is it running, and is --bus right?"))?;
         tokio::spawn(teller::tell(connection.clone(), receiver));
         own(&connection, BUS_NAME).await.with_context(|| {

@@ -43,9 +43,32 @@ pub(crate) struct Events {
     requests: mpsc::Receiver<Request>,
     holders_gone: mpsc::Receiver<String>,
     connection: Connection,
+    stop: Stop,
+    watchdog: Option<Interval>,
+}
+
+/// The signals that ask to stop.
+pub(crate) struct Stop {
     terminate: Signal,
     interrupt: Signal,
-    watchdog: Option<Interval>,
+}
+
+impl Stop {
+    /// From now on they end hearthd only where they are waited for.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        })
+    }
+
+    /// Waits for one, and names it.
+    pub(crate) async fn asked(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 impl Events {
@@ -54,17 +77,17 @@ impl Events {
         requests: mpsc::Receiver<Request>,
         holders_gone: mpsc::Receiver<String>,
         connection: Connection,
-    ) -> anyhow::Result<Self> {
-        Ok(Self {
+        stop: Stop,
+    ) -> Self {
+        Self {
             doors,
             kernel: listen_to_kernel(),
             requests,
             holders_gone,
             connection,
-            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
-            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+            stop,
             watchdog: watchdog(),
-        })
+        }
     }
 
     /// Waits for the next event. `due` is when the next step is.
@@ -77,8 +100,7 @@ impl Events {
             Some(request) = self.requests.recv() => Event::Request(request),
             Some(name) = self.holders_gone.recv() => Event::HolderGone(name),
             () = self.connection.closed() => Event::BusLost,
-            _ = self.terminate.recv() => Event::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Event::Stop("SIGINT"),
+            signal = self.stop.asked() => Event::Stop(signal),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::clock::boot_time;
 use crate::doors::{Doors, Heard, Sockets};
 use crate::{journal, privileges};
 use anyhow::{Context, bail};
-use events::{Event, Events};
+use events::{Event, Events, Stop};
 use sd_notify::NotifyState;
 use steward::Steward;
 use tokio::sync::mpsc;
@@ -50,16 +50,29 @@ fn sockets(options: &RunOptions) -> anyhow::Result<Sockets> {
 
 /// The machine is looked after before the bus is there, and is given back whatever ends the loop.
 async fn serve(options: &RunOptions, sockets: Sockets) -> anyhow::Result<()> {
+    // Before anything is changed: a signal that comes while the bus is sought must not leave it so.
+    let stop = Stop::listen()?;
     let mut steward = Steward::new(options)?;
     steward.step(None)?;
-    let outcome = turn(&mut steward, options, sockets).await;
+    let outcome = turn(&mut steward, options, sockets, stop).await;
     steward.restore().await;
     outcome
 }
 
-async fn turn(steward: &mut Steward, options: &RunOptions, sockets: Sockets) -> anyhow::Result<()> {
+async fn turn(
+    steward: &mut Steward,
+    options: &RunOptions,
+    sockets: Sockets,
+    mut stop: Stop,
+) -> anyhow::Result<()> {
     let (sender, requests) = mpsc::channel(QUEUE);
-    let bus = Bus::connect(&options.bus, steward.published(), Requests::new(sender)).await?;
+    let bus = tokio::select! {
+        bus = Bus::connect(&options.bus, steward.published(), Requests::new(sender)) => bus?,
+        signal = stop.asked() => {
+            info!(signal, "stopping before there is a bus");
+            return notify(&[NotifyState::Stopping]);
+        }
+    };
     steward.supervise(bus.connection.clone(), options);
     let (gone, holders_gone) = mpsc::channel(QUEUE);
     let holders = Holders::new(bus.connection.clone(), gone);
@@ -68,7 +81,8 @@ async fn turn(steward: &mut Steward, options: &RunOptions, sockets: Sockets) -> 
         requests,
         holders_gone,
         bus.connection.clone(),
-    )?;
+        stop,
+    );
     let found = steward.observer.capabilities();
     info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -4,6 +4,7 @@ use crate::rig::{Bus, Hearthd, Machine, Speaker, power, settings, until};
 use api::phase::{ARRIVAL, EngineOrder, PhaseRecord};
 use machine::Phase;
 use nix::sys::signal::Signal;
+use std::os::unix::net::UnixListener;
 
 const PREFERENCE: &str = "sys/devices/system/cpu/cpufreq/policy0/energy_performance_preference";
 
@@ -91,6 +92,19 @@ async fn what_was_first_seen_is_back_at_the_end() {
     hearthd.stop(Signal::SIGTERM);
     assert_eq!(settings(&machine), first);
     assert!(!machine.own("run/first-seen.json").exists());
+}
+
+#[test]
+fn a_stop_while_the_bus_does_not_answer_puts_everything_back_too() {
+    let machine = Machine::copy("n100");
+    let first = settings(&machine);
+    let path = machine.own("sockets/bus");
+    let silent = UnixListener::bind(&path).unwrap();
+    let hearthd = Hearthd::start_unready(&format!("unix:path={}", path.display()), &machine);
+    let _connection = silent.accept().unwrap();
+    assert_ne!(settings(&machine), first);
+    hearthd.stop(Signal::SIGTERM);
+    assert_eq!(settings(&machine), first);
 }
 
 #[tokio::test]

@@ -159,6 +159,11 @@ impl Hearthd {
         Self::spawn(bus, machine, interval, None, &[])
     }
 
+    /// Starts it, and does not wait: the bus at this address may never answer.
+    pub(crate) fn start_unready(address: &str, machine: &Machine) -> Self {
+        Self::launch(command(address, machine))
+    }
+
     /// Starts it with a watchdog of so many microseconds.
     pub(crate) fn start_watched(bus: &Bus, machine: &Machine, interval: u64, usec: u64) -> Self {
         Self::spawn(bus, machine, interval, Some(usec), &[])
@@ -181,26 +186,27 @@ impl Hearthd {
     }
 
     fn spawn(bus: &Bus, machine: &Machine, interval: u64, watchdog: Option<u64>, more: &[&OsStr]) -> Self {
+        let mut command = command(&bus.address, machine);
+        command.arg(format!("--interval={interval}")).args(more);
+        if let Some(usec) = watchdog {
+            command.env("WATCHDOG_USEC", usec.to_string());
+        }
+        let mut hearthd = Self::launch(command);
+        hearthd.wait_for("READY=1");
+        hearthd
+    }
+
+    fn launch(mut command: Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("notify");
         let notify = UnixDatagram::bind(&socket).unwrap();
         notify.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut command = command(&bus.address, machine);
-        command
-            .arg(format!("--interval={interval}"))
-            .args(more)
-            .env("NOTIFY_SOCKET", socket);
-        if let Some(usec) = watchdog {
-            command.env("WATCHDOG_USEC", usec.to_string());
-        }
-        let child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut hearthd = Self {
-            child,
+        command.env("NOTIFY_SOCKET", socket).stderr(Stdio::piped());
+        Self {
+            child: command.spawn().unwrap(),
             notify,
             _folder: folder,
-        };
-        hearthd.wait_for("READY=1");
-        hearthd
+        }
     }
 
     /// Runs it where it is expected to end by itself.
