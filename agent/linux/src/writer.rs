@@ -146,7 +146,8 @@ impl Writer {
     }
 
     /// Brings back what every touched file first held, and removes the state file. Values of files that are gone for
-    /// now, such as those of a processor that is offline, stay stored, for this writer or the next.
+    /// now, such as those of a processor that is offline, and of files that refuse, stay stored, for this writer or the
+    /// next.
     pub fn restore(&mut self) -> Applied {
         let mut applied = Applied::default();
         self.holds.values_mut().for_each(Hold::insist);
@@ -154,9 +155,12 @@ impl Writer {
         let targets = first.map(|(attribute, value)| (attribute, Target { value, wished: false }));
         self.settle_all(&targets.collect(), &mut applied);
 
-        let tree = &self.tree;
+        let (tree, holds) = (&self.tree, &self.holds);
         let gone = |attribute: &Attribute| found(tree, attribute).is_err();
-        self.first_seen.0.retain(|attribute, _| gone(attribute));
+        let refuses = |attribute: &Attribute| holds.get(attribute).is_some_and(Hold::refuses);
+        self.first_seen
+            .0
+            .retain(|attribute, _| gone(attribute) || refuses(attribute));
         let left = self.first_seen.0.keys();
         self.holds = left.map(|file| (file.clone(), Hold::unknown())).collect();
         let stored = if self.first_seen.0.is_empty() {

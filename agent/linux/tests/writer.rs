@@ -451,6 +451,31 @@ fn a_processor_that_is_offline_and_back_is_no_foreign_hand() {
 }
 
 #[test]
+fn what_refuses_at_the_end_is_brought_back_by_the_next_writer() {
+    use std::os::unix::fs::PermissionsExt;
+    let machine = Machine::new();
+    let before = machine.content();
+    let mut writer = machine.writer();
+    writer.apply(&policy(idle()));
+    let max = machine.path(&format!("{POLICY}/scaling_max_freq"));
+    let allow = |mode| fs::set_permissions(&max, fs::Permissions::from_mode(mode)).unwrap();
+    allow(0o444);
+    // Capabilities are a thread's own: only this one loses the right to write what is read-only.
+    let restored = std::thread::spawn(move || {
+        caps::clear(None, caps::CapSet::Effective).unwrap();
+        writer.restore()
+    });
+    let restored = restored.join().unwrap();
+    assert_eq!((restored.changes.len(), restored.problems.len()), (1, 1));
+    assert!(machine.state().exists());
+    allow(0o644);
+    let (mut writer, _) = machine.open();
+    assert_eq!(writer.restore().changes.len(), 1);
+    assert_eq!(machine.content(), before);
+    assert!(!machine.state().exists());
+}
+
+#[test]
 fn files_that_refuse_do_not_keep_others_from_being_written() {
     use std::os::unix::fs::PermissionsExt;
     let machine = Machine::new();

@@ -119,6 +119,11 @@ impl Hold {
         self.problem = None;
     }
 
+    /// Whether it was written once, and the last try failed.
+    pub(super) fn refuses(&self) -> bool {
+        self.was_written() && self.problem.is_some()
+    }
+
     /// Whether it was ever written, so that there is something to bring back.
     pub(super) fn was_written(&self) -> bool {
         self.written.is_some()
