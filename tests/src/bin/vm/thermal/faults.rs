@@ -13,7 +13,7 @@ pub(crate) fn sensor_stuck(scene: &mut Scene<'_>) -> Result<()> {
     scene.hold_target()?;
     let reading = scene.twin.now()?.reading.unwrap_or(scene.target);
     let seen = broken(scene, Sensor::Shows(reading), Distrust::Frozen)?;
-    scene.figure("stuck sensor seen after", seen, "s", Limit::AtMost(30.0));
+    scene.figure("stuck sensor seen after", seen, "s", Limit::AtMost(60.0));
     // Until it is noticed, the law can only believe it.
     scene.figure_over_target("hottest over target", Limit::AtMost(10.0));
     healed(scene)

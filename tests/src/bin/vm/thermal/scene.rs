@@ -16,7 +16,7 @@ use super::figures::{Figure, Limit};
 use crate::guest::Guest;
 
 /// How long anything may take that waits for the guest to notice something.
-pub(crate) const NOTICE: Duration = Duration::from_secs(60);
+pub(crate) const NOTICE: Duration = Duration::from_secs(90);
 
 /// How long busy processors may take to warm the machine.
 pub(crate) const WARM_UP: Duration = Duration::from_secs(120);
