@@ -9,7 +9,7 @@ use super::fragment::Fragment;
 use super::problem::Problem;
 use super::settle::{self, UNKNOWN};
 use machine::{Capabilities, Tuning};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -31,6 +31,8 @@ pub(super) struct Profile {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Catalogue {
     profiles: BTreeMap<String, Profile>,
+    /// Those whose chain makes no sense as a whole: others may extend them, but no machine gets them.
+    faulty: BTreeSet<String>,
 }
 
 impl Catalogue {
@@ -43,11 +45,19 @@ impl Catalogue {
             catalogue.read_folder(order, folder, &mut problems);
         }
         catalogue.drop_orphans(&mut problems);
-        for (id, profile) in &catalogue.profiles {
-            let faults = settle::faults(&catalogue.chain(id)).into_iter();
-            problems.extend(faults.map(|fault| Problem::of(&profile.path, fault)));
-        }
+        catalogue.mark_faulty(&mut problems);
         (catalogue, problems)
+    }
+
+    fn mark_faulty(&mut self, problems: &mut Vec<Problem>) {
+        let mut faulty = BTreeSet::new();
+        for (id, profile) in &self.profiles {
+            for fault in settle::faults(&self.chain(id)) {
+                problems.push(Problem::of(&profile.path, fault));
+                faulty.insert(id.clone());
+            }
+        }
+        self.faulty = faulty;
     }
 
     fn read_folder(&mut self, order: usize, folder: &Path, problems: &mut Vec<Problem>) {
@@ -131,6 +141,7 @@ impl Catalogue {
         let names = names(machine);
         let candidates: Vec<Candidate<'_>> = self
             .iter()
+            .filter(|(id, _)| !self.faulty.contains(*id))
             .filter_map(|(id, profile)| Candidate::new(id, profile, &names))
             .collect();
         let best = candidates

@@ -93,7 +93,8 @@ impl<'a> Check<'a> {
                     "asks nothing: only a generic or local profile may fit any machine",
                 );
             }
-            let needed = criteria.names_dmi();
+            // Whoever writes a profile for a machine of their own has seen its names there.
+            let needed = criteria.names_dmi() && !self.own_choice;
             self.source(&key, criteria.source.as_deref(), None, needed);
         }
     }

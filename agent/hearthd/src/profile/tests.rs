@@ -281,6 +281,9 @@ fn only_generic_and_local_profiles_may_choose_and_must_say_why() {
     assert_eq!(only(&[("acme/a", number)]).key.as_deref(), Some("target"));
     let silent = "name = \"N\"\ntarget = { celsius = 80 }";
     assert_eq!(only(&[("generic/a", silent)]).key.as_deref(), Some("target"));
+    let named = "name = \"N\"\n[[match]]\nproduct_name = \"P\"";
+    assert_eq!(load(&[("local/mine", named)]).1, []);
+    assert_eq!(only(&[("acme/a", named)]).key.as_deref(), Some("match[0]"));
 }
 
 #[test]
@@ -295,6 +298,19 @@ fn numbers_that_contradict_each_other_are_told() {
         "{told:?}"
     );
     assert!(told.iter().any(|told| told.contains("3 K below")), "{told:?}");
+}
+
+#[test]
+fn a_profile_that_contradicts_itself_fits_no_machine_but_may_be_extended() {
+    let hot = "name = \"H\"\ntjmax = { celsius = 90, why = \"w\" }\ntarget = { celsius = 89, why = \"w\" }\n\
+               [[match]]\ncpu_model = \"Intel(R) N100\"";
+    let mended = "name = \"M\"\nextends = \"local/hot\"\ntarget = { celsius = 70, why = \"w\" }\n\
+                  [[match]]\nsys_vendor = \"Acme\"\nproduct_name = \"P\"";
+    let (catalogue, problems) = load(&[("local/hot", hot), ("local/mended", mended)]);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let tuning = |vendor| catalogue.matching(&machine(vendor, "P", "B", "Intel(R) N100")).0;
+    assert_eq!(tuning("Else").target, Tuning::default().target);
+    assert_eq!(tuning("Acme").target, MilliCelsius(70_000));
 }
 
 #[test]
