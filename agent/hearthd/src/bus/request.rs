@@ -4,6 +4,7 @@ use crate::interval::Interval;
 use crate::state::{NewHold, Refusal};
 use api::power::{Power, Thermal};
 use machine::{Capabilities, MilliCelsius, PowerProfile, Sample};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use zbus::fdo;
 use zbus::message::Header;
@@ -74,11 +75,15 @@ impl Requests {
         Self(sender)
     }
 
-    /// Asks, and waits for the answer.
+    /// Asks, and waits for the answer. Where too many ask at once, who comes last is sent away: everybody on the
+    /// machine may ask, and callers that wait cost memory.
     pub(super) async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> fdo::Result<T> {
         let stopping = || fdo::Error::Failed("hearthd is stopping".to_owned());
         let (sender, receiver) = oneshot::channel();
-        self.0.send(request(sender)).await.map_err(|_| stopping())?;
+        self.0.try_send(request(sender)).map_err(|error| match error {
+            TrySendError::Full(_) => fdo::Error::LimitsExceeded("too many ask at once; try again".to_owned()),
+            TrySendError::Closed(_) => stopping(),
+        })?;
         receiver.await.map_err(|_| stopping())
     }
 

@@ -22,8 +22,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-/// How many callers' requests wait for the loop before further callers wait for a place.
-const QUEUE: usize = 16;
+/// How many callers' requests wait for the loop before further callers are sent away.
+const QUEUE: usize = 64;
 
 /// Runs until a signal asks to stop.
 pub(crate) fn run(options: &RunOptions) -> anyhow::Result<()> {
@@ -73,25 +73,12 @@ async fn turn(
             return notify(&[NotifyState::Stopping]);
         }
     };
-    steward.supervise(bus.connection.clone(), options);
+    let connection = bus.connection.clone();
+    steward.supervise(connection.clone(), options);
     let (gone, holders_gone) = mpsc::channel(QUEUE);
-    let holders = Holders::new(bus.connection.clone(), gone);
-    let mut events = Events::new(
-        Doors::open(sockets)?,
-        requests,
-        holders_gone,
-        bus.connection.clone(),
-        stop,
-    );
-    let found = steward.observer.capabilities();
-    info!(
-        version = env!("CARGO_PKG_VERSION"),
-        policies = found.policies.len(),
-        zones = found.zones.len(),
-        hwmon = found.hwmon.len(),
-        "publishing on {}",
-        options.bus
-    );
+    let holders = Holders::new(connection.clone(), gone);
+    let mut events = Events::new(Doors::open(sockets)?, requests, holders_gone, connection, stop);
+    tell_start(steward, options);
     notify(&[NotifyState::Ready])?;
     let mut daemon = Daemon {
         steward,
@@ -104,6 +91,18 @@ async fn turn(
     // While what was changed is put back, nobody is answered any more.
     daemon.bus.let_go().await;
     Ok(())
+}
+
+fn tell_start(steward: &Steward, options: &RunOptions) {
+    let found = steward.observer.capabilities();
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        policies = found.policies.len(),
+        zones = found.zones.len(),
+        hwmon = found.hwmon.len(),
+        "publishing on {}",
+        options.bus
+    );
 }
 
 struct Daemon<'s> {

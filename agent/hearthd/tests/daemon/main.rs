@@ -5,6 +5,7 @@
 )]
 
 mod engine;
+mod flood;
 mod heat;
 mod holds;
 mod recording;
