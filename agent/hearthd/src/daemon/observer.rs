@@ -67,7 +67,7 @@ impl Observer {
         sample.announced_at_usec = self.last.announced_at_usec;
         self.last = sample;
         let found = &self.sampler.capabilities().warnings;
-        self.alerts.update(found.iter().chain(&self.last.warnings))
+        self.alerts.update(now, found.iter().chain(&self.last.warnings))
     }
 
     fn everything(&mut self, now: BootTime) -> Sample {

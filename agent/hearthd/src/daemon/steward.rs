@@ -84,7 +84,7 @@ impl Steward {
         if let Some(heard) = heard.filter(|_| !applied.changes.is_empty()) {
             self.reactions.note(heard.elapsed());
         }
-        self.told.decision(self.laws.decision());
+        self.told.decision(now, self.laws.decision());
         self.told.applied(now, &applied);
         self.package
             .update(self.observer.capabilities(), self.observer.last());

@@ -23,7 +23,7 @@ pub(crate) struct Told {
 
 impl Told {
     /// What the laws have decided.
-    pub(crate) fn decision(&mut self, decision: &Decision) {
+    pub(crate) fn decision(&mut self, now: BootTime, decision: &Decision) {
         for note in &decision.notes {
             let (step, reason) = (&note.step, &note.reason);
             if decision.thermal.rung >= Rung::CpuQuota {
@@ -33,7 +33,7 @@ impl Told {
             }
         }
         alerts(
-            &self.distrust.update(decision.warnings.iter()),
+            &self.distrust.update(now, decision.warnings.iter()),
             "is believed again",
         );
     }
@@ -42,7 +42,7 @@ impl Told {
     pub(crate) fn applied(&mut self, now: BootTime, applied: &Applied) {
         self.writes.take(now, &applied.changes).iter().for_each(write);
         alerts(
-            &self.problems.update(applied.problems.iter()),
+            &self.problems.update(now, applied.problems.iter()),
             "is as wanted again",
         );
         for Warning { path, problem } in &applied.foreign {
