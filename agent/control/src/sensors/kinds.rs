@@ -1,4 +1,4 @@
-//! Which sensors sit on the processor.
+//! Which sensors sit on the processor, and which other things know what they bear.
 
 /// Thermal zone types and hwmon chips that measure the processor, in lower case: exact names first, then beginnings.
 /// Sources: `drivers/thermal/intel/x86_pkg_temp_thermal.c`, `int340x_thermal`, `drivers/acpi/thermal.c` (`acpitz`),
@@ -15,6 +15,32 @@ const EXACT: [&str; 8] = [
     "zenpower",
 ];
 const BEGINNINGS: [&str; 5] = ["cpu", "soc", "bigcore", "littlecore", "package"];
+
+/// hwmon chips, by the beginnings of their names, that stand for one thing and tell its own limit: disks, radios, network
+/// and graphics cards, memory modules. A board's monitoring chip (`nct6775`, `it87`) does not: its limits are defaults, and
+/// a header without a thermistor reads 120 °C for ever.
+const THINGS: [&str; 15] = [
+    "nvme",
+    "drivetemp",
+    "iwlwifi",
+    "ath1",
+    "mt79",
+    "mt76",
+    "rtw",
+    "r8169",
+    "enp",
+    "amdgpu",
+    "i915",
+    "xe",
+    "nouveau",
+    "jc42",
+    "spd5118",
+];
+
+/// Whether a hwmon chip's limits are its own thing's, and to be kept.
+pub(super) fn knows_its_limit(chip: &str) -> bool {
+    THINGS.iter().any(|beginning| chip.starts_with(beginning))
+}
 
 /// Whether a thermal zone's type, or a hwmon chip's name, belongs to the processor.
 pub(super) fn is_processor(kind: &str) -> bool {
@@ -50,5 +76,11 @@ mod tests {
         ] {
             assert!(!is_processor(kind), "{kind}");
         }
+    }
+
+    #[test]
+    fn a_disk_knows_what_it_bears_and_a_boards_chip_does_not() {
+        assert!(knows_its_limit("nvme") && knows_its_limit("iwlwifi_1"));
+        assert!(!knows_its_limit("nct6775") && !knows_its_limit("it8786"));
     }
 }

@@ -129,7 +129,7 @@ fn role(kind: &str, tuning: &Tuning, limit: Option<f64>) -> Role {
     } else if kinds::is_processor(kind) {
         Role::Processor
     } else {
-        Role::Other(limit.filter(|limit| *limit >= 40.0))
+        Role::Other(limit.filter(|limit| *limit >= 40.0 && kinds::knows_its_limit(kind)))
     }
 }
 
