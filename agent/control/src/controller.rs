@@ -206,7 +206,8 @@ impl Controller {
             slope: self.law.slope(),
             target: self.target(),
             critical: sensors::critical(&self.capabilities, &self.tuning),
-            proven: view.proven.clone(),
+            lived: view.lived,
+            proof: view.proof.clone(),
             cap: self.seen.caps.iter().map(|(_, cap)| *cap).min(),
             permitted,
             floor: self.floor_share(),
@@ -225,17 +226,20 @@ impl Controller {
         wanted.clamp(LOWEST_TARGET, highest)
     }
 
-    /// What may be drawn while the temperature is not known: nothing beyond the lowest clock when a sensor has broken,
-    /// the base clock on a machine whose sensors never worked and which must be usable nevertheless.
+    /// What may be drawn while the temperature is not known: nothing beyond the lowest clock when a sensor has broken; no
+    /// more than before when one that lived stands; the base clock on a machine whose sensors never worked and which
+    /// must be usable nevertheless.
     fn safe_share(&self, blind: Blind) -> f64 {
         let shares = self
             .capabilities
             .policies
             .iter()
             .filter_map(|policy| Some(share::of_clock(policy.base_frequency?, policy.cpuinfo_max_freq?)));
+        let base = shares.reduce(f64::min).unwrap_or(SAFE_SHARE);
         match blind {
             Blind::Lost => 0.0,
-            Blind::Doubted => shares.reduce(f64::min).unwrap_or(SAFE_SHARE),
+            Blind::Doubted => base.min(self.law.held()),
+            Blind::Dead => base,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The ladder: what is done when the clock alone does not hold the heat, one rung after another, and undone in the same
 //! order. [`machine::Rung`] names them.
 
+use crate::sensors::Proof;
 use alloc::{format, string::String, vec::Vec};
 use machine::{EngineLimits, KiloHertz, Note, Rung};
 
@@ -55,8 +56,10 @@ pub(crate) struct Heat {
     pub(crate) target: f64,
     /// Where the firmware pulls the plug.
     pub(crate) critical: Option<f64>,
-    /// The hottest reading that is believed, of a sensor that has shown that it lives.
-    pub(crate) proven: Option<(f64, String)>,
+    /// The same by sensors that have ever moved: nothing beyond the clock is done for one that merely stands.
+    pub(crate) lived: Option<f64>,
+    /// The sensor that is nearest to where the firmware pulls the plug by it.
+    pub(crate) proof: Option<Proof>,
     /// The clock that heat leaves to the hottest policy, if not all.
     pub(crate) cap: Option<KiloHertz>,
     /// The share of full power that is permitted, and the one that the lowest clock costs.
@@ -90,11 +93,10 @@ impl Ladder {
         let mut notes = Vec::new();
         notes.extend(self.cap(heat));
         notes.extend(self.last_resort(heat));
-        let too_hot =
-            heat.permitted <= heat.floor && heat.temperature > heat.target + TOO_HOT && heat.slope > FALLING;
-        let roomy =
-            heat.permitted >= heat.floor * ROOM * self.cost() && heat.temperature < heat.target + TOO_HOT;
-        let cool = roomy || (heat.temperature < heat.target - COOL && heat.slope < RISING);
+        let lived = heat.lived.unwrap_or(heat.target);
+        let too_hot = heat.permitted <= heat.floor && lived > heat.target + TOO_HOT && heat.slope > FALLING;
+        let roomy = heat.permitted >= heat.floor * ROOM * self.cost() && lived < heat.target + TOO_HOT;
+        let cool = roomy || (lived < heat.target - COOL && heat.slope < RISING);
         self.hot = if too_hot { self.hot + heat.dt } else { 0.0 };
         self.cool = if cool && !heat.blind {
             self.cool + heat.dt
@@ -169,13 +171,11 @@ impl Ladder {
     /// Powers off when a sensor that is believed and lives is, or within a second will be, next to the critical
     /// temperature, in several samples.
     fn last_resort(&mut self, heat: &Heat) -> Option<Note> {
-        let limit = heat.critical? - LAST_MARGIN;
-        let (reading, sensor) = heat.proven.as_ref()?;
-        let ahead = reading + AHEAD * heat.slope.max(0.0);
-        if *reading < limit && (ahead < limit || *reading < limit - NEAR) {
+        let near = heat.proof.as_ref().filter(|proof| is_near(proof, heat.slope));
+        let Some(proof) = near else {
             self.approach = (0, 0.0);
             return None;
-        }
+        };
         let since = if self.approach.0 == 0 {
             0.0
         } else {
@@ -186,9 +186,8 @@ impl Ladder {
             return None;
         }
         let reason = format!(
-            "{sensor} reads {reading:.1} °C and rises by {:.1} K/s; the firmware cuts power at {:.1} °C",
-            heat.slope,
-            limit + LAST_MARGIN
+            "{} reads {:.1} °C and rises by {:.1} K/s; the firmware cuts power at {:.1} °C",
+            proof.name, proof.reading, heat.slope, proof.critical
         );
         self.power_off = Some(reason.clone());
         Some(Note {
@@ -225,6 +224,13 @@ impl Ladder {
     }
 }
 
+/// Whether a sensor is, or will be within a second, where the machine must be off.
+fn is_near(proof: &Proof, slope: f64) -> bool {
+    let limit = proof.critical - LAST_MARGIN;
+    let ahead = proof.reading + AHEAD * slope.max(0.0);
+    proof.reading >= limit || (ahead >= limit && proof.reading >= limit - NEAR)
+}
+
 /// How long it must be too hot for the next step: less when the plug is near.
 fn climb_after(heat: &Heat) -> f64 {
     let ahead = heat.temperature + AHEAD_URGENT * heat.slope.max(0.0);
@@ -257,7 +263,12 @@ mod tests {
             slope,
             target: 80.0,
             critical: Some(105.0),
-            proven: Some((temperature, "acpitz 0".into())),
+            lived: Some(temperature),
+            proof: Some(Proof {
+                name: "acpitz 0".into(),
+                reading: temperature,
+                critical: 105.0,
+            }),
             cap: Some(KiloHertz(800_000)),
             permitted: 0.1,
             floor: 0.1,
@@ -338,7 +349,7 @@ mod tests {
             &mut ladder,
             60.0,
             &Heat {
-                proven: None,
+                proof: None,
                 ..near.clone()
             },
         );
@@ -350,6 +361,32 @@ mod tests {
             (ladder.power_off(), ladder.rung()),
             (Some(reason), Rung::PowerOff)
         );
+    }
+
+    #[test]
+    fn nothing_is_undone_on_a_guess() {
+        let mut ladder = Ladder::default();
+        steps(&mut ladder, 8.0, &heat(83.0, 0.4));
+        let limits = ladder.limits(4);
+        let guess = Heat {
+            blind: true,
+            permitted: 0.25,
+            ..heat(60.0, 0.0)
+        };
+        assert!(steps(&mut ladder, 60.0, &guess).is_empty());
+        assert_eq!(ladder.limits(4), limits);
+    }
+
+    #[test]
+    fn what_merely_stands_stops_no_engine() {
+        let mut ladder = Ladder::default();
+        let stands = Heat {
+            lived: None,
+            ..heat(95.0, 0.0)
+        };
+        let notes = steps(&mut ladder, 60.0, &stands);
+        assert_eq!(notes.len(), 1, "the clock is capped, no more: {notes:?}");
+        assert_eq!(ladder.limits(4), EngineLimits::default());
     }
 
     #[test]

@@ -12,9 +12,10 @@
 //!    needs none.
 //! 3. **How much power does heat permit?** `thermal` holds a target temperature by the clock, without knowing the machine,
 //!    and says when it wants to look again: every 100 ms while it holds, every 5 s far away from the target.
-//! 4. **What if the clock does not do?** `ladder` takes processor time, then slots, from the engine, stops it, and powers
-//!    off before the firmware cuts: only on a reading that is believed, that moves, and that others confirm. Each step
-//!    has its reason with it, and is undone in the same order, with hysteresis.
+//! 4. **What if the clock does not do?** `ladder` takes processor time, then slots, from the engine, stops it: only for
+//!    sensors that have ever moved. It powers off before the firmware cuts: only on several readings of a sensor that is
+//!    believed, against the critical temperature of that very sensor's zone. Each step has its reason with it, and is
+//!    undone in the same order, with hysteresis.
 //! 5. **What does the engine's phase want?** [`Dvfs`], under the profile in force: a hold, the battery, or the choice.
 //! 6. **Who wins?** `arbiter`: safety first; of two clocks the lower one.
 //!

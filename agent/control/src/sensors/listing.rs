@@ -2,10 +2,14 @@
 
 use super::kinds;
 use alloc::{format, string::String, vec::Vec};
-use machine::{Capabilities, HwmonChannel, HwmonKind, HwmonSample, MilliCelsius, Sample, Tuning, ZoneSample};
+use machine::{
+    Capabilities, HwmonChannel, HwmonKind, HwmonSample, MilliCelsius, Sample, Tuning, Zone, ZoneSample,
+};
 
-/// Firmware trip points below this, in °C, are no temperature at which a processor must be switched off.
-const LOWEST_CRITICAL: f64 = 60.0;
+/// Critical trip points below this, in °C, are not a processor's: it bears more, but boards and batteries have zones too.
+const LOWEST_CRITICAL: f64 = 80.0;
+/// Those below this are no temperature at which anything must be switched off.
+const LOWEST_OWN_CRITICAL: f64 = 60.0;
 /// How far below its critical temperature a sensor that has no other limit may come, in K.
 const BELOW_CRITICAL: f64 = 5.0;
 
@@ -32,6 +36,8 @@ pub(super) struct Listed {
     pub(super) reading: Option<f64>,
     /// Whether there was a reading, and no thing in a room has it.
     pub(super) absurd: bool,
+    /// Where the firmware pulls the plug by this very sensor, in °C.
+    pub(super) critical: Option<f64>,
     /// Temperatures in °C at which firmware or chip protect themselves: a sensor stuck on one is suspected of telling
     /// its limit instead of a temperature.
     pub(super) trips: Vec<f64>,
@@ -62,14 +68,18 @@ pub(crate) fn critical(machine: &Capabilities, tuning: &Tuning) -> Option<f64> {
         let kind = zone.kind.as_deref().unwrap_or("");
         role(kind, tuning, None) == Role::Processor
     });
-    let trips = zones
-        .flat_map(|zone| &zone.trip_points)
-        .filter(|trip| trip.kind == "critical");
-    let believable = trips
+    zones
+        .filter_map(|zone| lowest_critical(zone, LOWEST_CRITICAL))
+        .reduce(f64::min)
+}
+
+/// The lowest critical trip point of a zone from `lowest` on, in °C.
+fn lowest_critical(zone: &Zone, lowest: f64) -> Option<f64> {
+    let trips = zone.trip_points.iter().filter(|trip| trip.kind == "critical");
+    let highest = celsius(MilliCelsius::HOTTEST_PLAUSIBLE);
+    trips
         .map(|trip| celsius(trip.temp))
-        .filter(|temp| *temp >= LOWEST_CRITICAL);
-    believable
-        .filter(|temp| *temp <= celsius(MilliCelsius::HOTTEST_PLAUSIBLE))
+        .filter(|temp| (lowest..=highest).contains(temp))
         .reduce(f64::min)
 }
 
@@ -85,6 +95,7 @@ fn of_zone(machine: &Capabilities, tuning: &Tuning, sample: &Sample, zone: &Zone
         role: role(kind, tuning, None),
         reading,
         absurd,
+        critical: found.and_then(|found| lowest_critical(found, LOWEST_OWN_CRITICAL)),
         trips: found.map_or_else(Vec::new, |found| {
             found
                 .trip_points
@@ -119,6 +130,7 @@ fn of_chip(machine: &Capabilities, tuning: &Tuning, sample: &Sample, chip: &Hwmo
         ),
         reading,
         absurd,
+        critical: None,
         trips: critical.into_iter().collect(),
     }
 }

@@ -15,7 +15,7 @@ use crate::share::Drawn;
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use listing::{Listed, Role};
 use machine::{Capabilities, Distrust, MilliCelsius, Sample, SensorState, Tuning, Warning};
-use track::{Around, Track};
+use track::{Around, Beside, Track};
 
 pub(crate) use listing::{celsius, critical};
 
@@ -24,8 +24,20 @@ pub(crate) use listing::{celsius, critical};
 pub(crate) enum Blind {
     /// What was read has gone: something has broken.
     Lost,
-    /// What is read has never been, or is no longer, worth believing.
+    /// What is read has moved once, and is no longer worth believing.
     Doubted,
+    /// None has ever moved: this machine never told its temperature.
+    Dead,
+}
+
+/// A sensor by which the firmware may pull the plug: it is believed, and has shown that it lives.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Proof {
+    pub(crate) name: String,
+    /// What it reads, in °C.
+    pub(crate) reading: f64,
+    /// Where the plug is pulled, in °C.
+    pub(crate) critical: f64,
 }
 
 /// What the sensors come to.
@@ -35,8 +47,10 @@ pub(crate) struct View {
     pub(crate) assumed: Option<f64>,
     /// The sensor that says so.
     pub(crate) hottest: Option<String>,
-    /// The hottest reading of a sensor that is believed and has shown that it lives, in °C, and its name.
-    pub(crate) proven: Option<(f64, String)>,
+    /// The processor's temperature by what has ever moved, in °C: what merely stands does not stop an engine.
+    pub(crate) lived: Option<f64>,
+    /// The one that is nearest to the critical temperature.
+    pub(crate) proof: Option<Proof>,
     /// Set while there are sensors of the processor and none is believed.
     pub(crate) blind: Option<Blind>,
     /// By how much anything else is over its own limit, in K, and its name.
@@ -51,8 +65,6 @@ pub(crate) struct View {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sensors {
     tracks: BTreeMap<String, (Listed, Track)>,
-    /// Whether one of the processor's has ever been believed.
-    known: bool,
     /// The temperature that was assumed last, in °C.
     assumed: Option<f64>,
     /// How many of the processor's sensors are doubted, and for how many seconds there have not been more.
@@ -126,15 +138,19 @@ impl Sensors {
 
     fn view(&mut self, dt: f64, weighed: &[Weighed]) -> View {
         let reference = hottest(weighed.iter().filter(|sensor| sensor.distrust.is_none()));
-        let blind = reference.is_none() && !weighed.is_empty();
-        self.known |= reference.is_some();
-        let lost = self.known && weighed.iter().any(|sensor| sensor.temp.is_none());
+        let blind = (reference.is_none() && !weighed.is_empty()).then(|| self.blind(weighed));
         self.assumed = self.assume(dt, weighed, reference.as_ref().map(|(temp, _)| *temp));
+        let lived = match blind {
+            None => hottest(self.alive(weighed)).map(|(temp, _)| temp + self.offset(weighed)),
+            Some(Blind::Lost | Blind::Doubted) => self.assumed,
+            Some(Blind::Dead) => None,
+        };
         View {
             assumed: self.assumed,
             hottest: reference.map(|(_, name)| name),
-            proven: self.proven(weighed),
-            blind: blind.then_some(if lost { Blind::Lost } else { Blind::Doubted }),
+            lived,
+            proof: self.proof(weighed),
+            blind,
             other: self.other(),
             states: self
                 .tracks
@@ -163,12 +179,7 @@ impl Sensors {
                 .assumed
                 .or(weighed.iter().filter_map(|sensor| sensor.temp).reduce(f64::max));
         };
-        let offset = |sensor: &&Weighed| {
-            self.tracks
-                .get(&sensor.name)
-                .map_or(0.0, |(_, track)| track.offset)
-        };
-        let assumed = reference + doubted.iter().map(offset).fold(0.0, f64::max);
+        let assumed = reference + self.offset(weighed);
         let holds = !doubted.is_empty() && self.doubted.1 < DOUBT_HOLD;
         Some(
             self.assumed
@@ -177,15 +188,59 @@ impl Sensors {
         )
     }
 
-    fn proven(&self, weighed: &[Weighed]) -> Option<(f64, String)> {
-        let alive = |sensor: &&Weighed| {
-            sensor.distrust.is_none()
-                && self
-                    .tracks
-                    .get(&sensor.name)
-                    .is_some_and(|(_, track)| track.moved)
+    /// How much hotter than those that are believed the processor may be, in K.
+    fn offset(&self, weighed: &[Weighed]) -> f64 {
+        let doubted = weighed.iter().filter(|sensor| sensor.distrust.is_some());
+        let offsets = doubted.filter_map(|sensor| Some(self.tracks.get(&sensor.name)?.1.offset));
+        offsets.fold(0.0, f64::max)
+    }
+
+    fn blind(&self, weighed: &[Weighed]) -> Blind {
+        let was = |is: fn(&Weighed, &Track) -> bool| {
+            let mut tracks = weighed
+                .iter()
+                .filter_map(|sensor| Some((sensor, &self.tracks.get(&sensor.name)?.1)));
+            tracks.any(|(sensor, track)| is(sensor, track))
         };
-        hottest(weighed.iter().filter(alive))
+        if was(|sensor, track| sensor.temp.is_none() && track.last.is_some()) {
+            Blind::Lost
+        } else if was(|_, track| track.moved) {
+            Blind::Doubted
+        } else {
+            Blind::Dead
+        }
+    }
+
+    fn has_moved(&self, sensor: &Weighed) -> bool {
+        self.tracks
+            .get(&sensor.name)
+            .is_some_and(|(_, track)| track.moved)
+    }
+
+    /// Those that are believed and have ever moved.
+    fn alive<'a>(&'a self, weighed: &'a [Weighed]) -> impl Iterator<Item = &'a Weighed> {
+        weighed
+            .iter()
+            .filter(|sensor| sensor.distrust.is_none() && self.has_moved(sensor))
+    }
+
+    /// Each against the critical temperature of its own zone. One without such stands in for those that have gone: a
+    /// board's own limit is not the processor's, and a zone that never moved never cuts.
+    fn proof(&self, weighed: &[Weighed]) -> Option<Proof> {
+        let own = |sensor: &Weighed| self.tracks.get(&sensor.name)?.0.critical;
+        let gone = weighed
+            .iter()
+            .filter(|sensor| sensor.distrust.is_some() && self.has_moved(sensor));
+        let left = gone.filter_map(own).reduce(f64::min);
+        let proofs = self.alive(weighed).filter_map(|sensor| {
+            Some(Proof {
+                name: sensor.name.clone(),
+                reading: sensor.temp?,
+                critical: own(sensor).or(left)?,
+            })
+        });
+        let margin = |proof: &Proof| proof.critical - proof.reading;
+        proofs.min_by(|one, other| margin(one).total_cmp(&margin(other)))
     }
 
     fn other(&self) -> Option<(f64, String)> {
@@ -200,13 +255,25 @@ impl Sensors {
     }
 
     fn learn(&mut self, weighed: &[Weighed], around: Around) {
+        let alive: Vec<bool> = weighed
+            .iter()
+            .map(|sensor| sensor.distrust.is_none() && self.has_moved(sensor))
+            .collect();
         for (name, (listed, track)) in &mut self.tracks {
-            let believed = weighed
-                .iter()
-                .filter(|sensor| sensor.distrust.is_none() && sensor.name != *name);
-            let others = hottest(believed).map(|(temp, _)| temp);
+            let others = || {
+                weighed
+                    .iter()
+                    .zip(&alive)
+                    .filter(|(sensor, _)| sensor.name != *name)
+            };
+            let believed = others().filter(|(sensor, _)| sensor.distrust.is_none());
+            let living = others().filter(|(_, alive)| **alive);
+            let beside = Beside {
+                believed: hottest(believed.map(|(sensor, _)| sensor)).map(|(temp, _)| temp),
+                living: hottest(living.map(|(sensor, _)| sensor)).map(|(temp, _)| temp),
+            };
             if listed.role == Role::Processor {
-                track.learn(listed, others, around);
+                track.learn(listed, beside, around);
             } else {
                 track.last = listed.reading.or(track.last);
             }
@@ -255,7 +322,7 @@ fn warning(listed: &Listed, track: &Track) -> Option<Warning> {
             format!("tells its limit of {reading:.1} °C as its temperature")
         }
         Distrust::Contradicted => {
-            format!("tells {reading:.1} °C, and others on the same processor much more")
+            format!("tells {reading:.1} °C, and others on the same processor something very different")
         }
     };
     let consequence = if listed.role == Role::Processor {

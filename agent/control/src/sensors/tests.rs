@@ -157,13 +157,68 @@ fn a_hotter_sensor_that_vanishes_stays_as_much_hotter_as_it_was() {
 }
 
 #[test]
+fn nothing_is_given_back_at_once_when_a_sensor_vanishes() {
+    let mut bench = Bench::new();
+    for acpitz in [76.0, 77.0] {
+        bench.step(0.5, [Some(acpitz), Some(65.0), None]);
+    }
+    bench.step(0.5, [Some(77.0), Some(60.0), None]);
+    let view = bench.step(0.5, [None, Some(60.0), None]);
+    assert_eq!(
+        view.assumed,
+        Some(77.0),
+        "though it was 12 K hotter when it last moved"
+    );
+    for _ in 0..11 {
+        bench.step(0.5, [None, Some(60.0), None]);
+    }
+    assert_eq!(bench.step(0.5, [None, Some(60.0), None]).assumed, Some(72.0));
+}
+
+#[test]
+fn each_zone_has_its_own_plug_and_one_that_lived_is_stood_in_for() {
+    let mut bench = Bench::new();
+    bench.machine.zones[0].trip_points[1].temp = MilliCelsius(70_000);
+    for step in 0..8 {
+        let odd = f64::from(step % 2);
+        bench.step(0.5, [Some(40.0 + odd), Some(75.0 + odd), None]);
+    }
+    let proof = |name: &str, reading, critical| {
+        Some(Proof {
+            name: name.into(),
+            reading,
+            critical,
+        })
+    };
+    let view = bench.step(0.5, [Some(40.0), Some(75.0), None]);
+    assert_eq!(view.proof, proof("acpitz 0", 40.0, 70.0));
+    assert_eq!(critical(&bench.machine, &bench.tuning), None, "a board's");
+    let view = bench.step(0.5, [None, Some(76.0), None]);
+    assert_eq!(view.proof, proof("coretemp temp1", 76.0, 70.0));
+}
+
+#[test]
+fn a_hot_one_that_never_moved_is_contradicted_by_a_cool_one_that_lives() {
+    let mut bench = Bench::new();
+    let mut view = View::default();
+    for step in 0..130 {
+        view = bench.step(0.05, [Some(95.0), Some(40.0 + f64::from(step % 2)), None]);
+    }
+    assert_eq!(distrusted(&view, "acpitz 0"), Some(Distrust::Contradicted));
+    assert_eq!(distrusted(&view, "coretemp temp1"), None);
+    let problem =
+        "acpitz 0 tells 95.0 °C, and others on the same processor something very different; counted as hot";
+    assert_eq!(view.warnings[0].problem, problem);
+}
+
+#[test]
 fn without_any_that_is_believed_the_laws_are_blind() {
     let mut bench = Bench::new();
     bench.tuning.ignored_sensors = vec!["coretemp".into()];
     let never = bench.step(1.0, [Some(0.0), Some(60.0), None]);
     assert_eq!(
         (never.blind, distrusted(&never, "acpitz 0")),
-        (Some(Blind::Doubted), Some(Distrust::Absurd))
+        (Some(Blind::Dead), Some(Distrust::Absurd))
     );
     assert_eq!(bench.step(1.0, [Some(60.0), None, None]).blind, None);
     let lost = bench.step(1.0, [None, Some(60.0), None]);
@@ -197,7 +252,7 @@ fn a_limit_told_as_a_temperature_is_contradicted_and_proves_nothing() {
     }
     let view = bench.step(0.1, [Some(105.0), Some(45.5), None]);
     assert_eq!(distrusted(&view, "acpitz 0"), Some(Distrust::Contradicted));
-    assert_eq!(view.proven, Some((45.5, "coretemp temp1".into())));
+    assert_eq!((view.proof, view.lived), (None, Some(45.5)));
     let later = bench.run(4.0, 0.1, Some(105.0));
     assert!(
         later.assumed.unwrap() < 60.0,

@@ -27,6 +27,9 @@ const FALL_PER_SECOND: f64 = 20.0;
 /// How much colder than another sensor of the same processor one may be, in K, and for how many seconds.
 const APART: f64 = 45.0;
 const APART_SECONDS: f64 = 30.0;
+/// How far a living sensor must move while one that never moved stands, in K, and in K times seconds beyond that.
+const UNSHARED: f64 = 3.0;
+const UNSHARED_EXPOSURE: f64 = 120.0;
 /// The most by which a lost sensor is taken to have been hotter than the others, in K.
 const LARGEST_OFFSET: f64 = 20.0;
 
@@ -39,6 +42,15 @@ pub(super) struct Around {
     pub(super) felt: f64,
     /// Whether power has fallen so far that a temperature may fall as it likes.
     pub(super) relieved: bool,
+}
+
+/// The hottest of the processor's other sensors, in °C.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beside {
+    /// Of those that are believed.
+    pub(super) believed: Option<f64>,
+    /// Of those that have ever moved, too.
+    pub(super) living: Option<f64>,
 }
 
 /// One sensor's past.
@@ -55,7 +67,7 @@ pub(super) struct Track {
     /// Whether it has ever moved.
     pub(super) moved: bool,
     still: Still,
-    /// For how many seconds it has been much colder than others.
+    /// For how many seconds it has been much colder than living ones, or, having never moved, much hotter.
     apart: f64,
     /// The smallest change it has told, in K, from [`FINEST`] to 1.
     finest: f64,
@@ -71,6 +83,9 @@ struct Still {
     exposure: f64,
     /// The share drawn when it began.
     felt: f64,
+    /// What a living sensor read when there first was one, and the K times seconds by which it differed since.
+    living: Option<f64>,
+    unshared: f64,
 }
 
 impl Track {
@@ -107,7 +122,7 @@ impl Track {
     }
 
     /// Learns from the reading that was just weighed, for the next verdict.
-    pub(super) fn learn(&mut self, listed: &Listed, others: Option<f64>, around: Around) {
+    pub(super) fn learn(&mut self, listed: &Listed, beside: Beside, around: Around) {
         let Some(reading) = listed.reading else {
             return;
         };
@@ -115,11 +130,14 @@ impl Track {
         let moves = self.last.is_some() && change > 0.0;
         if moves {
             self.stir(change, around);
-            self.offset = others.map_or(0.0, |others| (reading - others).clamp(0.0, LARGEST_OFFSET));
+            let more = |others: f64| (reading - others).clamp(0.0, LARGEST_OFFSET);
+            self.offset = beside.believed.map_or(0.0, more);
         } else {
-            self.rest(around);
+            self.rest(beside, around);
         }
-        let apart = others.is_some_and(|others| others - reading > APART);
+        let apart = beside
+            .living
+            .is_some_and(|living| living - reading > APART || (!self.moved && reading - living > APART));
         self.apart = if apart { self.apart + around.dt } else { 0.0 };
         self.last = Some(reading);
         self.distrust = self.verdict(listed);
@@ -137,7 +155,7 @@ impl Track {
         };
     }
 
-    fn rest(&mut self, around: Around) {
+    fn rest(&mut self, beside: Beside, around: Around) {
         let still = &mut self.still;
         if still.seconds == 0.0 {
             still.felt = around.felt;
@@ -146,6 +164,10 @@ impl Track {
         let unseen = UNSEEN_FINEST + (UNSEEN - UNSEEN_FINEST) * self.finest;
         let difference = ((around.felt - still.felt).abs() - unseen).max(0.0);
         still.exposure += difference * around.dt;
+        if let Some(living) = beside.living {
+            let moved = (living - *still.living.get_or_insert(living)).abs();
+            still.unshared += (moved - UNSHARED).max(0.0) * around.dt;
+        }
     }
 
     fn verdict(&self, listed: &Listed) -> Option<Distrust> {
@@ -155,7 +177,8 @@ impl Track {
             return Some(Distrust::Contradicted);
         }
         let limit = STILL_EXPOSURE * self.finest * self.patience;
-        if still.seconds >= STILL_SECONDS && still.exposure > limit {
+        let alone = !self.moved && still.unshared > UNSHARED_EXPOSURE;
+        if alone || (still.seconds >= STILL_SECONDS && still.exposure > limit) {
             return Some(Distrust::Frozen);
         }
         (self.apart >= APART_SECONDS).then_some(Distrust::Contradicted)

@@ -133,6 +133,11 @@ impl Law {
         if self.rested < REST { self.permitted } else { 1.0 }
     }
 
+    /// The share that heat would permit to work, rest or not.
+    pub(crate) fn held(&self) -> f64 {
+        self.permitted
+    }
+
     /// How fast the temperature rises, in K/s.
     pub(crate) fn slope(&self) -> f64 {
         self.slope

@@ -5,8 +5,8 @@ mod draw;
 use control::Controller;
 use draw::{Setup, any_trace, sane_trace, set_temperatures, setup};
 use machine::{
-    BootTime, Capabilities, Decision, Distrust, KiloHertz, MilliCelsius, Policy, PolicySetpoint, Sample,
-    Setpoints,
+    BootTime, Capabilities, Decision, Distrust, EngineLimits, KiloHertz, MilliCelsius, Policy,
+    PolicySetpoint, Sample, Setpoints,
 };
 use proptest::prelude::*;
 
@@ -95,9 +95,9 @@ proptest! {
         engine_no_freer(&lost, before).or_else(|_| engine_no_freer(&lost, &kept))?;
     }
 
-    /// A machine is never powered off by a sensor that has never moved, wherever it stands.
+    /// A machine is never powered off, nor its engine held back, by sensors that have never moved, wherever they stand.
     #[test]
-    fn a_stuck_sensor_never_powers_off(setup in setup(), samples in sane_trace()) {
+    fn a_stuck_sensor_never_stops_anything(setup in setup(), samples in sane_trace()) {
         let first = samples[0].clone();
         let stuck = |sample: &Sample| {
             Sample { zones: first.zones.clone(), hwmon: first.hwmon.clone(), ..sample.clone() }
@@ -105,6 +105,7 @@ proptest! {
         let samples: Vec<Sample> = samples.iter().map(stuck).collect();
         for decision in run(&setup, &samples).1 {
             prop_assert_eq!(decision.power_off, None);
+            prop_assert_eq!(decision.engine, EngineLimits::default());
         }
     }
 
