@@ -97,7 +97,10 @@ fn first_seen(scene: &mut Scene<'_>) -> Result<String> {
 
 /// What hearthd costs while nothing happens: in the guest, and at the same time on this host's own processor.
 pub(crate) fn cost(scene: &mut Scene<'_>) -> Result<()> {
-    host::build()?;
+    // The image's build has left them there; a given image may come without.
+    if host::daemon("hearthd").and(host::daemon("gateway")).is_err() {
+        host::build()?;
+    }
     with_stack(&Options::default(), |stack| idle(scene, stack))?;
     let pss = memory::pss_mib(scene.guest)?;
     let own = pss.get(UNIT).context("no figure of hearthd's memory")?;
