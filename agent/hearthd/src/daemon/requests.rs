@@ -6,7 +6,7 @@ use crate::bus::{Caller, Change, Request};
 use crate::clock::boot_time;
 use crate::interval::Interval;
 use crate::state::{Ended, NewHold, Owner, Refusal};
-use machine::{BootTime, PowerProfile};
+use machine::{BootTime, MilliCelsius, PowerProfile};
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
@@ -63,12 +63,7 @@ impl Daemon<'_> {
                 Ok(())
             }
             Change::Profile(profile) => self.choose(profile, caller),
-            Change::Target(target) => {
-                self.steward.wishes.aim(target)?;
-                let target = target.map_or("the firmware profile's".to_owned(), |target| target.to_string());
-                told::asked(&format!("the target was set to {target}"), caller);
-                Ok(())
-            }
+            Change::Target(target) => self.aim(target, caller),
             Change::Release(id) => self.release(id, &Owner::Administrator, caller),
             Change::ReleaseOwn(id) => self.release(id, &Owner::Connection(caller.name.clone()), caller),
         }
@@ -92,6 +87,16 @@ impl Daemon<'_> {
         told::asked(&format!("the profile was set to {profile}"), caller);
         self.over(&ended, "a profile was chosen");
         kept
+    }
+
+    fn aim(&mut self, target: Option<MilliCelsius>, caller: &Caller) -> Result<(), Refusal> {
+        let aimed = self.steward.wishes.aim(target);
+        // What cannot be kept is in force all the same.
+        if matches!(aimed, Ok(()) | Err(Refusal::NotKept(_))) {
+            let target = target.map_or("the firmware profile's".to_owned(), |target| target.to_string());
+            told::asked(&format!("the target was set to {target}"), caller);
+        }
+        aimed
     }
 
     fn hold(

@@ -2,7 +2,7 @@
 
 use super::file::{FileError, load, save};
 use machine::{BootTime, Hold, MilliCelsius, PowerProfile, Wishes};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,7 @@ pub(crate) enum Refusal {
 #[serde(deny_unknown_fields)]
 struct Kept {
     profile: PowerProfile,
+    #[serde(default, deserialize_with = "target")]
     target: Option<MilliCelsius>,
 }
 
@@ -109,12 +110,7 @@ impl WishBook {
 
     /// Sets the target, or goes back to the firmware profile's.
     pub(crate) fn aim(&mut self, target: Option<MilliCelsius>) -> Result<(), Refusal> {
-        if let Some(target) = target
-            && !(COOLEST_TARGET..=HOTTEST_TARGET).contains(&target)
-        {
-            return Err(Refusal::Target(target));
-        }
-        self.wishes.target = target;
+        self.wishes.target = within_range(target)?;
         self.keep()
     }
 
@@ -211,6 +207,18 @@ impl WishBook {
     }
 }
 
+fn within_range(target: Option<MilliCelsius>) -> Result<Option<MilliCelsius>, Refusal> {
+    match target {
+        Some(target) if !(COOLEST_TARGET..=HOTTEST_TARGET).contains(&target) => Err(Refusal::Target(target)),
+        target => Ok(target),
+    }
+}
+
+/// What was kept is believed no more than what is asked for: people edit files.
+fn target<'de, D: Deserializer<'de>>(from: D) -> Result<Option<MilliCelsius>, D::Error> {
+    within_range(Option::deserialize(from)?).map_err(serde::de::Error::custom)
+}
+
 fn kept(file: &Path) -> Option<Kept> {
     match load(file) {
         Ok(kept) => kept,
@@ -277,11 +285,17 @@ mod tests {
     fn a_book_that_makes_no_sense_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("wishes.json");
-        fs::write(&file, r#"{"profile":"turbo","target":null}"#).unwrap();
-        let mut book = WishBook::open(Some(file.clone()));
-        assert_eq!(book.wishes(), &Wishes::default());
-        assert!(!file.exists() && folder.path().join("wishes.bad").exists());
-        book.choose(PowerProfile::Balanced).1.unwrap();
+        for text in [
+            r#"{"profile":"turbo","target":null}"#,
+            r#"{"profile":"performance","target":105001}"#,
+            r#"{"profile":"performance","target":-1}"#,
+        ] {
+            fs::write(&file, text).unwrap();
+            let mut book = WishBook::open(Some(file.clone()));
+            assert_eq!(book.wishes(), &Wishes::default(), "{text}");
+            assert!(!file.exists() && folder.path().join("wishes.bad").exists());
+            book.choose(PowerProfile::Balanced).1.unwrap();
+        }
     }
 
     #[test]

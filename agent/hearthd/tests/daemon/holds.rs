@@ -135,6 +135,28 @@ async fn what_the_gateway_sets_is_kept_over_a_restart_and_audited() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_kept_is_in_force_and_audited_all_the_same() {
+    let (bus, machine) = (Bus::start(), Machine::copy("n100"));
+    let hearthd = Hearthd::start(&bus, &machine, 60_000);
+    let gateway = bus.connect().await;
+    let control = ControlProxy::new(&gateway).await.unwrap();
+    // Where the new file would be, there is a folder.
+    std::fs::create_dir(machine.own("state/wishes.fresh")).unwrap();
+    let told = control.set_thermal_target(70_000).await.unwrap_err().to_string();
+    assert!(told.contains("until hearthd restarts"), "{told}");
+    let told = control
+        .set_power_profile("power-saver")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(told.contains("until hearthd restarts"), "{told}");
+    assert_eq!(power(&gateway).await.profile, PowerProfile::PowerSaver);
+    let log = hearthd.stop(Signal::SIGTERM);
+    assert!(log.contains("the target was set to 70.0"), "{log}");
+    assert!(log.contains("the profile was set to power-saver"), "{log}");
+}
+
+#[tokio::test]
 async fn a_hold_with_a_time_limit_ends_by_itself() {
     let (bus, machine) = (Bus::start(), Machine::copy("n100"));
     let hearthd = Hearthd::start(&bus, &machine, 60_000);
