@@ -105,7 +105,7 @@ impl PhaseRecord {
     /// From a packet.
     ///
     /// # Errors
-    /// [`Malformed`] if it is anything but what [`PhaseRecord::encode`] makes.
+    /// [`Malformed`] if it is of another length, kind or version, or if its phase or its rate is none.
     pub fn decode(packet: &[u8]) -> Result<Self, Malformed> {
         let packet = sized::<{ Self::LENGTH }>(packet, RECORD_MAGIC)?;
         let tokens_per_second = f32::from_le_bytes(bytes(packet, 48));

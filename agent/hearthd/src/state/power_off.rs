@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 use time::OffsetDateTime;
+use tracing::warn;
 
 /// Written before the power-off.
 const FILE: &str = "power-off.json";
@@ -28,16 +29,20 @@ impl PowerOff {
     }
 
     /// The power-off that ended the last run, if one did and it was not told yet. A file that makes no sense is
-    /// removed, and the error says what was wrong with it.
+    /// removed, and the error says what was wrong with it. One that cannot be moved is told, and told again.
     pub(crate) fn take(folder: &Path) -> Result<Option<Self>, FileError> {
         let path = folder.join(FILE);
         let found = load(&path);
         match &found {
             Ok(None) => {}
-            Ok(Some(_)) => fs::rename(&path, folder.join(TOLD_FILE)).map_err(|source| FileError::Write {
-                path: path.clone(),
-                source,
-            })?,
+            Ok(Some(_)) => {
+                if let Err(error) = fs::rename(&path, folder.join(TOLD_FILE)) {
+                    warn!(
+                        "{} cannot be moved, and will be told again: {error}",
+                        path.display()
+                    );
+                }
+            }
             Err(_) => remove(&path)?,
         }
         found
@@ -59,6 +64,18 @@ mod tests {
         off.keep(folder.path()).unwrap();
         assert_eq!(PowerOff::take(folder.path()).unwrap(), Some(off));
         assert_eq!(PowerOff::take(folder.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_reason_that_cannot_be_moved_is_told_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let off = PowerOff {
+            at: OffsetDateTime::UNIX_EPOCH,
+            reason: "104 °C".to_owned(),
+        };
+        off.keep(folder.path()).unwrap();
+        fs::create_dir(folder.path().join(TOLD_FILE)).unwrap();
+        assert_eq!(PowerOff::take(folder.path()).unwrap(), Some(off));
     }
 
     #[test]
