@@ -110,3 +110,28 @@ fn refused(refusal: Refusal) -> fdo::Error {
     };
     wrap(format!("{:#}", anyhow::Error::new(refusal)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_while_too_many_do_is_sent_away() {
+        let (sender, mut to_loop) = mpsc::channel(1);
+        let requests = Requests::new(sender);
+        let first = requests.clone();
+        let first = tokio::spawn(async move { first.ask(Request::Capabilities).await });
+        tokio::task::yield_now().await;
+        let second = timeout(Duration::from_secs(1), requests.ask(Request::Capabilities)).await;
+        let refused = second.expect("it waits").unwrap_err();
+        assert!(matches!(refused, fdo::Error::LimitsExceeded(_)), "{refused}");
+
+        let Some(Request::Capabilities(reply)) = to_loop.recv().await else {
+            panic!("the first has not asked");
+        };
+        reply.send(Capabilities::default()).unwrap();
+        assert_eq!(first.await.unwrap().unwrap(), Capabilities::default());
+    }
+}

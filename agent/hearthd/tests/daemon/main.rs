@@ -5,7 +5,6 @@
 )]
 
 mod engine;
-mod flood;
 mod heat;
 mod holds;
 mod recording;
