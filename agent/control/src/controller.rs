@@ -162,7 +162,7 @@ impl Controller {
             .assumed
             .is_some_and(|assumed| assumed > target - BELOW_CRITICAL);
         self.seen.fans = self.fans.step(dt, &self.capabilities, &self.tuning, sample, hot);
-        let urgent = self.ladder.tense() || permitted < 1.0;
+        let urgent = self.ladder.tense() || (permitted < 1.0 && view.blind.is_none());
         self.seen.interval = if urgent {
             interval.min(URGENT_STEP)
         } else {
@@ -205,7 +205,7 @@ impl Controller {
             temperature,
             slope: self.law.slope(),
             target: self.target(),
-            critical: sensors::critical(&self.capabilities, &self.tuning),
+            critical: self.critical(),
             lived: view.lived,
             proof: view.proof.clone(),
             cap: self.seen.caps.iter().map(|(_, cap)| *cap).min(),
@@ -216,10 +216,18 @@ impl Controller {
         })
     }
 
+    /// Where the firmware pulls the plug, in °C: by a zone that is there, or by one that has gone.
+    fn critical(&self) -> Option<f64> {
+        let found = sensors::critical(&self.capabilities, &self.tuning);
+        [found, self.sensors.critical()]
+            .into_iter()
+            .flatten()
+            .reduce(f64::min)
+    }
+
     /// The temperature to hold, in °C: people's or the firmware profile's, and safe.
     fn target(&self) -> f64 {
-        let critical = sensors::critical(&self.capabilities, &self.tuning);
-        let highest = critical.map_or(HIGHEST_TARGET, |critical| {
+        let highest = self.critical().map_or(HIGHEST_TARGET, |critical| {
             (critical - BELOW_CRITICAL).min(HIGHEST_TARGET)
         });
         let wanted = celsius(self.wishes.target.unwrap_or(self.tuning.target));
@@ -267,7 +275,7 @@ impl Controller {
                 .map(|(_, name)| name.clone())
                 .or_else(|| view.hottest.clone()),
             slope_millicelsius_per_second: (self.law.slope() * 1000.0) as i64,
-            critical: sensors::critical(&self.capabilities, &self.tuning).map(milli),
+            critical: self.critical().map(milli),
             rung: self.ladder.rung(),
             clock_cap: self.seen.caps.iter().map(|(_, cap)| *cap).min(),
             sensors: view.states.clone(),

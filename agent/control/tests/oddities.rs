@@ -4,7 +4,7 @@ use control::Controller;
 use machine::{
     BootTime, Capabilities, CpuSample, Decision, Distrust, EngineLimits, HwmonChannel, HwmonKind,
     HwmonSample, KiloHertz, MicroSeconds, MilliCelsius, Policy, PolicySample, Sample, TripPoint, Tuning,
-    Zone, ZoneSample,
+    Wishes, Zone, ZoneSample,
 };
 
 /// A zone: its type, its critical trip point in °C, and what it reads at a second.
@@ -139,6 +139,11 @@ fn a_lone_sensor_that_tells_its_limit_does_not_stop_the_engine() {
         };
         let last = odd.run(120).pop().unwrap();
         assert_eq!(last.power_off, None, "{clocks:?}");
+        let wait = last.wake_at.0 - (1 + 599 * 200_000);
+        assert_eq!(
+            wait, 1_000_000,
+            "{clocks:?}: nothing is to be seen many times a second"
+        );
         assert_eq!(
             last.engine,
             EngineLimits::default(),
@@ -217,4 +222,30 @@ fn a_sensor_that_lived_and_stands_gives_no_clock_back() {
             decision.thermal
         );
     }
+}
+
+#[test]
+fn a_zone_that_vanishes_takes_no_limit_with_it() {
+    let odd = Odd {
+        clocks: Some((800_000, 3_200_000)),
+        zones: vec![("acpitz", 90, |second| 45_000 + (second % 3) as i64 * 100)],
+        chips: vec![("coretemp", None, package)],
+        busy: bursts,
+    };
+    let mut controller = Controller::new(odd.machine(), Tuning::default());
+    controller.set_wishes(Wishes {
+        target: Some(MilliCelsius(95_000)),
+        ..Wishes::default()
+    });
+    let target = |decision: Decision| decision.thermal.target;
+    assert_eq!(
+        target(controller.step(&odd.sample(0, 0.0, 800_000))),
+        MilliCelsius(80_000)
+    );
+    let left = Odd { zones: vec![], ..odd };
+    controller.set_machine(left.machine(), Tuning::default());
+    assert_eq!(
+        target(controller.step(&left.sample(1, 0.0, 800_000))),
+        MilliCelsius(80_000)
+    );
 }

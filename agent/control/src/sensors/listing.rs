@@ -7,7 +7,7 @@ use machine::{
 };
 
 /// Critical trip points below this, in °C, are not a processor's: it bears more, but boards and batteries have zones too.
-const LOWEST_CRITICAL: f64 = 80.0;
+pub(super) const LOWEST_CRITICAL: f64 = 80.0;
 /// Those below this are no temperature at which anything must be switched off.
 const LOWEST_OWN_CRITICAL: f64 = 60.0;
 /// How far below its critical temperature a sensor that has no other limit may come, in K.

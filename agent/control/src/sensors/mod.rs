@@ -119,6 +119,18 @@ impl Sensors {
         }
     }
 
+    /// The lowest critical temperature of all zones that have been seen, in °C: one that vanishes takes no limit with it.
+    pub(crate) fn critical(&self) -> Option<f64> {
+        let seen = self
+            .tracks
+            .values()
+            .filter(|(listed, _)| listed.role == Role::Processor);
+        let critical = seen.filter_map(|(listed, _)| listed.critical);
+        critical
+            .filter(|temp| *temp >= listing::LOWEST_CRITICAL)
+            .reduce(f64::min)
+    }
+
     fn weigh(&mut self, around: Around) -> Vec<Weighed> {
         let processor = self
             .tracks

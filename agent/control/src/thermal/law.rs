@@ -114,7 +114,12 @@ impl Law {
                 slope: self.slope.max(0.0),
                 ..Self::default()
             };
-            return CLOSE_STEP;
+            // Nothing moves any more until a sensor does.
+            return if self.permitted < safe {
+                CLOSE_STEP
+            } else {
+                BUSY_STEP
+            };
         }
         let ahead = self.observer.map_or(heat.temperature, |observer| {
             observer.temperature + heat.dt * (observer.drift + HEATING * heat.drawn.felt)
