@@ -121,7 +121,9 @@ pub struct PowerSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ThermalSettings {
-    /// The target in thousandths of a degree Celsius; `null` for the firmware profile's.
+    /// The target in thousandths of a degree Celsius; `null` for the firmware profile's. It must be there: nobody
+    /// resets a target by leaving it out.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub target: Option<MilliCelsius>,
 }
 

@@ -58,7 +58,13 @@ fn render(thermal: &Thermal, now: Option<f64>) -> String {
 
 fn temperature(state: &ThermalState) -> String {
     let Some(assumed) = state.assumed else {
-        return format!("{BAD}unknown: there is no sensor{BAD:#}");
+        let none = state.sensors.iter().all(|sensor| !sensor.counts);
+        let why = if none {
+            "there is no sensor"
+        } else {
+            "no sensor is believed"
+        };
+        return format!("{BAD}unknown: {why}{BAD:#}");
     };
     let slope = state.slope_millicelsius_per_second as f64 / 1000.0;
     let trend = if slope.abs() < 0.05 {
@@ -250,6 +256,9 @@ mod tests {
         let shown = plain(&thermal, None);
         assert!(shown.contains("unknown: there is no sensor"), "{shown}");
         assert!(shown.contains("by nothing"), "{shown}");
+        thermal.state.sensors = vec![sensor_of("acpitz 0", Some(Distrust::Absurd))];
+        let shown = plain(&thermal, None);
+        assert!(shown.contains("unknown: no sensor is believed"), "{shown}");
         thermal.state.assumed = Some(MilliCelsius(40_000));
         thermal.state.hottest = Some("acpitz 0".to_owned());
         assert!(plain(&thermal, None).contains("40.0 °C by acpitz 0, steady"));

@@ -122,6 +122,7 @@ fn what_cannot_be_is_refused_by_its_field() {
         ),
         ("PUT /api/v1/power", "", 400, "EOF"),
         ("PUT /api/v1/thermal", r#"{"target":"warm"}"#, 422, "target:"),
+        ("PUT /api/v1/thermal", "{}", 422, "missing field `target`"),
         (
             "PUT /api/v1/thermal",
             r#"{"target":96000}"#,
