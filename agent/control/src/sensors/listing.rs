@@ -53,10 +53,12 @@ pub(super) fn list(machine: &Capabilities, tuning: &Tuning, sample: &Sample) -> 
     let mut all: Vec<Listed> = zones
         .chain(chips.map(|chip| of_chip(machine, tuning, sample, chip)))
         .collect();
-    for index in 1..all.len() {
+    // Counted among those of the same name: another sensor that comes or goes renames none.
+    for index in (1..all.len()).rev() {
         let (before, rest) = all.split_at_mut(index);
-        if before.iter().any(|other| other.name == rest[0].name) {
-            rest[0].name = format!("{} #{index}", rest[0].name);
+        let same = before.iter().filter(|other| other.name == rest[0].name).count();
+        if same > 0 {
+            rest[0].name = format!("{} #{same}", rest[0].name);
         }
     }
     all

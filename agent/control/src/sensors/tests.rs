@@ -291,10 +291,22 @@ fn sensors_of_one_name_are_told_apart() {
         hwmon: vec![chip(0), chip(1), chip(2)],
         ..Sample::default()
     };
-    let listed = listing::list(&Capabilities::default(), &Tuning::default(), &sample);
-    let names: Vec<&str> = listed.iter().map(|listed| listed.name.as_str()).collect();
-    assert_eq!(
-        names,
-        ["nvme Composite", "nvme Composite #1", "nvme Composite #2"]
-    );
+    let zone = ZoneSample {
+        id: 0,
+        kind: None,
+        temp: None,
+    };
+    for zones in [vec![], vec![zone]] {
+        let sample = Sample {
+            zones,
+            ..sample.clone()
+        };
+        let listed = listing::list(&Capabilities::default(), &Tuning::default(), &sample);
+        let names: Vec<&str> = listed.iter().map(|listed| listed.name.as_str()).collect();
+        assert_eq!(
+            names[sample.zones.len()..],
+            ["nvme Composite", "nvme Composite #1", "nvme Composite #2"],
+            "whatever else there is"
+        );
+    }
 }
