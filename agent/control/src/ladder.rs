@@ -37,6 +37,11 @@ const NEAR: f64 = 3.0;
 /// Samples, and seconds from the first of them, that must agree on powering off.
 const CONFIRMATIONS: u32 = 3;
 const CONFIRMED_AFTER: f64 = 0.4;
+/// A reading that falls faster than this, in K/s, and has by this much, in K, is on its way back: the clock does.
+const FALL_RATE: f64 = 1.0;
+const FALLEN: f64 = 0.5;
+/// So near to the critical temperature, in K, even that is not waited for.
+const NO_WAITING: f64 = 1.0;
 /// Shares of all processors that the engine is rationed to, in per cent, step by step.
 const QUOTAS: [u32; 4] = [75, 50, 30, 15];
 /// Steps: the quotas, fewer slots, engine stopped.
@@ -82,8 +87,9 @@ pub(crate) struct Ladder {
     /// Seconds for which it has been too hot, or cool enough.
     hot: f64,
     cool: f64,
-    /// How many samples in a row have shown the critical approach, and for how many seconds.
-    approach: (u32, f64),
+    /// How many samples in a row have shown the critical approach, for how many seconds, and the hottest reading
+    /// of them, less what it might have fallen since.
+    approach: (u32, f64, f64),
     power_off: Option<String>,
 }
 
@@ -173,7 +179,7 @@ impl Ladder {
     fn last_resort(&mut self, heat: &Heat) -> Option<Note> {
         let near = heat.proof.as_ref().filter(|proof| is_near(proof, heat.slope));
         let Some(proof) = near else {
-            self.approach = (0, 0.0);
+            self.approach = (0, 0.0, f64::MIN);
             return None;
         };
         let since = if self.approach.0 == 0 {
@@ -181,8 +187,10 @@ impl Ladder {
         } else {
             self.approach.1 + heat.dt
         };
-        self.approach = (self.approach.0.saturating_add(1), since);
-        if self.power_off.is_some() || self.approach.0 < CONFIRMATIONS || since < CONFIRMED_AFTER {
+        let hottest = proof.reading.max(self.approach.2 - FALL_RATE * heat.dt);
+        let falls = proof.reading < hottest - FALLEN && proof.reading < proof.critical - NO_WAITING;
+        self.approach = (self.approach.0.saturating_add(1), since, hottest);
+        if falls || self.power_off.is_some() || self.approach.0 < CONFIRMATIONS || since < CONFIRMED_AFTER {
             return None;
         }
         let reason = format!(
@@ -361,6 +369,23 @@ mod tests {
             (ladder.power_off(), ladder.rung()),
             (Some(reason), Rung::PowerOff)
         );
+    }
+
+    #[test]
+    fn a_machine_found_hot_that_cools_is_not_powered_off() {
+        let mut ladder = Ladder::default();
+        let reading = |temperature| Heat {
+            dt: 0.2,
+            ..heat(temperature, -1.0)
+        };
+        for tenths in 0..6 {
+            ladder.step(&reading(103.9 - 0.6 * f64::from(tenths)));
+        }
+        assert_eq!(ladder.power_off(), None);
+        let stays = steps(&mut ladder, 2.0, &reading(102.5));
+        assert_eq!(stays.len(), 1, "it does not fall any more: {stays:?}");
+        let stays = steps(&mut Ladder::default(), 1.0, &reading(103.0));
+        assert_eq!(stays.last().map(|note| note.step.as_str()), Some("power off"));
     }
 
     #[test]
