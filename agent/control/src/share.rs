@@ -9,6 +9,8 @@ use machine::{Capabilities, KiloHertz, Policy, PolicySample, Sample};
 
 /// The sensor's lag and the actuator's delay together, as far as the laws reckon with them, in seconds.
 const LAG: f64 = 0.6;
+/// How far back "lately" reaches, in seconds.
+const LATELY: f64 = 2.0;
 /// A fall of power by this share lets a temperature fall as it likes; so does less than this share of processor time.
 const RELIEF: f64 = 0.1;
 const IDLE: f64 = 0.2;
@@ -34,6 +36,8 @@ pub(crate) struct Drawn {
     pub(crate) felt: f64,
     /// The share of all processors' time that is worked, whatever the clock.
     pub(crate) busy: f64,
+    /// The same over the last seconds: bursts do not lift it far.
+    pub(crate) lately: f64,
 }
 
 impl Drawn {
@@ -42,6 +46,7 @@ impl Drawn {
         self.now = now;
         self.felt += (now - self.felt) * (1.0 - libm::exp(-dt / LAG));
         self.busy = busy;
+        self.lately += (busy - self.lately) * (1.0 - libm::exp(-dt / LATELY));
     }
 
     /// Whether so little is worked, or so much less drawn than before, that a temperature may fall as it likes.

@@ -29,6 +29,14 @@ const RESTING: f64 = 0.15;
 const REST: f64 = 3.0;
 /// How far below the target a resting processor must be for that, in K.
 const COOLER: f64 = 2.0;
+/// Below this share of processor time over the last seconds, and below [`FULL`] now, work is light: it rests as well,
+/// while what full power warms at once is less than [`AT_ONCE`] of the gap to the target. A cap on bursts far below the
+/// target would cost speed for nothing.
+const LIGHT: f64 = 0.4;
+const FULL: f64 = 0.9;
+const AT_ONCE: f64 = 1.3;
+/// Seconds between two steps while power is held back and less than half of what is permitted is drawn, at the most.
+const UNBOUND_STEP: f64 = 0.5;
 /// Seconds between two steps while power is held back: short, for between two clocks of a table the output alternates.
 const HOLDING_STEP: f64 = 0.1;
 /// Seconds between two steps close to the target.
@@ -98,9 +106,20 @@ impl Law {
             heat.drawn.now.max(heat.drawn.felt) + (heat.target - observer.temperature) / self.reach.jump();
         let rise = self.permitted + RELEASE * heat.dt;
         self.permitted = wanted.min(jump).min(rise).clamp(0.0, 1.0);
-        let rests = !heat.expected && heat.drawn.busy < RESTING && heat.temperature < heat.target - COOLER;
-        self.rested = if rests { self.rested + heat.dt } else { 0.0 };
+        self.rested = if self.rests(heat) {
+            self.rested + heat.dt
+        } else {
+            0.0
+        };
         self.interval(heat)
+    }
+
+    /// Whether so little is worked, and so far from the target, that power need not be held back.
+    fn rests(&self, heat: Heat) -> bool {
+        let gap = heat.target - heat.temperature;
+        let idle = heat.drawn.busy < RESTING && gap > COOLER;
+        let light = heat.drawn.lately < LIGHT && heat.drawn.busy < FULL && gap * AT_ONCE > self.reach.jump();
+        !heat.expected && (idle || light)
     }
 
     /// The temperature is not known, in `heat` is the last one that was: the permitted share goes to a safe one, and
@@ -151,14 +170,63 @@ impl Law {
     /// How long heat can be left alone: while it is held, not at all; else a part of the time in which full power
     /// would use up the gap to the target.
     fn interval(&self, heat: Heat) -> f64 {
-        if self.permitted() < 1.0 {
-            return HOLDING_STEP;
-        }
         let gap = heat.target - heat.temperature;
+        if self.permitted() < 1.0 {
+            let unbound = heat.drawn.felt.max(heat.drawn.now) < self.permitted / 2.0;
+            let longest = if unbound { UNBOUND_STEP } else { HOLDING_STEP };
+            return (gap / (2.0 * HEATING)).clamp(HOLDING_STEP, longest);
+        }
         if heat.drawn.busy < RESTING && !heat.expected {
             let least = if gap > FAR { FAR_STEP } else { CLOSE_STEP };
             return self.reach.seconds(gap).clamp(least, IDLE_STEP);
         }
         (gap / (4.0 * self.slope.max(HEATING))).clamp(HOLDING_STEP, BUSY_STEP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two busy minutes on the target, then light work in bursts while the die cools to a temperature; the seconds
+    /// until power is not held back any more.
+    fn freed_after(cooled: f64, busy: [f64; 2]) -> Option<f64> {
+        let mut law = Law::default();
+        let mut drawn = Drawn::default();
+        let mut step = |law: &mut Law, temperature, busy: f64| {
+            drawn.step(0.1, busy * law.permitted(), busy);
+            law.step(Heat {
+                dt: 0.1,
+                temperature,
+                target: 80.0,
+                drawn,
+                coarseness: 0.05,
+                expected: false,
+            });
+        };
+        for _ in 0..1200 {
+            step(&mut law, 79.0, 1.0);
+        }
+        assert!(law.permitted() < 0.9);
+        let tenths = (0..600).find(|tenth| {
+            // A burst of half a second in two and a half.
+            let burst = usize::from(tenth % 25 < 5);
+            let temperature = cooled + (79.0 - cooled) * libm::exp(-f64::from(*tenth) / 30.0);
+            step(&mut law, temperature, busy[burst]);
+            law.permitted() >= 1.0
+        });
+        tenths.map(|tenths| f64::from(tenths) / 10.0)
+    }
+
+    #[test]
+    fn bursts_far_below_the_target_are_not_held_back() {
+        let freed = freed_after(58.0, [0.2, 0.7]);
+        assert!(freed.is_some_and(|seconds| seconds < 10.0), "{freed:?}");
+    }
+
+    #[test]
+    fn bursts_close_to_it_and_steady_work_are() {
+        assert_eq!(freed_after(74.0, [0.2, 0.7]), None);
+        assert_eq!(freed_after(66.0, [0.6, 0.9]), None);
     }
 }

@@ -150,6 +150,7 @@ mod tests {
                         now: share,
                         felt: share,
                         busy: share,
+                        lately: share,
                     },
                 );
             }
