@@ -1,0 +1,16 @@
+//! Arithmetic on quantised weights: packed layouts, products, attention and the operators between them.
+//!
+//! One binary serves every x86-64 machine: each operator has a path for each instruction set ([`path::Path`]), and
+//! which one runs is a value, chosen once by measuring. All paths give the same bits, because the order of rounding
+//! is part of each operator's definition: integers are summed exactly inside a block of 32 columns, and blocks are
+//! added in order of columns by fused multiply-add. So a token depends neither on the machine, nor on the number of
+//! threads, nor on what else is in the batch.
+//!
+//! What is absent: this crate knows no file, no model and no clock but the one that [`path`] measures with. All
+//! `unsafe` code that computes is here.
+
+pub mod activations;
+pub mod kind;
+pub mod layout;
+pub mod matrix;
+pub mod path;
