@@ -108,8 +108,9 @@ impl Kind {
         self.block_columns() == 1
     }
 
-    /// Bytes of a row of `columns` elements in ggml's layout. `columns` is a multiple of [`Self::block_columns`].
+    /// Bytes of a row of `columns` elements in ggml's layout; `usize::MAX` where that is more than can be counted.
+    /// `columns` is a multiple of [`Self::block_columns`].
     pub fn row_bytes(self, columns: usize) -> usize {
-        columns / self.block_columns() * self.block_bytes()
+        (columns / self.block_columns()).saturating_mul(self.block_bytes())
     }
 }

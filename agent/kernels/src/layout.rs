@@ -21,7 +21,13 @@
 //! multiple of 64 bytes. A group of 64 bytes is one AVX-512 register, one row of an AMX tile, two AVX2 registers or
 //! four of NEON, and in it 4 neighbouring columns of a row lie together as dot-product instructions want them.
 
+mod ggml;
+mod pack;
+mod planes;
+
 use crate::kind::Kind;
+pub use pack::{pack, pack_tile, unpack, unpack_tile};
+pub use planes::Planes;
 
 /// Rows of a row tile.
 pub const ROWS: usize = 16;
@@ -30,12 +36,17 @@ pub const BLOCK: usize = 32;
 /// What row tiles are aligned to, in bytes.
 pub const ALIGNMENT: usize = 64;
 
-/// Bytes of a row tile of `columns` columns, a multiple of the kind's block.
+/// Bytes of a row tile of `columns` columns, a multiple of the kind's block; `usize::MAX`, which no memory has, where
+/// that is more than can be counted.
 pub fn tile_bytes(kind: Kind, columns: usize) -> usize {
-    (kind.row_bytes(columns) * ROWS).next_multiple_of(ALIGNMENT)
+    let bytes = kind.row_bytes(columns).saturating_mul(ROWS);
+    bytes.checked_next_multiple_of(ALIGNMENT).unwrap_or(usize::MAX)
 }
 
-/// Bytes of a packed matrix.
+/// Bytes of a packed matrix; `usize::MAX`, which no memory has, where that is more than can be counted.
 pub fn packed_bytes(kind: Kind, rows: usize, columns: usize) -> usize {
-    rows.div_ceil(ROWS) * tile_bytes(kind, columns)
+    rows.div_ceil(ROWS).saturating_mul(tile_bytes(kind, columns))
 }
+
+#[cfg(test)]
+mod tests;
