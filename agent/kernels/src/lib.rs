@@ -11,6 +11,7 @@
 
 pub mod activations;
 pub mod kind;
+pub mod kv;
 pub mod layout;
 pub mod matrix;
 pub mod path;
