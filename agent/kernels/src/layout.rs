@@ -21,13 +21,17 @@
 //! multiple of 64 bytes. A group of 64 bytes is one AVX-512 register, one row of an AMX tile, two AVX2 registers or
 //! four of NEON, and in it 4 neighbouring columns of a row lie together as dot-product instructions want them.
 
+mod aligned;
 mod ggml;
 mod pack;
 mod planes;
+mod tile;
 
 use crate::kind::Kind;
+pub use aligned::AlignedBytes;
 pub use pack::{pack, pack_tile, unpack, unpack_tile};
 pub use planes::Planes;
+pub(crate) use tile::Tile;
 
 /// Rows of a row tile.
 pub const ROWS: usize = 16;

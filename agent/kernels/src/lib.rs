@@ -15,3 +15,4 @@ pub mod kv;
 pub mod layout;
 pub mod matrix;
 pub mod path;
+pub mod product;

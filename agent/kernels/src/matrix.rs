@@ -1,7 +1,7 @@
 //! A weight matrix in packed layout.
 
 use crate::kind::Kind;
-use crate::layout::{ALIGNMENT, packed_bytes, tile_bytes};
+use crate::layout::{ALIGNMENT, ROWS, Tile, packed_bytes, tile_bytes};
 
 /// A view of a weight matrix `[rows, columns]` in the layout of [`crate::layout`].
 #[derive(Clone, Copy, Debug)]
@@ -75,9 +75,18 @@ impl<'a> Matrix<'a> {
         &self.bytes[index * bytes..][..bytes]
     }
 
+    /// The values of one row, `[columns]`, as ggml dequantises them; for looking up embeddings.
+    pub fn dequantise(&self, row: usize, values: &mut [f32]) {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        let tile = Tile::new(self.kind, self.columns, self.tile(row / ROWS));
+        for (column, value) in values[..self.columns].iter_mut().enumerate() {
+            *value = tile.value(row % ROWS, column);
+        }
+    }
+
     /// Row tiles.
     pub fn tiles(&self) -> usize {
-        self.rows.div_ceil(crate::layout::ROWS)
+        self.rows.div_ceil(ROWS)
     }
 
     /// The element type.
