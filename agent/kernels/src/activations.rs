@@ -16,6 +16,7 @@ pub struct Activations {
     quants: Vec<i8>,
     scales: Vec<f32>,
     sums: Vec<i16>,
+    scaled_sums: Vec<f32>,
 }
 
 /// One row of [`Activations`] that is written.
@@ -29,6 +30,9 @@ pub struct RowMut<'a> {
     pub scales: &'a mut [f32],
     /// Sums of 16 neighbouring quants, `[columns / 16]`.
     pub sums: &'a mut [i16],
+    /// The sum of a block's quants times its scale, rounded once: what a weight's offset is multiplied with,
+    /// `[columns / 32]`.
+    pub scaled_sums: &'a mut [f32],
 }
 
 /// One row of [`Activations`] that is read.
@@ -42,6 +46,8 @@ pub struct Row<'a> {
     pub scales: &'a [f32],
     /// As in [`RowMut`].
     pub sums: &'a [i16],
+    /// As in [`RowMut`].
+    pub scaled_sums: &'a [f32],
 }
 
 impl Activations {
@@ -56,6 +62,7 @@ impl Activations {
         self.quants.resize(rows * columns, 0);
         self.scales.resize(rows * columns / BLOCK, 0.0);
         self.sums.resize(rows * columns / PART, 0);
+        self.scaled_sums.resize(rows * columns / BLOCK, 0.0);
     }
 
     /// Rows.
@@ -76,6 +83,7 @@ impl Activations {
             quants: &self.quants[index * columns..][..columns],
             scales: &self.scales[index * (columns / BLOCK)..][..columns / BLOCK],
             sums: &self.sums[index * (columns / PART)..][..columns / PART],
+            scaled_sums: &self.scaled_sums[index * (columns / BLOCK)..][..columns / BLOCK],
         }
     }
 
@@ -86,15 +94,17 @@ impl Activations {
         let quants = self.quants.chunks_exact_mut(columns);
         let scales = self.scales.chunks_exact_mut(columns / BLOCK);
         let sums = self.sums.chunks_exact_mut(columns / PART);
+        let scaled_sums = self.scaled_sums.chunks_exact_mut(columns / BLOCK);
         values
             .zip(quants)
             .zip(scales)
-            .zip(sums)
-            .map(|(((values, quants), scales), sums)| RowMut {
+            .zip(sums.zip(scaled_sums))
+            .map(|(((values, quants), scales), (sums, scaled_sums))| RowMut {
                 values,
                 quants,
                 scales,
                 sums,
+                scaled_sums,
             })
     }
 }
@@ -109,7 +119,8 @@ fn quantise_body(row: &mut RowMut<'_>) {
     let (values, _) = row.values.as_chunks::<BLOCK>();
     let (quants, _) = row.quants.as_chunks_mut::<BLOCK>();
     let (sums, _) = row.sums.as_chunks_mut::<2>();
-    for (((values, quants), sums), scale) in values.iter().zip(quants).zip(sums).zip(row.scales.iter_mut()) {
+    let scales = row.scales.iter_mut().zip(row.scaled_sums.iter_mut());
+    for (((values, quants), sums), (scale, scaled_sum)) in values.iter().zip(quants).zip(sums).zip(scales) {
         let largest = values
             .iter()
             .fold(0.0_f32, |largest, value| largest.max(value.abs()));
@@ -121,6 +132,7 @@ fn quantise_body(row: &mut RowMut<'_>) {
         for (sum, part) in sums.iter_mut().zip(quants.as_chunks::<PART>().0) {
             *sum = part.iter().map(|&quant| i16::from(quant)).sum();
         }
+        *scaled_sum = *scale * f32::from(sums[0] + sums[1]);
     }
 }
 
@@ -158,6 +170,8 @@ mod tests {
         }
         let sum: i16 = row.quants[16..32].iter().map(|&quant| i16::from(quant)).sum();
         assert_eq!(row.sums[1], sum);
+        let all: i16 = row.quants[..32].iter().map(|&quant| i16::from(quant)).sum();
+        assert_eq!(row.scaled_sums[0], row.scales[0] * f32::from(all));
     }
 
     #[test]
