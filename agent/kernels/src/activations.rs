@@ -95,17 +95,15 @@ impl Activations {
         let scales = self.scales.chunks_exact_mut(columns / BLOCK);
         let sums = self.sums.chunks_exact_mut(columns / PART);
         let scaled_sums = self.scaled_sums.chunks_exact_mut(columns / BLOCK);
-        values
-            .zip(quants)
-            .zip(scales)
-            .zip(sums.zip(scaled_sums))
-            .map(|(((values, quants), scales), (sums, scaled_sums))| RowMut {
+        values.zip(quants).zip(scales).zip(sums.zip(scaled_sums)).map(
+            |(((values, quants), scales), (sums, scaled_sums))| RowMut {
                 values,
                 quants,
                 scales,
                 sums,
                 scaled_sums,
-            })
+            },
+        )
     }
 }
 
