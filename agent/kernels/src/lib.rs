@@ -15,4 +15,6 @@ pub mod kv;
 pub mod layout;
 pub mod matrix;
 pub mod path;
+pub mod pool;
 pub mod product;
+pub mod shared;
