@@ -14,6 +14,7 @@ pub mod kind;
 pub mod kv;
 pub mod layout;
 pub mod matrix;
+pub mod ops;
 pub mod path;
 pub mod pool;
 pub mod product;
