@@ -5,4 +5,14 @@
 //!
 //! What is absent: this crate knows no HTTP, no bus and no model's arithmetic.
 
+mod error;
+pub mod gguf;
+mod memory;
 pub mod metadata;
+mod pack;
+pub mod packed;
+pub mod source;
+pub mod tensor;
+mod workers;
+
+pub use error::Error;

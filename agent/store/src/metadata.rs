@@ -2,6 +2,7 @@
 //! (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Keys and values, by key.
 pub type Metadata = BTreeMap<String, Value>;
@@ -24,5 +25,92 @@ pub enum Value {
     /// Floats.
     Floats(Vec<f32>),
     /// Texts: a vocabulary, its merges.
-    Texts(Vec<String>),
+    Texts(Texts),
+}
+
+impl Value {
+    /// What it is, for an error that says so.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Bool(_) => "a truth",
+            Self::Integer(_) => "a whole number",
+            Self::Float(_) => "a float",
+            Self::Text(_) => "text",
+            Self::Bools(_) => "a list of truths",
+            Self::Integers(_) => "a list of whole numbers",
+            Self::Floats(_) => "a list of floats",
+            Self::Texts(_) => "a list of texts",
+        }
+    }
+}
+
+/// Many short texts in one piece of memory: a vocabulary has hundreds of thousands.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Texts {
+    joined: String,
+    ends: Vec<u32>,
+}
+
+impl Texts {
+    /// Appends a text. All together are at most 4 GiB, which the reader's limits see to.
+    pub(crate) fn push(&mut self, text: &str) {
+        self.joined.push_str(text);
+        self.ends.push(self.joined.len() as u32);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// One of them.
+    pub fn get(&self, index: usize) -> Option<&str> {
+        let end = *self.ends.get(index)? as usize;
+        let start = if index == 0 {
+            0
+        } else {
+            self.ends[index - 1] as usize
+        };
+        self.joined.get(start..end)
+    }
+
+    /// All of them in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.len()).map(|index| self.get(index).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Texts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<T: AsRef<str>> FromIterator<T> for Texts {
+    fn from_iter<I: IntoIterator<Item = T>>(texts: I) -> Self {
+        let mut all = Self::default();
+        for text in texts {
+            all.push(text.as_ref());
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_come_back_in_order() {
+        let texts = Texts::from_iter(["a", "", "größer", "b"]);
+        assert_eq!(texts.iter().collect::<Vec<_>>(), ["a", "", "größer", "b"]);
+        assert_eq!(texts.get(2), Some("größer"));
+        assert_eq!(texts.get(4), None);
+        assert!(Texts::default().is_empty());
+    }
 }
