@@ -22,15 +22,17 @@ mod python;
 mod setup;
 mod stage;
 mod tools_tree;
+mod tree;
 
 pub use build::{Built, Options, build};
 pub use command::{authorise, is_root};
 pub use error::{Error, Result};
-pub use model::{DEFAULT as DEFAULT_MODEL, Model};
+pub use model::{DEFAULT as DEFAULT_MODEL, Model, Part};
 pub use paths::Paths;
 pub use progress::{Event, Progress};
 pub use python::ensure_venv;
 pub use setup::ensure_packages;
+pub use tree::Tree;
 
 /// Installs the host's packages, makes the tools tree and fetches the model: all that a build or test downloads,
 /// but for crates and the image's own packages.

