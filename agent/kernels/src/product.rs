@@ -4,6 +4,7 @@
 //! computes that.
 
 pub mod reference;
+mod scalar;
 pub mod twin;
 
 use std::ops::Range;
@@ -42,7 +43,7 @@ pub fn multiply(
         | Instructions::Avx2
         | Instructions::AvxVnni
         | Instructions::Avx512
-        | Instructions::Amx => twin::multiply(matrix, tiles, input, output),
+        | Instructions::Amx => scalar::multiply(matrix, tiles, input, output),
     }
 }
 

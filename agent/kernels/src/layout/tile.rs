@@ -125,6 +125,21 @@ impl<'a> Tile<'a> {
             Kind::Q6K => d() * scale() * quant(),
         }
     }
+
+    /// The weight exactly, as a product and what is added to it.
+    pub(crate) fn exactly(&self, row: usize, column: usize) -> (f64, f64) {
+        let quant = || f64::from(self.quant(row, column));
+        let d = || f64::from(self.d(row, column));
+        let m = || f64::from(self.m(row, column));
+        let scale = || f64::from(self.scale(row, column));
+        match self.kind {
+            Kind::F32 | Kind::F16 | Kind::BF16 => (f64::from(self.float(row, column)), 0.0),
+            Kind::Q4_0 | Kind::Q5_0 | Kind::Q8_0 => (d() * quant(), 0.0),
+            Kind::Q4_1 => (d() * quant(), m()),
+            Kind::Q4K | Kind::Q5K => (d() * scale() * quant(), -m() * f64::from(self.min(row, column))),
+            Kind::Q6K => (d() * scale() * quant(), 0.0),
+        }
+    }
 }
 
 /// The 16-bit float of that index.

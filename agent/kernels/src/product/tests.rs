@@ -1,3 +1,5 @@
+use std::fmt;
+
 use half::{bf16, f16};
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
@@ -8,13 +10,19 @@ use crate::kind::Kind;
 use crate::layout::{AlignedBytes, BLOCK, pack, packed_bytes};
 
 /// A product to be computed.
-#[derive(Debug)]
 struct Case {
     kind: Kind,
     rows: usize,
     columns: usize,
     packed: AlignedBytes,
     input: Activations,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, rows, columns, m) = (self.kind.name(), self.rows, self.columns, self.input.rows());
+        write!(f, "{kind} {rows} × {columns} times {m} rows")
+    }
 }
 
 /// How the bits of a case are drawn.
@@ -138,8 +146,8 @@ fn difference(found: &[f32], expected: &[f32]) -> Option<(usize, f32, f32)> {
         .find(|(_, found, expected)| found.to_bits() != expected.to_bits())
 }
 
-/// Roundings that an element goes through: twice a block, and four times in 256 columns, each of half an ulp; once
-/// more for each as the weight itself is rounded where the reference takes it as ggml dequantises it.
+/// Half an ulp for each rounding that a term goes through: of floats one a column, of blocks three (their scales'
+/// product and two additions), of K-quants two a block and two more in 256 columns.
 fn bound(columns: usize, kind: Kind) -> f64 {
     let steps = if kind.is_float() {
         columns
@@ -160,9 +168,11 @@ proptest! {
         let expected = by_definition(&case, tiles.clone());
         for path in Path::offered() {
             let difference = difference(&product(path, &case, tiles.clone()), &expected);
-            prop_assert_eq!(difference, None, "{} {} {}×{}, {} rows, tiles {:?}", path.instructions(),
-                case.kind.name(), case.rows, case.columns, case.input.rows(), tiles);
+            prop_assert_eq!(difference, None, "{}, tiles {:?}", path.instructions(), tiles);
         }
+        let mut output = vec![f32::NAN; expected.len()];
+        scalar::without_fma(&case.matrix(), tiles, &case.input, &mut output);
+        prop_assert_eq!(difference(&output, &expected), None, "scalar without FMA");
     }
 
     #[test]
