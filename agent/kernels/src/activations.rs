@@ -87,6 +87,17 @@ impl Activations {
         }
     }
 
+    /// All rows to write as if they were one, for whoever cuts them into blocks.
+    pub(crate) fn all_mut(&mut self) -> RowMut<'_> {
+        RowMut {
+            values: &mut self.values,
+            quants: &mut self.quants,
+            scales: &mut self.scales,
+            sums: &mut self.sums,
+            scaled_sums: &mut self.scaled_sums,
+        }
+    }
+
     /// All rows to write; they may be given to threads.
     pub fn rows_mut(&mut self) -> impl Iterator<Item = RowMut<'_>> {
         let columns = self.columns.max(BLOCK);

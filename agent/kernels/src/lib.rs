@@ -10,6 +10,7 @@
 //! `unsafe` code that computes is here.
 
 pub mod activations;
+pub mod compute;
 pub mod kind;
 pub mod kv;
 pub mod layout;
