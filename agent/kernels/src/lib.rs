@@ -11,6 +11,7 @@
 
 pub mod activations;
 pub mod compute;
+pub mod cpu;
 pub mod kind;
 pub mod kv;
 pub mod layout;

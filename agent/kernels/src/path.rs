@@ -1,7 +1,11 @@
 //! Paths: which instructions an operator is computed with.
 
+mod choice;
+
 use std::fmt;
 use std::str::FromStr;
+
+pub use choice::{Choice, Measured, NoChoice, choose};
 
 /// A set of instructions that there is code for, slowest first on real machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +60,30 @@ impl FromStr for Instructions {
     }
 }
 
+/// Why `HEARTH_CPU` names no path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// No such set of instructions.
+    #[error("HEARTH_CPU: {0}")]
+    Unknown(#[from] UnknownInstructions),
+    /// This processor lacks it, or its operating system does not let it be used.
+    #[error(
+        "HEARTH_CPU={instructions}: this processor does not offer it; it offers: {}",
+        names(offered)
+    )]
+    NotOffered {
+        /// What was asked for.
+        instructions: Instructions,
+        /// What there is.
+        offered: Vec<Path>,
+    },
+}
+
+fn names(paths: &[Path]) -> String {
+    let names: Vec<_> = paths.iter().map(|path| path.0.name()).collect();
+    names.join(", ")
+}
+
 /// A set of instructions that this processor has: only [`Path::new`] makes one, so that whoever holds it may run them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Path(Instructions);
@@ -67,6 +95,15 @@ impl Path {
     /// The path of that name, if this processor and its operating system have it.
     pub fn new(instructions: Instructions) -> Option<Self> {
         offered(instructions).then_some(Self(instructions))
+    }
+
+    /// The path that `HEARTH_CPU` names.
+    pub fn from_environment(name: &str) -> Result<Self, PathError> {
+        let instructions = name.parse()?;
+        Self::new(instructions).ok_or_else(|| PathError::NotOffered {
+            instructions,
+            offered: Self::offered(),
+        })
     }
 
     /// All paths that this processor has, slowest first.
@@ -135,3 +172,35 @@ macro_rules! on_each_path {
     };
 }
 pub(crate) use on_each_path;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_that_is_offered_is_known_by_its_name() {
+        for path in Path::offered() {
+            assert_eq!(Path::from_environment(path.instructions().name()), Ok(path));
+        }
+        assert_eq!(Path::offered()[0], Path::SCALAR);
+    }
+
+    #[test]
+    fn what_is_not_offered_is_told_with_what_is() {
+        let error = Path::from_environment("sse2").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "HEARTH_CPU: `sse2` is no set of instructions; there are: scalar, avx2, avxvnni, avx512, amx"
+        );
+        let lacking = PathError::NotOffered {
+            instructions: Instructions::Amx,
+            offered: vec![Path::SCALAR],
+        };
+        let told = "HEARTH_CPU=amx: this processor does not offer it; it offers: scalar";
+        assert_eq!(lacking.to_string(), told);
+        for instructions in Instructions::ALL {
+            let named = Path::from_environment(instructions.name());
+            assert_eq!(named.ok(), Path::new(instructions));
+        }
+    }
+}
