@@ -27,6 +27,9 @@ pub const TILE: usize = 16;
 /// Tiles of a block.
 pub const TILES: usize = POSITIONS / TILE;
 
+/// Most dimensions of a head.
+pub const MOST_DIMENSIONS: usize = 256;
+
 /// How an element is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KvKind {
@@ -58,8 +61,8 @@ pub struct KvShape {
 /// Why there are no such blocks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KvShapeError {
-    /// Heads are taken in parts of 32 dimensions.
-    #[error("heads of {0} dimensions have no kernels: it must be a multiple of 32")]
+    /// Heads are taken in parts of 32 dimensions, and kernels have room for 256.
+    #[error("heads of {0} dimensions have no kernels: it must be a multiple of 32 up to {MOST_DIMENSIONS}")]
     HeadDim(usize),
     /// There is nothing to keep, or more than can be counted.
     #[error("{layers} layers of {kv_heads} KV heads of {head_dim} dimensions are no model")]
@@ -76,7 +79,7 @@ pub enum KvShapeError {
 impl KvShape {
     /// A shape that there are kernels for.
     pub fn new(layers: usize, kv_heads: usize, head_dim: usize, kind: KvKind) -> Result<Self, KvShapeError> {
-        if !head_dim.is_multiple_of(BLOCK) {
+        if !head_dim.is_multiple_of(BLOCK) || head_dim > MOST_DIMENSIONS {
             return Err(KvShapeError::HeadDim(head_dim));
         }
         let elements = [layers, kv_heads, head_dim, 4 * POSITIONS]
@@ -257,25 +260,41 @@ impl<'a> KvHead<'a> {
 
     /// One dimension of the key of one of the 64 positions, as it was rounded.
     pub fn key(&self, position: usize, dimension: usize) -> f32 {
-        let (tile, lane) = (position / TILE, position % TILE);
-        match self.elements {
-            Elements::F16 { keys, .. } => float16::to_f32(keys[tile * self.head_dim + dimension][lane]),
-            Elements::Q8(quants) => {
-                let group = quants.keys[(tile * self.head_dim + dimension) / 4];
-                let scales = quants.key_scales[(tile * self.head_dim + dimension) / BLOCK];
-                quant(group[lane * 4 + dimension % 4]) * float16::to_f32(scales[lane])
-            }
-        }
+        let (factor, scale) = self.key_parts(position, dimension);
+        factor * scale
     }
 
     /// One dimension of the value of one of the 64 positions, as it was rounded.
     pub fn value(&self, position: usize, dimension: usize) -> f32 {
+        let (factor, scale) = self.value_parts(position, dimension);
+        factor * scale
+    }
+
+    /// [`Self::key`] as what is kept of the dimension and the scale of its 32, which is 1 for floats.
+    pub(crate) fn key_parts(&self, position: usize, dimension: usize) -> (f32, f32) {
+        let (tile, lane) = (position / TILE, position % TILE);
+        let index = tile * self.head_dim + dimension;
+        match self.elements {
+            Elements::F16 { keys, .. } => (float16::to_f32(keys[index][lane]), 1.0),
+            Elements::Q8(quants) => {
+                let byte = quants.keys[index / 4][lane * 4 + dimension % 4];
+                (
+                    quant(byte),
+                    float16::to_f32(quants.key_scales[index / BLOCK][lane]),
+                )
+            }
+        }
+    }
+
+    /// [`Self::value`] as what is kept of the dimension and the scale of its 32, which is 1 for floats.
+    pub(crate) fn value_parts(&self, position: usize, dimension: usize) -> (f32, f32) {
         let index = position * self.head_dim + dimension;
         match self.elements {
-            Elements::F16 { values, .. } => float16::to_f32(values[index / 16][index % 16]),
+            Elements::F16 { values, .. } => (float16::to_f32(values[index / 16][index % 16]), 1.0),
             Elements::Q8(quants) => {
                 let scales = quants.value_scales[dimension / BLOCK * TILES + position / TILE];
-                quant(quants.values[index / 16][index % 16]) * float16::to_f32(scales[position % TILE])
+                let byte = quants.values[index / 16][index % 16];
+                (quant(byte), float16::to_f32(scales[position % TILE]))
             }
         }
     }

@@ -10,6 +10,7 @@
 //! `unsafe` code that computes is here.
 
 pub mod activations;
+pub mod attention;
 pub mod compute;
 pub mod cpu;
 pub mod kind;

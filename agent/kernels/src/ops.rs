@@ -14,7 +14,7 @@ pub mod exp;
 mod feed_forward;
 mod norm;
 mod rope;
-mod select;
+pub(crate) mod select;
 pub(crate) mod sum;
 
 pub use feed_forward::{add, silu_multiply, silu_multiply_quantise};

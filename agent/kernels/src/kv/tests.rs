@@ -116,7 +116,9 @@ fn zeros_tiny_and_huge_values_are_kept_in_q8() {
 #[test]
 fn shapes_without_kernels_are_refused() {
     let new = |layers, heads, dim| KvShape::new(layers, heads, dim, KvKind::F16);
-    assert_eq!(new(1, 1, 80), Err(KvShapeError::HeadDim(80)));
+    for head_dim in [80, 288] {
+        assert_eq!(new(1, 1, head_dim), Err(KvShapeError::HeadDim(head_dim)));
+    }
     assert!(matches!(new(0, 1, 64), Err(KvShapeError::Size { .. })));
     assert!(matches!(
         new(usize::MAX / 2, 2, 64),

@@ -1,0 +1,133 @@
+//! The product that both halves of attention are: a few rows of floats times a matrix, each element of the result
+//! having one accumulator to which products are added in order of depth.
+
+use super::simd::Simd;
+use crate::kv::Half;
+
+/// What a matrix of keys or values has for elements.
+pub(super) trait Element: Copy {
+    fn load<S: Simd>(simd: S, group: &[Self; 16]) -> S::Lanes;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, group: &[Self; 16]) -> S::Lanes {
+        simd.load(group)
+    }
+}
+
+impl Element for Half {
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, group: &[Self; 16]) -> S::Lanes {
+        simd.load_f16(group)
+    }
+}
+
+/// Of q8, without its scale.
+impl Element for u8 {
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, group: &[Self; 16]) -> S::Lanes {
+        simd.load_q8(group)
+    }
+}
+
+/// A matrix `[depth, 16 · tiles]`, in groups of 16 neighbouring columns.
+#[derive(Clone, Copy)]
+pub(super) struct Panel<'a, E> {
+    pub(super) groups: &'a [[E; 16]],
+    /// Groups from one row to the next.
+    pub(super) row: usize,
+    /// Groups from one tile to the next.
+    pub(super) tile: usize,
+}
+
+impl<E> Panel<'_, E> {
+    /// Without the rows before `row`.
+    #[inline(always)]
+    pub(super) fn below(self, row: usize) -> Self {
+        let groups = &self.groups[row * self.row..];
+        Self { groups, ..self }
+    }
+}
+
+/// What a product is added to: zeros, or what is in the output, times a correction for each row.
+#[derive(Clone, Copy)]
+pub(super) enum Onto<const Q: usize> {
+    Zeros,
+    Corrected([f32; Q]),
+}
+
+/// The product of `Q` rows, `[depth]` each, with a matrix `[depth, 16 · tiles]`.
+pub(super) struct Product<'a, S, E, const Q: usize> {
+    pub(super) simd: S,
+    pub(super) rows: [&'a [f32]; Q],
+    pub(super) panel: Panel<'a, E>,
+    pub(super) onto: Onto<Q>,
+    /// `Q` rows of at least `16 · tiles`, which begin `stride` apart.
+    pub(super) output: &'a mut [f32],
+    pub(super) stride: usize,
+}
+
+impl<S: Simd, E: Element, const Q: usize> Product<'_, S, E, Q> {
+    /// Computes `tiles` tiles, as many together as accumulators for them stay in registers.
+    #[inline(always)]
+    pub(super) fn compute(mut self, tiles: usize) {
+        let together = S::ACCUMULATORS / Q;
+        let mut tile = 0;
+        while tile < tiles {
+            let left = together.min(tiles - tile);
+            if left >= 4 {
+                self.tiles::<4>(tile);
+                tile += 4;
+            } else if left >= 2 {
+                self.tiles::<2>(tile);
+                tile += 2;
+            } else {
+                self.tiles::<1>(tile);
+                tile += 1;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn tiles<const T: usize>(&mut self, first: usize) {
+        let (simd, depth) = (self.simd, self.rows[0].len());
+        let rows: [&[f32]; Q] = std::array::from_fn(|q| &self.rows[q][..depth]);
+        let groups = &self.panel.groups[first * self.panel.tile..];
+        let mut sums = self.begin::<T>(first);
+        for index in 0..depth {
+            for tile in 0..T {
+                let group = E::load(simd, &groups[index * self.panel.row + tile * self.panel.tile]);
+                for q in 0..Q {
+                    sums[q][tile] = simd.fma(simd.splat(rows[q][index]), group, sums[q][tile]);
+                }
+            }
+        }
+        for (q, sums) in sums.iter().enumerate() {
+            for (sums, output) in sums.iter().zip(self.output(q, first)) {
+                simd.store(*sums, output);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn begin<const T: usize>(&mut self, first: usize) -> [[S::Lanes; T]; Q] {
+        let simd = self.simd;
+        let mut sums = [[simd.splat(0.0); T]; Q];
+        if let Onto::Corrected(corrections) = self.onto {
+            for (q, sums) in sums.iter_mut().enumerate() {
+                let correction = simd.splat(corrections[q]);
+                for (sums, output) in sums.iter_mut().zip(self.output(q, first)) {
+                    *sums = simd.multiply(simd.load(output), correction);
+                }
+            }
+        }
+        sums
+    }
+
+    /// Row `q` of the output from a tile on.
+    #[inline(always)]
+    fn output(&mut self, q: usize, first: usize) -> &mut [[f32; 16]] {
+        self.output[q * self.stride + 16 * first..].as_chunks_mut().0
+    }
+}

@@ -1,0 +1,94 @@
+//! Queries rounded to 8 bits, for keys in 8 bits.
+
+use super::block::MOST_TOGETHER;
+use super::simd::Simd;
+use crate::kv::{Elements, KvHead, MOST_DIMENSIONS, Quants};
+use crate::layout::BLOCK;
+
+/// 32 dimensions of a query, rounded as activations are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    /// From −127 to 127, the bytes of `i8`.
+    pub(super) quants: [u8; BLOCK],
+    /// What a quant of 1 stands for.
+    pub(super) scale: f32,
+    /// Of the quants.
+    pub(super) sum: i32,
+}
+
+impl Part {
+    const ZERO: Self = Self {
+        quants: [0; BLOCK],
+        scale: 0.0,
+        sum: 0,
+    };
+
+    /// Rounds 32 dimensions, halves to even.
+    #[inline(always)]
+    pub(super) fn round(values: &[f32; BLOCK]) -> Self {
+        /// Of this size a float has no place for halves: adding it rounds, and leaves the integer in the lowest bits.
+        const SHIFT: f32 = 12_582_912.0;
+        let largest = values
+            .iter()
+            .fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+        let quants = values.map(|value| (value * inverse + SHIFT).to_bits() as u8);
+        Self {
+            quants,
+            scale: largest / 127.0,
+            sum: quants.iter().map(|quant| i32::from(quant.cast_signed())).sum(),
+        }
+    }
+}
+
+/// The rounded parts of a few queries, one after the other; empty where keys are floats.
+pub(super) struct Few {
+    parts: [Part; MOST_TOGETHER * MOST_DIMENSIONS / BLOCK],
+    count: usize,
+}
+
+impl Few {
+    #[inline(always)]
+    pub(super) fn new(head: KvHead<'_>, queries: &[f32]) -> Self {
+        let mut few = Self {
+            parts: [Part::ZERO; MOST_TOGETHER * MOST_DIMENSIONS / BLOCK],
+            count: 0,
+        };
+        if let Elements::Q8(_) = head.elements {
+            let (values, _) = queries.as_chunks::<BLOCK>();
+            for (part, values) in few.parts.iter_mut().zip(values) {
+                *part = Part::round(values);
+            }
+            few.count = values.len();
+        }
+        few
+    }
+
+    #[inline(always)]
+    pub(super) fn as_slice(&self) -> &[Part] {
+        &self.parts[..self.count]
+    }
+}
+
+/// The scores, not yet scaled, of 16 positions for `Q` queries, `[Q, parts]`.
+#[inline(always)]
+pub(super) fn scores<S: Simd, const Q: usize>(
+    simd: S,
+    quants: Quants<'_>,
+    tile: usize,
+    queries: [&[Part]; Q],
+) -> [S::Lanes; Q] {
+    let parts = queries[0].len();
+    let keys = quants.keys[tile * 8 * parts..][..8 * parts].as_chunks::<8>().0;
+    let scales = &quants.key_scales[tile * parts..][..parts];
+    let mut sums = [simd.splat(0.0); Q];
+    for (part, (keys, scales)) in keys.iter().zip(scales).enumerate() {
+        let scales = simd.load_f16(scales);
+        for q in 0..Q {
+            let query = &queries[q][part];
+            let dot = simd.dot(keys, &query.quants, query.sum);
+            sums[q] = simd.fma(dot, simd.multiply(simd.splat(query.scale), scales), sums[q]);
+        }
+    }
+    sums
+}
