@@ -11,9 +11,7 @@ pub fn identity() -> String {
     let vendor = text([leaf(0)[1], leaf(0)[3], leaf(0)[2]]);
     // Not the second word of leaf 1: it has the number of the core that answers.
     let [signature, _, features @ ..] = leaf(1);
-    let extended =
-        [__cpuid_count(7, 0), __cpuid_count(7, 1)].map(|leaf| [leaf.ebx, leaf.ecx, leaf.edx, leaf.eax]);
-    let features = features.into_iter().chain(extended.into_iter().flatten());
+    let features = features.into_iter().chain(extended_features());
     let features: Vec<_> = features.map(|word| format!("{word:08x}")).collect();
     let offered: Vec<_> = Path::offered()
         .iter()
@@ -25,6 +23,15 @@ pub fn identity() -> String {
         hypervisor().unwrap_or_else(|| "none".to_owned()),
         offered.join(" "),
     )
+}
+
+/// Leaf 7, where there is one: else processors answer with another.
+fn extended_features() -> impl Iterator<Item = u32> {
+    let leaves = if leaf(0)[0] >= 7 { 0..2 } else { 0..0 };
+    leaves.flat_map(|index| {
+        let leaf = __cpuid_count(7, index);
+        [leaf.ebx, leaf.ecx, leaf.edx, leaf.eax]
+    })
 }
 
 /// The name that a hypervisor or an emulator gives itself, `TCGTCGTCGTCG` for QEMU's emulator; none on bare metal.
