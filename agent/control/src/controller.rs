@@ -27,11 +27,16 @@ const BELOW_CRITICAL: f64 = 10.0;
 const OTHERS_RANGE: f64 = 5.0;
 /// The share of full power that the processor keeps however hot anything else is.
 const OTHERS_SHARE: f64 = 0.2;
+/// What is left of the permitted share while hot sensors that have long stood still are put to the test: under a constant
+/// power one that is stuck looks like one that is held. The first that moves ends it.
+const TEST_SHARE: f64 = 0.5;
+/// The least share of processor time over the last seconds for such a test: else a clock changes nothing.
+const WORKING: f64 = 0.5;
 /// Seconds between two steps of a machine that has no sensor to watch.
 const UNWATCHED_STEP: f64 = 5.0;
 /// How long an announced request is waited for, in microseconds.
 const ANNOUNCED_USEC: u64 = 5_000_000;
-/// Seconds between two steps while heat is fought.
+/// Seconds between two steps while the ladder is about to be climbed, or something else than the processor is too hot.
 const URGENT_STEP: f64 = 0.1;
 /// The safe clock of a machine that tells no base clock, as a share of full power: half the clock.
 const SAFE_SHARE: f64 = 0.25;
@@ -152,17 +157,21 @@ impl Controller {
             .step(dt, &self.capabilities, &self.tuning, sample, &self.drawn);
         let target = self.target();
         let interval = self.hold(dt, &view, sample);
-        let permitted = self.law.permitted().min(others_share(&view));
+        let others = others_share(&view);
+        let hot = view
+            .assumed
+            .is_some_and(|assumed| assumed > target - BELOW_CRITICAL);
+        let tested = hot && view.stands && self.drawn.lately > WORKING;
+        let permitted = self.law.permitted() * if tested { TEST_SHARE } else { 1.0 };
+        let permitted = permitted.min(others);
         self.seen.caps = self.caps.step(dt, permitted, &self.capabilities);
         let notes = match view.assumed {
             Some(temperature) => self.climb(dt, temperature, permitted, &view, sample),
             None => Vec::new(),
         };
-        let hot = view
-            .assumed
-            .is_some_and(|assumed| assumed > target - BELOW_CRITICAL);
         self.seen.fans = self.fans.step(dt, &self.capabilities, &self.tuning, sample, hot);
-        let urgent = self.ladder.tense() || (permitted < 1.0 && view.blind.is_none());
+        // The law itself says how often its own cap wants to be looked at.
+        let urgent = self.ladder.tense() || (others < 1.0 && view.blind.is_none());
         self.seen.interval = if urgent {
             interval.min(URGENT_STEP)
         } else {

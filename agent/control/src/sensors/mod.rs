@@ -53,6 +53,8 @@ pub(crate) struct View {
     pub(crate) proof: Option<Proof>,
     /// Set while there are sensors of the processor and none is believed.
     pub(crate) blind: Option<Blind>,
+    /// Whether all that are believed have stood still so long that only a change of power can tell whether they live.
+    pub(crate) stands: bool,
     /// By how much anything else is over its own limit, in K, and its name.
     pub(crate) other: Option<(f64, String)>,
     /// Every sensor.
@@ -163,6 +165,7 @@ impl Sensors {
             lived,
             proof: self.proof(weighed),
             blind,
+            stands: blind.is_none() && self.stands(weighed),
             other: self.other(),
             states: self
                 .tracks
@@ -221,6 +224,15 @@ impl Sensors {
         } else {
             Blind::Dead
         }
+    }
+
+    fn stands(&self, weighed: &[Weighed]) -> bool {
+        let mut believed = weighed.iter().filter(|sensor| sensor.distrust.is_none());
+        believed.all(|sensor| {
+            self.tracks
+                .get(&sensor.name)
+                .is_some_and(|(_, track)| track.wants_test())
+        })
     }
 
     fn has_moved(&self, sensor: &Weighed) -> bool {

@@ -15,6 +15,8 @@ const UNSEEN: f64 = 0.15;
 const UNSEEN_FINEST: f64 = 0.04;
 /// The least time in seconds that a reading must stand still to be called frozen.
 const STILL_SECONDS: f64 = 2.0;
+/// Seconds after which a reading that stands still is worth a test.
+const TEST_AFTER: f64 = 30.0;
 /// The finest steps that are reckoned with, in K: a tenth, as ACPI tells.
 const FINEST: f64 = 0.1;
 /// How near to a trip point a reading must be to be taken for it, in K.
@@ -119,6 +121,11 @@ impl Track {
     /// Whether a reading that was just weighed has fallen as no cooling explains.
     pub(super) fn fell_too_fast(&self, reading: f64) -> bool {
         self.held.is_some_and(|held| held > reading + FALL)
+    }
+
+    /// Whether it has stood so long that power should vary, to see whether it still moves.
+    pub(super) fn wants_test(&self) -> bool {
+        self.still.seconds >= TEST_AFTER
     }
 
     /// Learns from the reading that was just weighed, for the next verdict.
