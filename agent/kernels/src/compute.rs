@@ -3,6 +3,8 @@
 //! [`Compute`] has the path and the threads. Each operator takes rows of a batch, of whatever sequences, and gives
 //! the same bits whatever the path, the number of threads, the other rows in the batch and the [`Fusions`].
 
+mod activations_grid;
+mod attention;
 mod chunks;
 mod fusions;
 mod rows;
@@ -16,8 +18,10 @@ use crate::ops;
 use crate::path::Path;
 use crate::pool::Pool;
 use crate::product;
-use crate::shared::{Block, Grid};
+use crate::shared::Grid;
 
+use activations_grid::ActivationsGrid;
+pub use attention::{Angles, Attention, Part};
 use chunks::Chunks;
 pub use fusions::{Fusions, UnknownFusion};
 pub use rows::Rows;
@@ -62,6 +66,7 @@ pub struct Compute {
     loose: [Rows; 2],
     /// Rows before the head.
     last: Activations,
+    between: attention::Between,
 }
 
 impl Compute {
@@ -75,6 +80,7 @@ impl Compute {
             scratch,
             loose: Default::default(),
             last: Activations::default(),
+            between: attention::Between::default(),
         }
     }
 
@@ -317,78 +323,15 @@ fn grid(output: &mut Rows, chunks: Chunks) -> Grid<'_, f32> {
     Grid::new(output.as_mut_slice(), columns, rows.max(1), chunks.step() * ROWS)
 }
 
-/// [`Activations`] cut into blocks for threads to write.
-struct ActivationsGrid<'a> {
-    values: Grid<'a, f32>,
-    quants: Grid<'a, i8>,
-    scales: Grid<'a, f32>,
-    sums: Grid<'a, i16>,
-    scaled_sums: Grid<'a, f32>,
-}
-
-/// One block of an [`ActivationsGrid`].
-struct ActivationsBlock<'a> {
-    values: Block<'a, f32>,
-    quants: Block<'a, i8>,
-    scales: Block<'a, f32>,
-    sums: Block<'a, i16>,
-    scaled_sums: Block<'a, f32>,
-}
-
-impl<'a> ActivationsGrid<'a> {
-    /// Blocks of at most so many rows and columns, the columns a multiple of 32.
-    fn new(activations: &'a mut Activations, rows: usize, columns: usize) -> Self {
-        let all = activations.columns();
-        let (rows, columns) = (rows.min(activations.rows()).max(1), columns.min(all));
-        let parts = activations.all_mut();
-        /// One plane, which has an element for each `of` columns.
-        fn plane<T>(plane: &mut [T], [all, rows, columns]: [usize; 3], of: usize) -> Grid<'_, T> {
-            Grid::new(plane, all / of, rows, columns / of)
-        }
-        let shape = [all, rows, columns];
-        Self {
-            values: plane(parts.values, shape, 1),
-            quants: plane(parts.quants, shape, 1),
-            scales: plane(parts.scales, shape, BLOCK),
-            sums: plane(parts.sums, shape, crate::activations::PART),
-            scaled_sums: plane(parts.scaled_sums, shape, BLOCK),
-        }
-    }
-
-    fn down(&self) -> usize {
-        self.values.down()
-    }
-
-    fn take(&self, down: usize, across: usize) -> ActivationsBlock<'a> {
-        ActivationsBlock {
-            values: self.values.take(down, across),
-            quants: self.quants.take(down, across),
-            scales: self.scales.take(down, across),
-            sums: self.sums.take(down, across),
-            scaled_sums: self.scaled_sums.take(down, across),
-        }
-    }
-}
-
-impl ActivationsBlock<'_> {
-    fn rows(&self) -> usize {
-        self.values.rows()
-    }
-
-    fn row(&mut self, index: usize) -> RowMut<'_> {
-        RowMut {
-            values: self.values.row(index),
-            quants: self.quants.row(index),
-            scales: self.scales.row(index),
-            sums: self.sums.row(index),
-            scaled_sums: self.scaled_sums.row(index),
-        }
-    }
-}
-
-/// Room for each thread's own products.
+/// Memory of each thread's own.
 #[derive(Debug)]
-struct Scratch(Vec<[Mutex<Product>; 2]>);
+struct Scratch(Vec<ThreadScratch>);
+
+#[derive(Debug, Default)]
+struct ThreadScratch {
+    products: [Mutex<Product>; 2],
+    attention: Mutex<attention::Room>,
+}
 
 /// The outputs of one chunk, `[rows, tiles · 16]`.
 #[derive(Debug, Default)]
@@ -396,16 +339,25 @@ struct Product(Vec<f32>);
 
 impl Scratch {
     fn new(threads: usize) -> Self {
-        Self((0..threads).map(|_| Default::default()).collect())
+        Self((0..threads).map(|_| ThreadScratch::default()).collect())
     }
 
     fn of(&self, thread: usize) -> MutexGuard<'_, Product> {
-        self.0[thread][0].lock().unwrap_or_else(PoisonError::into_inner)
+        own(&self.0[thread].products[0])
     }
 
     fn second_of(&self, thread: usize) -> MutexGuard<'_, Product> {
-        self.0[thread][1].lock().unwrap_or_else(PoisonError::into_inner)
+        own(&self.0[thread].products[1])
     }
+
+    fn attention_of(&self, thread: usize) -> MutexGuard<'_, attention::Room> {
+        own(&self.0[thread].attention)
+    }
+}
+
+/// What one thread alone locks; what a panic left is written anew anyway.
+fn own<T>(memory: &Mutex<T>) -> MutexGuard<'_, T> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Product {

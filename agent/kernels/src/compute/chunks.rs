@@ -37,6 +37,14 @@ impl Chunks {
         }
     }
 
+    /// Chunks of `tiles` tiles each, whatever they take.
+    pub(super) fn each(matrix: &Matrix<'_>, tiles: usize) -> Self {
+        Self {
+            tiles: matrix.tiles(),
+            step: tiles,
+        }
+    }
+
     /// How many.
     pub(super) fn count(self) -> usize {
         self.tiles.div_ceil(self.step)

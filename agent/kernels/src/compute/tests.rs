@@ -3,7 +3,7 @@ use crate::kind::Kind;
 use crate::layout::{AlignedBytes, pack, packed_bytes};
 
 /// A packed matrix that owns its bytes.
-struct Weights {
+pub(super) struct Weights {
     kind: Kind,
     rows: usize,
     columns: usize,
@@ -12,7 +12,7 @@ struct Weights {
 
 impl Weights {
     /// Any weights, of scales about 0.01.
-    fn new(kind: Kind, rows: usize, columns: usize, seed: u32) -> Self {
+    pub(super) fn new(kind: Kind, rows: usize, columns: usize, seed: u32) -> Self {
         let mut random = random(seed);
         let blocks = rows * columns / kind.block_columns();
         let scale = |random: &mut dyn FnMut() -> u32| {
@@ -42,7 +42,7 @@ impl Weights {
         }
     }
 
-    fn matrix(&self) -> Matrix<'_> {
+    pub(super) fn matrix(&self) -> Matrix<'_> {
         Matrix::new(self.kind, self.rows, self.columns, &self.bytes).unwrap()
     }
 }
@@ -57,7 +57,7 @@ fn random(seed: u32) -> impl FnMut() -> u32 {
     }
 }
 
-fn floats(count: usize, seed: u32) -> Vec<f32> {
+pub(super) fn floats(count: usize, seed: u32) -> Vec<f32> {
     let mut random = random(seed);
     (0..count)
         .map(|_| (random() % 2001) as f32 / 1000.0 - 1.0)
@@ -71,7 +71,7 @@ fn rows(count: usize, columns: usize, seed: u32) -> Rows {
     rows
 }
 
-fn activations(count: usize, columns: usize, seed: u32) -> Activations {
+pub(super) fn activations(count: usize, columns: usize, seed: u32) -> Activations {
     let values = rows(count, columns, seed);
     let mut activations = Activations::default();
     activations.reset(count, columns);
@@ -83,7 +83,7 @@ fn activations(count: usize, columns: usize, seed: u32) -> Activations {
 }
 
 /// Each setting that must not change a bit: threads, and each fusion left out.
-fn settings() -> impl Iterator<Item = Compute> {
+pub(super) fn settings() -> impl Iterator<Item = Compute> {
     let without = Fusions::each().map(|(_, fusion)| (3, Fusions::ALL.without(fusion)));
     let all = [
         (1, Fusions::ALL),
@@ -99,7 +99,7 @@ fn settings() -> impl Iterator<Item = Compute> {
 }
 
 /// What a map gives by definition, `[rows, outputs]`.
-fn mapped(map: &Linear<'_>, input: &Activations) -> Vec<f32> {
+pub(super) fn mapped(map: &Linear<'_>, input: &Activations) -> Vec<f32> {
     let matrix = map.weight;
     let width = matrix.tiles() * ROWS;
     let mut product = vec![0.0; input.rows() * width];
