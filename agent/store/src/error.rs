@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::block::Damage;
 use crate::gguf::HeadError;
+use crate::id::ModelId;
 
 /// Why a model could not be read, imported or loaded.
 #[derive(Debug, thiserror::Error)]
@@ -54,9 +56,60 @@ pub enum Error {
         /// Why it was refused.
         source: io::Error,
     },
+    /// A disk or a quota is full.
+    #[error(
+        "no room to write {}: {source}; make some and import again: it goes on where it stopped",
+        path.display()
+    )]
+    Full {
+        /// What was being written.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A manifest is wrong.
+    #[error("{}: {problem}", path.display())]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A block is damaged.
+    #[error(transparent)]
+    Damage(#[from] Damage),
+    /// An import is on its way, or another collection of garbage.
+    #[error("{} is being written to; try again when that is done", path.display())]
+    Busy {
+        /// The store.
+        path: PathBuf,
+    },
+    /// There is no model of that name.
+    #[error("{} has no model `{id}`; there are: {known}", path.display())]
+    NoModel {
+        /// The store.
+        path: PathBuf,
+        /// The name.
+        id: ModelId,
+        /// Names that there are.
+        known: String,
+    },
 }
 
 impl Error {
+    /// For `map_err` on what was written.
+    pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path, source },
+            _ => Self::Io {
+                action: "write",
+                path,
+                source,
+            },
+        }
+    }
+
     /// For `map_err` on what was tried with a file.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

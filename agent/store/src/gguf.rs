@@ -8,6 +8,7 @@
 mod error;
 mod types;
 mod walk;
+mod write;
 
 use std::collections::HashSet;
 use std::io::BufRead;
@@ -16,6 +17,7 @@ use kernels::kind::Kind;
 
 pub use crate::gguf::error::{HeadError, Problem};
 use crate::gguf::walk::Walk;
+pub(crate) use crate::gguf::write::head;
 use crate::metadata::{Metadata, Value};
 
 /// Most tensors that a file may have.

@@ -5,14 +5,31 @@
 //!
 //! What is absent: this crate knows no HTTP, no bus and no model's arithmetic.
 
+mod block;
+mod codec;
 mod error;
+mod export;
+mod folder;
 pub mod gguf;
+mod hash;
+mod id;
+mod import;
+mod load;
+pub mod manifest;
 mod memory;
 pub mod metadata;
 mod pack;
 pub mod packed;
+mod progress;
 pub mod source;
+mod store;
 pub mod tensor;
 mod workers;
 
+pub use block::{BlockProblem, Damage};
+pub use codec::Codec;
 pub use error::Error;
+pub use hash::{Hash, NoHash};
+pub use id::{ModelId, NoModelId};
+pub use progress::{OnProgress, Phase, Progress};
+pub use store::{Collected, Store};

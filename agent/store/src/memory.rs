@@ -5,11 +5,13 @@
 )]
 
 use std::ffi::c_void;
+use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 
-use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
+use nix::errno::Errno;
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 
 #[cfg(target_endian = "big")]
 compile_error!("model files and packed weights are little-endian, and are read in place");
@@ -17,81 +19,112 @@ compile_error!("model files and packed weights are little-endian, and are read i
 /// What the beginning of mapped memory is aligned to: a huge page.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
 
-/// A piece of address space, all of it readable for as long as it lives, beginning on a huge page's boundary.
+/// Address space that is given back at the end.
 #[derive(Debug)]
-pub(crate) struct Region {
-    start: NonNull<u8>,
-    bytes: usize,
-    reserved: NonNull<c_void>,
-    reserved_bytes: NonZeroUsize,
+struct Reserved {
+    start: NonNull<c_void>,
+    bytes: NonZeroUsize,
 }
 
-// SAFETY: a region owns its memory, which is read through `&self` and written through `&mut self` only.
-unsafe impl Send for Region {}
-// SAFETY: as above.
-unsafe impl Sync for Region {}
+/// Zeros to write on, beginning on a huge page's boundary.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    _reserved: Reserved,
+    start: NonNull<u8>,
+    bytes: usize,
+}
 
-impl Region {
-    /// Zeros, in huge pages where the kernel has them.
-    pub(crate) fn anonymous(bytes: usize) -> io::Result<Self> {
-        let too_large = || io::Error::from(io::ErrorKind::OutOfMemory);
-        let reserved_bytes = bytes
-            .checked_add(HUGE_PAGE)
-            .and_then(NonZeroUsize::new)
-            .ok_or_else(too_large)?;
+/// Bytes that are only read from now on: pages that were written on, and mapped files.
+#[derive(Debug)]
+pub(crate) struct Region(Pages);
+
+// SAFETY: the memory is owned, read through `&self` and written through `&mut self` only.
+unsafe impl Send for Pages {}
+// SAFETY: as above.
+unsafe impl Sync for Pages {}
+
+impl Reserved {
+    fn new(bytes: NonZeroUsize) -> io::Result<Self> {
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
         // SAFETY: new memory at an address of the kernel's choice touches no other.
-        let reserved = unsafe {
-            mmap_anonymous(
-                None,
-                reserved_bytes,
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                flags,
-            )
-        }?;
-        let to_boundary = reserved.as_ptr().addr().next_multiple_of(HUGE_PAGE) - reserved.as_ptr().addr();
+        let start = unsafe { mmap_anonymous(None, bytes, access, flags) }?;
+        Ok(Self { start, bytes })
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        // SAFETY: what was reserved is given back once; no slice of it outlives `self`.
+        let given_back = unsafe { munmap(self.start, self.bytes.get()) };
+        debug_assert!(given_back.is_ok(), "the arguments are those of mmap");
+    }
+}
+
+impl Pages {
+    /// So many zeros, in huge pages where the kernel has them.
+    pub(crate) fn new(bytes: usize) -> io::Result<Self> {
+        let too_large = || io::Error::from(io::ErrorKind::OutOfMemory);
+        let room = bytes.checked_add(HUGE_PAGE).and_then(NonZeroUsize::new);
+        let reserved = Reserved::new(room.ok_or_else(too_large)?)?;
+        let address = reserved.start.as_ptr().addr();
+        let to_boundary = address.next_multiple_of(HUGE_PAGE) - address;
         // SAFETY: the boundary is less than a huge page away, and that much more was reserved.
-        let start = unsafe { reserved.cast::<u8>().add(to_boundary) };
-        let region = Self {
+        let start = unsafe { reserved.start.cast::<u8>().add(to_boundary) };
+        let pages = Self {
+            _reserved: reserved,
             start,
             bytes,
-            reserved,
-            reserved_bytes,
         };
-        region.advise(MmapAdvise::MADV_HUGEPAGE)?;
-        Ok(region)
+        pages.advise(MmapAdvise::MADV_HUGEPAGE)?;
+        Ok(pages)
     }
 
     /// Advice that this kernel does not know is none.
     fn advise(&self, advice: MmapAdvise) -> io::Result<()> {
-        if self.bytes == 0 {
-            return Ok(());
-        }
-        // SAFETY: the memory is this region's; the advice changes nothing that can be read there.
+        // SAFETY: the memory is owned; the advice changes nothing that can be read there.
         match unsafe { madvise(self.start.cast(), self.bytes, advice) } {
-            Err(nix::errno::Errno::EINVAL) => Ok(()),
+            Err(Errno::EINVAL) => Ok(()),
             result => Ok(result?),
         }
     }
 
-    /// All its bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: the memory is mapped readable while `self` lives, and only `&mut self` writes to it.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.bytes) }
-    }
-
-    /// All its bytes, to write.
+    /// All bytes, to write.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: the memory is mapped writable while `self` lives, and `&mut self` is the only way to it.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.bytes) }
     }
 }
 
-impl Drop for Region {
-    fn drop(&mut self) {
-        // SAFETY: what was reserved is given back once; no slice of it outlives `self`.
-        let given_back = unsafe { munmap(self.reserved, self.reserved_bytes.get()) };
-        debug_assert!(given_back.is_ok(), "the arguments are those of mmap");
+impl From<Pages> for Region {
+    fn from(pages: Pages) -> Self {
+        Self(pages)
+    }
+}
+
+impl Region {
+    /// Maps the first `bytes` of a file from `offset` on, a multiple of a huge page, so that huge pages of the file
+    /// can be mapped as such. After its end, to the next page's boundary, zeros follow.
+    pub(crate) fn map(&mut self, offset: usize, file: &File, bytes: usize) -> io::Result<()> {
+        let Some(length) = NonZeroUsize::new(bytes) else {
+            return Ok(());
+        };
+        let inside = offset.checked_add(bytes).is_some_and(|end| end <= self.0.bytes);
+        if !inside || !offset.is_multiple_of(HUGE_PAGE) || file.metadata()?.len() < bytes as u64 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let address = NonZeroUsize::new(self.0.start.as_ptr().addr() + offset);
+        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED;
+        // SAFETY: what is replaced is owned and lies inside; `&mut self` says that nobody looks at it. The file is
+        // long enough, and files of a store are never changed, only replaced or unlinked.
+        unsafe { mmap(address, length, ProtFlags::PROT_READ, flags, file, 0) }?;
+        Ok(())
+    }
+
+    /// All bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: the memory is mapped readable while `self` lives, and nothing writes to it any more.
+        unsafe { std::slice::from_raw_parts(self.0.start.as_ptr(), self.0.bytes) }
     }
 }
 

@@ -6,6 +6,7 @@ use half::{bf16, f16};
 use kernels::kind::Kind;
 use kernels::layout::{ROWS, pack_tile, tile_bytes};
 
+use crate::codec::Content;
 use crate::error::Error;
 use crate::source::Source;
 use crate::tensor::{Shape, Table, Tensor, TensorId};
@@ -51,6 +52,19 @@ impl<'a> Packer<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What most bytes of a part of a segment are.
+    pub(crate) fn content(&self, segment: usize, start: usize, bytes: usize) -> Content {
+        let mut found = [0; 3];
+        for (_, tensor) in &self.segments[segment] {
+            let here = intersection(&(start..start + bytes), &tensor.range());
+            found[content(tensor.shape) as usize] += here.len();
+        }
+        let all = [Content::Bytes, Content::Halves, Content::Floats];
+        all.into_iter()
+            .max_by_key(|&content| found[content as usize])
+            .unwrap_or(Content::Bytes)
     }
 
     /// Vectors begin on 64 bytes and blocks end on such, so that no float is ever cut.
@@ -101,6 +115,17 @@ impl<'a> Packer<'a> {
             }
         }
         Ok(())
+    }
+}
+
+fn content(shape: Shape) -> Content {
+    match shape {
+        Shape::Vector(_) => Content::Floats,
+        Shape::Matrix { kind, .. } => match kind {
+            Kind::F32 => Content::Floats,
+            Kind::F16 | Kind::BF16 => Content::Halves,
+            _ => Content::Bytes,
+        },
     }
 }
 

@@ -7,11 +7,12 @@ use kernels::layout::ROWS;
 use kernels::matrix::{Matrix, ShapeError};
 
 use crate::error::Error;
-use crate::memory::{HUGE_PAGE, Region, floats};
+use crate::hash::Hash;
+use crate::memory::{HUGE_PAGE, Pages, Region, floats};
 use crate::metadata::Metadata;
 use crate::pack::{Packer, Scratch};
 use crate::source::Source;
-use crate::tensor::{EMBEDDING, Shape, Table, Tensor, TensorId, layer_segment};
+use crate::tensor::{Shape, Table, Tensor, TensorId, layer_segment};
 use crate::workers;
 
 /// Bytes that one thread packs at a time.
@@ -24,11 +25,24 @@ const PIECE: usize = 4 << 20;
 /// [`Self::pieces`] for the output.
 #[derive(Debug)]
 pub struct Packed {
+    root: Option<Hash>,
     metadata: Metadata,
     table: Table,
     region: Region,
     /// Where each segment begins in the region.
     starts: Vec<usize>,
+}
+
+/// What a loaded model is put together from.
+pub(crate) struct Parts<'a> {
+    /// The file or folder that it is from, for messages.
+    pub(crate) path: &'a Path,
+    pub(crate) root: Option<Hash>,
+    pub(crate) metadata: Metadata,
+    pub(crate) table: Table,
+    pub(crate) region: Region,
+    /// Where each segment begins in the region.
+    pub(crate) starts: Vec<usize>,
 }
 
 /// The matrices of one layer, which stay where they are while this lives.
@@ -56,23 +70,35 @@ impl Packed {
             .last()
             .zip(table.segments().last())
             .map_or(0, |(start, bytes)| start + bytes);
-        let mut region = Region::anonymous(bytes).map_err(|error| Error::Memory {
+        let mut pages = Pages::new(bytes).map_err(|error| Error::Memory {
             path: path.to_owned(),
             bytes,
             source: error,
         })?;
-        pack(&source, &table, &starts, region.bytes_mut())?;
-        let packed = Self {
+        pack(&source, &table, &starts, pages.bytes_mut())?;
+        Self::new(Parts {
+            path,
+            root: None,
             metadata: source.metadata().clone(),
             table,
-            region,
+            region: pages.into(),
             starts,
+        })
+    }
+
+    /// Puts a model together, of which every matrix is one by the kernels' own measure, so that no guard need fail.
+    pub(crate) fn new(parts: Parts<'_>) -> Result<Self, Error> {
+        let packed = Self {
+            root: parts.root,
+            metadata: parts.metadata,
+            table: parts.table,
+            region: parts.region,
+            starts: parts.starts,
         };
-        packed.check(path)?;
+        packed.check(parts.path)?;
         Ok(packed)
     }
 
-    /// Every matrix is one by the kernels' own measure, so that no guard need fail.
     fn check(&self, path: &Path) -> Result<(), Error> {
         for (_, tensor) in self.table.iter() {
             if let Shape::Matrix { .. } = tensor.shape {
@@ -90,6 +116,11 @@ impl Packed {
     /// Keys and values of the model file.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// The hash that names all of it; none if it is not from a store.
+    pub fn root(&self) -> Option<Hash> {
+        self.root
     }
 
     /// All tensors.
@@ -158,6 +189,12 @@ impl Packed {
         }
     }
 
+    /// A tensor's bytes in packed layout.
+    pub(crate) fn bytes(&self, id: TensorId) -> &[u8] {
+        let tensor = self.tensor(id);
+        &self.segment(tensor.segment)[tensor.range()]
+    }
+
     fn segment(&self, segment: usize) -> &[u8] {
         &self.region.bytes()[self.starts[segment]..][..self.table.segments()[segment]]
     }
@@ -193,17 +230,7 @@ impl Piece<'_> {
 
 /// The table of a source, its segments planned.
 pub(crate) fn plan(source: &Source) -> Result<Table, Error> {
-    let missing = || {
-        (
-            EMBEDDING.to_owned(),
-            "is missing: every supported model has it".to_owned(),
-        )
-    };
-    let table = Table::plan(source.tensors()).and_then(|table| {
-        let found = table.find(EMBEDDING).map(|_| ());
-        found.ok_or_else(missing).map(|()| table)
-    });
-    table.map_err(|(tensor, problem)| Error::Tensor {
+    Table::plan(source.tensors()).map_err(|(tensor, problem)| Error::Tensor {
         path: source.path().to_owned(),
         tensor,
         problem,

@@ -9,7 +9,7 @@ use std::ops::Range;
 use kernels::kind::Kind;
 use kernels::layout::{ALIGNMENT, ROWS, packed_bytes, tile_bytes};
 
-use crate::gguf::TensorInfo;
+use crate::gguf::{MAX_TENSOR_ELEMENTS, TensorInfo};
 
 /// The tensor that a segment of its own is made for: one row of it is read for each token.
 pub const EMBEDDING: &str = "token_embd.weight";
@@ -51,30 +51,44 @@ pub enum Shape {
     },
 }
 
+/// A tensor's name and what is wrong with it.
+pub(crate) type TensorProblem = (String, String);
+
 /// A tensor of a model, by its place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TensorId(pub(crate) usize);
 
 impl Shape {
-    /// What a tensor becomes when it is packed.
-    fn of(info: &TensorInfo) -> Result<Self, String> {
-        let length = |length: u64| usize::try_from(length).map_err(|_| "is too large".to_owned());
-        let columns = length(info.dimensions[0])?;
-        if info.dimensions.len() > 1 {
-            let rows = length(info.dimensions[1..].iter().product())?;
-            return Ok(Self::Matrix {
-                kind: info.kind,
-                rows,
-                columns,
-            });
+    /// What a tensor becomes when it is packed: one dimension is a vector, more are a matrix. The error says what is
+    /// wrong with it.
+    pub(crate) fn new(kind: Kind, dimensions: &[u64]) -> Result<Self, String> {
+        let elements = dimensions
+            .iter()
+            .try_fold(1_u64, |product, &length| product.checked_mul(length));
+        if !elements.is_some_and(|elements| (1..=MAX_TENSOR_ELEMENTS).contains(&elements)) {
+            return Err("has no elements, or more than any model".to_owned());
         }
-        if !info.kind.is_float() {
-            let kind = info.kind.name();
-            return Err(format!(
-                "is a vector of type {kind}; F32, F16 and BF16 are supported"
-            ));
+        match *dimensions {
+            [_] if !kind.is_float() => {
+                let kind = kind.name();
+                Err(format!(
+                    "is a vector of type {kind}; F32, F16 and BF16 are supported"
+                ))
+            }
+            [length] => Ok(Self::Vector(length as usize)),
+            [columns, ..] if !columns.is_multiple_of(kind.block_columns() as u64) => {
+                let (kind, block) = (kind.name(), kind.block_columns());
+                Err(format!(
+                    "has rows of {columns} elements; {kind} needs a multiple of {block}"
+                ))
+            }
+            [columns, ref rest @ ..] => Ok(Self::Matrix {
+                kind,
+                rows: rest.iter().product::<u64>() as usize,
+                columns: columns as usize,
+            }),
+            [] => Err("has no dimensions".to_owned()),
         }
-        Ok(Self::Vector(columns))
     }
 
     /// Bytes when packed.
@@ -124,14 +138,11 @@ pub struct Table {
 
 impl Table {
     /// Gives every tensor its place. The error names the tensor and says what is wrong with it.
-    pub(crate) fn plan<'a>(infos: impl Iterator<Item = &'a TensorInfo>) -> Result<Self, (String, String)> {
+    pub(crate) fn plan<'a>(infos: impl Iterator<Item = &'a TensorInfo>) -> Result<Self, TensorProblem> {
         let mut tensors = Vec::new();
         for info in infos {
-            let named = |problem: String| (info.name.clone(), problem);
-            let shape = Shape::of(info).map_err(named)?;
-            if shape.bytes() > MAX_BYTES {
-                return Err(named("is too large".to_owned()));
-            }
+            let shape =
+                Shape::new(info.kind, &info.dimensions).map_err(|problem| (info.name.clone(), problem))?;
             tensors.push(Tensor {
                 name: info.name.clone(),
                 shape,
@@ -143,17 +154,28 @@ impl Table {
         }
         let layers = layers(&tensors)?;
         let segments = place(&mut tensors, layers)?;
-        Ok(Self::new(tensors, segments))
+        Self::new(tensors, segments)
     }
 
-    /// A table of tensors that have their places.
-    pub(crate) fn new(tensors: Vec<Tensor>, segments: Vec<usize>) -> Self {
-        let name = |(index, tensor): (usize, &Tensor)| (tensor.name.clone(), index);
-        Self {
-            names: tensors.iter().enumerate().map(name).collect(),
-            tensors,
-            segments,
+    /// A table of tensors that have their places: each name once, and the embedding among them.
+    pub(crate) fn new(tensors: Vec<Tensor>, segments: Vec<usize>) -> Result<Self, TensorProblem> {
+        let mut names = HashMap::new();
+        for (index, tensor) in tensors.iter().enumerate() {
+            if names.insert(tensor.name.clone(), index).is_some() {
+                return Err((tensor.name.clone(), "appears twice".to_owned()));
+            }
         }
+        if !names.contains_key(EMBEDDING) {
+            return Err((
+                EMBEDDING.to_owned(),
+                "is missing: every supported model has it".to_owned(),
+            ));
+        }
+        Ok(Self {
+            tensors,
+            names,
+            segments,
+        })
     }
 
     /// The tensor of that name.
@@ -205,7 +227,7 @@ fn layer(name: &str) -> Option<usize> {
 }
 
 /// How many layers there are; none is missing.
-fn layers(tensors: &[Tensor]) -> Result<usize, (String, String)> {
+fn layers(tensors: &[Tensor]) -> Result<usize, TensorProblem> {
     let mut layers: Vec<_> = tensors
         .iter()
         .filter_map(|tensor| Some((layer(&tensor.name)?, tensor)))
@@ -228,7 +250,7 @@ fn layers(tensors: &[Tensor]) -> Result<usize, (String, String)> {
 }
 
 /// Gives each tensor its segment and offset, and tells the bytes of each segment.
-fn place(tensors: &mut [Tensor], layers: usize) -> Result<Vec<usize>, (String, String)> {
+fn place(tensors: &mut [Tensor], layers: usize) -> Result<Vec<usize>, TensorProblem> {
     let mut segments = vec![0_usize; layers + 2];
     let mut ordered: Vec<&mut Tensor> = tensors.iter_mut().collect();
     ordered.sort_by(|a, b| (!a.is_vector(), &a.name).cmp(&(!b.is_vector(), &b.name)));

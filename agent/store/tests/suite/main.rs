@@ -5,3 +5,4 @@ mod head;
 mod model;
 mod packed;
 mod source;
+mod store;

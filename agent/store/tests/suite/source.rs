@@ -15,7 +15,7 @@ fn split(no: u16, count: u16, tensors: i32) -> Vec<Vec<u8>> {
 }
 
 /// Writes a model in three parts, as gguf-split does: metadata in the first only.
-fn write_parts(folder: &Path, model: &Model) -> Vec<PathBuf> {
+pub(crate) fn write_parts(folder: &Path, model: &Model) -> Vec<PathBuf> {
     let parts = model.tensors.chunks(model.tensors.len().div_ceil(3));
     let part = |(index, tensors): (usize, &[_])| {
         let mut entries = if index == 0 {

@@ -1,0 +1,74 @@
+//! BLAKE3, which names blocks and models.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A BLAKE3 hash of 32 bytes; as text 64 hexadecimal digits in lower case.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hash(blake3::Hash);
+
+impl Hash {
+    /// The hash of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(blake3::hash(bytes))
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.to_hex())
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Text that is no hash.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a hash of 64 hexadecimal digits in lower case")]
+pub struct NoHash(String);
+
+impl FromStr for Hash {
+    type Err = NoHash;
+
+    fn from_str(text: &str) -> Result<Self, NoHash> {
+        let hash = blake3::Hash::from_hex(text).map_err(|_| NoHash(text.to_owned()))?;
+        // Upper case would give one block two names.
+        if hash.to_hex().as_str() != text {
+            return Err(NoHash(text.to_owned()));
+        }
+        Ok(Self(hash))
+    }
+}
+
+impl Serialize for Hash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_hex())
+    }
+}
+
+impl<'de> Deserialize<'de> for Hash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_back_in_one_spelling() {
+        let hash = Hash::of(b"hearth");
+        let text = hash.to_string();
+        assert_eq!(text.parse(), Ok(hash));
+        assert!(text.to_uppercase().parse::<Hash>().is_err());
+        assert!(text[1..].parse::<Hash>().is_err());
+    }
+}

@@ -1,0 +1,188 @@
+//! A store: a folder of models.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use crate::block::{Damage, read_block};
+use crate::error::Error;
+use crate::export::export;
+use crate::folder::{Folder, list, sync_folder};
+use crate::hash::Hash;
+use crate::id::ModelId;
+use crate::import::import;
+use crate::load::Loader;
+use crate::manifest::Manifest;
+use crate::packed::Packed;
+use crate::progress::{Count, OnProgress, Phase};
+use crate::source::Source;
+use crate::workers::{self, locked};
+
+/// Longest manifest, in bytes: one of a model of a terabyte has half of it.
+const MAX_MANIFEST_BYTES: u64 = 64 << 20;
+
+/// A folder of models.
+///
+/// Blocks are verified once for each `Store`, before they are first used: a process that loads a model again through
+/// the same one does not compare hashes again.
+#[derive(Debug)]
+pub struct Store {
+    folder: Folder,
+    verified: Mutex<HashSet<Hash>>,
+}
+
+/// What a collection of garbage has removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Blocks that no model has.
+    pub blocks: usize,
+    /// Files that an import left behind when it was killed.
+    pub incoming: usize,
+    /// Bytes of both.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// The store in that folder, which is made by the first import.
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            folder: Folder::new(folder),
+            verified: Mutex::default(),
+        }
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        self.folder.root()
+    }
+
+    /// Packs a source and stores it under that name. A model that had the name is replaced when the new one is whole;
+    /// until then, and if the process is killed, the old one is there.
+    pub fn import(&self, source: &Source, id: &ModelId, progress: OnProgress<'_>) -> Result<Manifest, Error> {
+        import(&self.folder, source, id, progress)
+    }
+
+    /// The names of all models.
+    pub fn models(&self) -> Result<Vec<ModelId>, Error> {
+        let id = |path: PathBuf| path.file_name()?.to_str()?.parse().ok();
+        let ids = list(&self.folder.models())?.into_iter().filter_map(id);
+        Ok(ids.filter(|id| self.folder.manifest(id).exists()).collect())
+    }
+
+    /// What a model is made of.
+    pub fn manifest(&self, id: &ModelId) -> Result<Manifest, Error> {
+        let path = self.folder.manifest(id);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(self.no_model(id)?),
+            file => file.map_err(Error::io("open", &path))?,
+        };
+        let mut json = Vec::new();
+        let read = file.take(MAX_MANIFEST_BYTES).read_to_end(&mut json);
+        read.map_err(Error::io("read", &path))?;
+        Manifest::parse(&json).map_err(|problem| Error::Manifest { path, problem })
+    }
+
+    fn no_model(&self, id: &ModelId) -> Result<Error, Error> {
+        let known: Vec<_> = self.models()?.iter().map(ModelId::to_string).collect();
+        Ok(Error::NoModel {
+            path: self.path().to_owned(),
+            id: id.clone(),
+            known: known.join(", "),
+        })
+    }
+
+    /// Loads a model; each of its blocks is verified before it is used.
+    pub fn load(&self, id: &ModelId) -> Result<Packed, Error> {
+        let manifest = self.manifest(id)?;
+        self.loader(id, &manifest)?.load()
+    }
+
+    fn loader<'a>(&'a self, id: &ModelId, manifest: &'a Manifest) -> Result<Loader<'a>, Error> {
+        let table = manifest.model.table().map_err(|problem| Error::Manifest {
+            path: self.folder.manifest(id),
+            problem,
+        })?;
+        Ok(Loader {
+            folder: &self.folder,
+            manifest,
+            table,
+            verified: &self.verified,
+        })
+    }
+
+    /// Reads all blocks of a model and tells which are damaged.
+    pub fn verify(&self, id: &ModelId, progress: OnProgress<'_>) -> Result<Vec<Damage>, Error> {
+        let manifest = self.manifest(id)?;
+        let model = &manifest.model;
+        let loader = self.loader(id, &manifest)?;
+        let count = Count::new(Phase::Verifying, model.stored(), progress);
+        let damaged = Mutex::new(Vec::new());
+        workers::for_each(workers::available(), model.blocks(), |(number, block)| {
+            if let Err(problem) = read_block(&self.folder, block) {
+                let damage = Damage::new(&self.folder, model, &loader.table, number, problem);
+                locked(&damaged).push(damage);
+            }
+            count.add(block.stored);
+            Ok::<_, Error>(())
+        })?;
+        let mut damaged = std::mem::take(&mut *locked(&damaged));
+        damaged.sort_by_key(|damage| damage.block);
+        Ok(damaged)
+    }
+
+    /// Writes a model as one GGUF file, with the tensors and the metadata that it was imported from.
+    pub fn export(&self, id: &ModelId, path: &Path, progress: OnProgress<'_>) -> Result<(), Error> {
+        let manifest = self.manifest(id)?;
+        let loader = self.loader(id, &manifest)?;
+        let entries = loader.entries()?;
+        export(&loader.load()?, &entries, path, progress)
+    }
+
+    /// Forgets a model. Its blocks stay until [`Self::collect`].
+    pub fn remove(&self, id: &ModelId) -> Result<(), Error> {
+        let path = self.folder.manifest(id);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(self.no_model(id)?),
+            removed => removed.map_err(Error::io("remove", &path))?,
+        }
+        let home = self.folder.models().join(id.as_str());
+        fs::remove_dir(&home).map_err(Error::io("remove", &home))?;
+        sync_folder(&self.folder.models())
+    }
+
+    /// Removes the blocks that no model has, and what killed imports left behind. Refused while an import is on its
+    /// way; a model that is loaded keeps what it has mapped.
+    pub fn collect(&self) -> Result<Collected, Error> {
+        let _lock = self.folder.lock_for_collection()?;
+        let mut used = HashSet::new();
+        for id in self.models()? {
+            used.extend(
+                self.manifest(&id)?
+                    .model
+                    .blocks()
+                    .map(|(_, block)| self.folder.block(block.hash)),
+            );
+        }
+        let mut collected = Collected::default();
+        for home in list(&self.folder.blocks())? {
+            for path in list(&home)?.into_iter().filter(|path| !used.contains(path)) {
+                collected.bytes += remove(&path)?;
+                collected.blocks += 1;
+            }
+        }
+        for path in list(&self.folder.incoming())? {
+            collected.bytes += remove(&path)?;
+            collected.incoming += 1;
+        }
+        Ok(collected)
+    }
+}
+
+/// Removes a file and tells how many bytes it had.
+fn remove(path: &Path) -> Result<u64, Error> {
+    let bytes = fs::metadata(path).map(|metadata| metadata.len());
+    let removed = bytes.and_then(|bytes| fs::remove_file(path).map(|()| bytes));
+    removed.map_err(Error::io("remove", path))
+}

@@ -1,0 +1,449 @@
+//! Models in a store: in, out, damaged and shared.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::model::{Model, bytes};
+use crate::packed::assert_holds;
+use kernels::kind::Kind;
+use proptest::prelude::*;
+use store::source::Source;
+use store::{Codec, Error, ModelId, Progress, Store};
+use tempfile::TempDir;
+
+fn silent(_: Progress) {}
+
+fn id(name: &str) -> ModelId {
+    name.parse().unwrap()
+}
+
+/// A store in a folder of its own, with a place for files beside it.
+struct Place {
+    folder: TempDir,
+    store: Store,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(&folder.path().join("store"));
+        Self { folder, store }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn import(&self, name: &str, model: &Model) {
+        let path = self.file("model.gguf");
+        model.write(&path);
+        self.store
+            .import(&Source::open(&path).unwrap(), &id(name), &silent)
+            .unwrap();
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Larger than a block in one segment, with floats that compress and weights that do not.
+fn large() -> Model {
+    let mut model = Model::small()
+        .tensor("blk.2.ffn_up.weight", Kind::BF16, &[2048, 1600])
+        .tensor("blk.2.ffn_down.weight", Kind::Q4_0, &[4096, 4000]);
+    // Weights are alike in size: the exponents say little.
+    for pair in model
+        .tensors
+        .iter_mut()
+        .find(|tensor| tensor.name == "blk.2.ffn_up.weight")
+        .unwrap()
+        .bytes
+        .chunks_mut(2)
+    {
+        pair[1] = 0x3c | pair[1] & 0x81;
+    }
+    model
+}
+
+#[test]
+fn what_is_imported_is_loaded() {
+    let (place, model) = (Place::new(), large());
+    place.import("large", &model);
+    let packed = place.store.load(&id("large")).unwrap();
+    assert_holds(&packed, &model);
+    let manifest = place.store.manifest(&id("large")).unwrap();
+    assert_eq!(packed.root(), Some(manifest.root));
+    assert_eq!(manifest.model.summary.layers, 3);
+    assert_eq!(manifest.model.summary.architecture.as_deref(), Some("llama"));
+    assert_eq!(manifest.model.sources[0].name, "model.gguf");
+    let codecs: Vec<_> = manifest.model.blocks().map(|(_, block)| block.codec).collect();
+    assert!(
+        codecs.contains(&Codec::Raw) && codecs.contains(&Codec::Zstd2),
+        "{codecs:?}"
+    );
+    assert!(manifest.model.stored() < manifest.model.bytes() * 98 / 100);
+    assert_eq!(place.store.models().unwrap(), [id("large")]);
+    assert!(place.store.verify(&id("large"), &silent).unwrap().is_empty());
+}
+
+#[test]
+fn an_export_is_the_file_that_was_imported() {
+    let (place, model) = (Place::new(), large());
+    place.import("large", &model);
+    let out = place.file("out.gguf");
+    place.store.export(&id("large"), &out, &silent).unwrap();
+    assert!(fs::read(&out).unwrap() == model.file(3), "the bytes differ");
+    assert!(!place.file("out.gguf.incoming").exists());
+}
+
+#[test]
+fn a_split_model_is_exported_as_one_file_without_the_keys_of_the_split() {
+    let (place, model) = (Place::new(), Model::small());
+    let paths = crate::source::write_parts(place.folder.path(), &model);
+    place
+        .store
+        .import(&Source::open(&paths[1]).unwrap(), &id("split"), &silent)
+        .unwrap();
+    let out = place.file("out.gguf");
+    place.store.export(&id("split"), &out, &silent).unwrap();
+    assert!(fs::read(&out).unwrap() == model.file(3), "the bytes differ");
+}
+
+#[test]
+fn equal_segments_are_stored_once_and_kept_while_one_model_has_them() {
+    let (place, base) = (Place::new(), large());
+    place.import("base", &base);
+    let before = files(&place.store.path().join("blocks"));
+    let mut tuned = base.clone();
+    tuned
+        .tensors
+        .iter_mut()
+        .find(|tensor| tensor.name == "blk.1.attn_q.weight")
+        .unwrap()
+        .bytes[0] ^= 1;
+    place.import("tuned", &tuned);
+    let after = files(&place.store.path().join("blocks"));
+    assert_eq!(after.len(), before.len() + 1);
+
+    place.store.remove(&id("base")).unwrap();
+    assert_eq!(place.store.collect().unwrap().blocks, 1);
+    assert_holds(&place.store.load(&id("tuned")).unwrap(), &tuned);
+    place.store.remove(&id("tuned")).unwrap();
+    assert_eq!(place.store.collect().unwrap().blocks, before.len());
+    assert!(files(&place.store.path().join("blocks")).is_empty());
+    assert_eq!(place.store.collect().unwrap(), store::Collected::default());
+}
+
+#[test]
+fn a_second_import_writes_nothing_and_mends_what_was_damaged() {
+    let (place, model) = (Place::new(), large());
+    place.import("m", &model);
+    let blocks = files(&place.store.path().join("blocks"));
+    let when = |path: &PathBuf| fs::metadata(path).unwrap().modified().unwrap();
+    let before: Vec<_> = blocks.iter().map(when).collect();
+    flip(&blocks[1], 5);
+    let damaged = when(&blocks[1]);
+    place.import("m", &model);
+    for (path, before) in blocks.iter().zip(before) {
+        assert_eq!(when(path) == before, path != &blocks[1], "{}", path.display());
+    }
+    assert_ne!(when(&blocks[1]), damaged);
+    assert!(place.store.verify(&id("m"), &silent).unwrap().is_empty());
+}
+
+#[test]
+fn a_model_is_replaced_by_one_of_its_name() {
+    let place = Place::new();
+    place.import("m", &large());
+    let loaded = place.store.load(&id("m")).unwrap();
+    place.import("m", &Model::small());
+    place.store.collect().unwrap();
+    assert_holds(&place.store.load(&id("m")).unwrap(), &Model::small());
+    // What was mapped before is still there.
+    assert_holds(&loaded, &large());
+}
+
+#[test]
+fn progress_reaches_its_end() {
+    let (place, model) = (Place::new(), large());
+    let path = place.file("model.gguf");
+    model.write(&path);
+    let last = std::sync::Mutex::new(Vec::new());
+    let tell = |progress: Progress| last.lock().unwrap().push((progress.done, progress.total));
+    place
+        .store
+        .import(&Source::open(&path).unwrap(), &id("m"), &tell)
+        .unwrap();
+    let mut told = last.into_inner().unwrap();
+    told.sort_unstable();
+    let (done, total) = told.pop().unwrap();
+    assert_eq!(done, total);
+    assert_eq!(total, place.store.manifest(&id("m")).unwrap().model.bytes());
+}
+
+#[test]
+fn garbage_is_not_collected_under_an_import() {
+    let (place, model) = (Place::new(), Model::small());
+    let path = place.file("model.gguf");
+    model.write(&path);
+    let refused = std::sync::Mutex::new(Vec::new());
+    let tell = |_: Progress| refused.lock().unwrap().push(place.store.collect());
+    place
+        .store
+        .import(&Source::open(&path).unwrap(), &id("m"), &tell)
+        .unwrap();
+    let refused = refused.into_inner().unwrap();
+    assert!(!refused.is_empty());
+    assert!(
+        refused
+            .iter()
+            .all(|result| matches!(result, Err(Error::Busy { .. })))
+    );
+    assert!(place.store.collect().is_ok());
+}
+
+#[test]
+fn what_a_killed_import_left_is_collected() {
+    let place = Place::new();
+    place.import("m", &Model::small());
+    let left = place
+        .store
+        .path()
+        .join(format!("incoming/{}-0", std::process::id()));
+    fs::write(&left, b"half a block").unwrap();
+    // The same process number may come again: the name is passed over.
+    place.import("n", &large());
+    let collected = place.store.collect().unwrap();
+    assert_eq!(
+        (collected.blocks, collected.incoming, collected.bytes),
+        (0, 1, 12)
+    );
+    assert!(!left.exists());
+}
+
+#[test]
+fn names_that_are_not_there_are_told_with_those_that_are() {
+    let place = Place::new();
+    assert!(place.store.models().unwrap().is_empty());
+    place.import("here", &Model::small());
+    let error = place.store.load(&id("gone")).unwrap_err().to_string();
+    assert!(error.contains("no model `gone`; there are: here"), "{error}");
+    assert!(matches!(
+        place.store.remove(&id("gone")),
+        Err(Error::NoModel { .. })
+    ));
+}
+
+fn flip(path: &Path, place: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[place] ^= 1 << (place % 8);
+    let mut writable = fs::metadata(path).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut writable, 0o644);
+    fs::set_permissions(path, writable).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn two_hundred_flipped_bytes_are_each_refused_by_block() {
+    let (place, model) = (Place::new(), large());
+    place.import("m", &model);
+    let manifest = place.store.manifest(&id("m")).unwrap();
+    let blocks: Vec<_> = manifest
+        .model
+        .blocks()
+        .map(|(number, block)| (number, *block))
+        .collect();
+    let random = bytes(7, 200 * 8);
+    for bytes in random.chunks(8) {
+        let random = u64::from_le_bytes(bytes.try_into().unwrap()) as usize;
+        let (number, block) = blocks[random % blocks.len()];
+        let name = block.hash.to_string();
+        let path = place.store.path().join("blocks").join(&name[..2]).join(&name);
+        let at = (random / 256) % block.stored;
+        flip(&path, at);
+        // A store of its own, for one that has verified a block does not do so again.
+        let error = Store::new(place.store.path()).load(&id("m")).unwrap_err();
+        let Error::Damage(damage) = &error else {
+            panic!("{error}");
+        };
+        // A block may stand for two equal ones.
+        assert_eq!(damage.path, path, "byte {at} of block {number}");
+        assert_eq!(blocks[damage.block].1.hash, block.hash);
+        assert!(error.to_string().contains(&format!("block {}", damage.block)));
+        flip(&path, at);
+    }
+    assert_holds(&Store::new(place.store.path()).load(&id("m")).unwrap(), &model);
+}
+
+#[test]
+fn damage_names_the_tensors_and_verify_finds_all_of_it() {
+    let place = Place::new();
+    place.import("m", &Model::small());
+    let blocks = files(&place.store.path().join("blocks"));
+    flip(&blocks[0], 0);
+    fs::remove_file(&blocks[1]).unwrap();
+    fs::write(&blocks[2], b"short").unwrap_or_else(|_| {
+        flip(&blocks[2], 1);
+    });
+    let damaged = place.store.verify(&id("m"), &silent).unwrap();
+    assert_eq!(damaged.len(), 3);
+    let told = damaged
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert!(told.contains("is missing"), "{told}");
+    let manifest = place.store.manifest(&id("m")).unwrap();
+    for damage in &damaged {
+        let metadata = manifest.model.blocks().count() - 1 == damage.block;
+        assert_eq!(damage.tensors.is_empty(), metadata, "{damage}");
+    }
+}
+
+#[test]
+fn manifests_are_checked() {
+    let place = Place::new();
+    place.import("m", &Model::small());
+    let path = place.store.path().join("models/m/manifest.json");
+    let good = fs::read_to_string(&path).unwrap();
+    let error = |text: &str| {
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, text).unwrap();
+        place.store.load(&id("m")).unwrap_err().to_string()
+    };
+    assert!(error(&good[..good.len() / 2]).contains("manifest.json: "));
+    assert!(
+        error(&good.replacen("\"version\":1", "\"version\":2", 1)).contains("version 2 is not supported")
+    );
+    assert!(error(&good.replacen("\"offset\":0", "\"offset\":64", 1)).contains("but the model's hash is"));
+    assert!(error(&good.replacen("{", "{\"more\":1,", 1)).contains("unknown field `more`"));
+    assert!(
+        place.store.collect().is_err(),
+        "nothing is garbage while a manifest cannot be read"
+    );
+}
+
+/// A manifest whose hash is right may still lie about the rest.
+#[test]
+fn crafted_manifests_are_refused() {
+    let place = Place::new();
+    place.import("m", &Model::small());
+    let path = place.store.path().join("models/m/manifest.json");
+    let good: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let refused = |pointer: &str, value: serde_json::Value| {
+        let mut crafted = good.clone();
+        *crafted.pointer_mut(pointer).unwrap() = value;
+        let model: store::manifest::Model = serde_json::from_value(crafted["model"].clone()).unwrap();
+        let root = store::Hash::of(&serde_json::to_vec(&model).unwrap());
+        crafted["root"] = serde_json::json!(root.to_string());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, crafted.to_string()).unwrap();
+        place.store.load(&id("m")).unwrap_err().to_string()
+    };
+    let huge = serde_json::json!(u64::MAX);
+    for (pointer, value, says) in [
+        (
+            "/model/tensors/3/offset",
+            serde_json::json!(1 << 30),
+            "does not lie in segment",
+        ),
+        ("/model/tensors/3/offset", huge.clone(), "does not lie in segment"),
+        (
+            "/model/tensors/3/offset",
+            serde_json::json!(1),
+            "does not lie in segment",
+        ),
+        (
+            "/model/tensors/3/segment",
+            huge.clone(),
+            "does not lie in segment",
+        ),
+        (
+            "/model/tensors/3/kind",
+            serde_json::json!("Q9"),
+            "unknown type `Q9`",
+        ),
+        (
+            "/model/tensors/3/name",
+            serde_json::json!("token_embd.weight"),
+            "appears twice",
+        ),
+        (
+            "/model/tensors/1/name",
+            serde_json::json!("x"),
+            "`token_embd.weight` is missing",
+        ),
+        (
+            "/model/tensors/3/dimensions/0",
+            huge.clone(),
+            "more than any model",
+        ),
+        (
+            "/model/tensors/3/dimensions",
+            serde_json::json!([]),
+            "no dimensions",
+        ),
+        ("/model/segments/0/bytes", huge.clone(), "blocks cannot be"),
+        (
+            "/model/segments/0/blocks/0/bytes",
+            serde_json::json!(1),
+            "must be",
+        ),
+        ("/model/segments/0/blocks/0/stored", huge.clone(), "must be"),
+        (
+            "/model/segments/0/blocks/0/codec",
+            serde_json::json!("raw"),
+            "must be",
+        ),
+        ("/model/metadata/bytes", huge, "blocks cannot be"),
+        ("/model/segments", serde_json::json!([]), "`segments` has 0"),
+    ] {
+        let error = refused(pointer, value);
+        assert!(error.contains(says), "{pointer}: {error}");
+    }
+}
+
+fn kinds() -> impl Strategy<Value = Kind> {
+    proptest::sample::select(Kind::ALL.to_vec())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Any tensors come back, loaded and exported.
+    #[test]
+    fn any_model_goes_in_and_out(
+        matrices in proptest::collection::vec((kinds(), 1_u64..4, 1_u64..40, 0_usize..3), 1..12),
+        vectors in proptest::collection::vec((0_usize..3, 1_u64..600), 0..4),
+    ) {
+        let mut model = Model::default().tensor("token_embd.weight", Kind::Q8_0, &[64, 20]);
+        for layer in 0..3 {
+            model = model.tensor(&format!("blk.{layer}.norm"), Kind::F32, &[32]);
+        }
+        for (index, (kind, blocks, rows, layer)) in matrices.into_iter().enumerate() {
+            let columns = blocks * kind.block_columns().max(32) as u64;
+            model = model.tensor(&format!("blk.{layer}.m{index}"), kind, &[columns, rows]);
+        }
+        for (index, (kind, length)) in vectors.into_iter().enumerate() {
+            let kind = [Kind::F32, Kind::F16, Kind::BF16][kind];
+            model = model.tensor(&format!("v{index}"), kind, &[length]);
+        }
+        let place = Place::new();
+        place.import("m", &model);
+        assert_holds(&place.store.load(&id("m")).unwrap(), &model);
+        let out = place.file("out.gguf");
+        place.store.export(&id("m"), &out, &silent).unwrap();
+        prop_assert!(fs::read(&out).unwrap() == model.file(3));
+    }
+}
