@@ -104,3 +104,55 @@ impl<'a> Matrix<'a> {
         self.columns
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::layout::AlignedBytes;
+
+    /// Sizes as a broken file may give them: small ones, those around powers of two, and any.
+    fn sizes() -> impl Strategy<Value = usize> {
+        let around = (0..64_u32, 0..3_usize)
+            .prop_map(|(power, off)| (1_usize << power).wrapping_add(off).wrapping_sub(1));
+        prop_oneof![0..600_usize, around, any::<usize>(), Just(usize::MAX)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn an_absurd_shape_is_refused_and_no_panic(
+            kind in prop::sample::select(&Kind::ALL[..]), rows in sizes(), columns in sizes(), length in 0..5000_usize,
+        ) {
+            let bytes = AlignedBytes::zeros(length);
+            match Matrix::new(kind, rows, columns, &bytes) {
+                Ok(matrix) => {
+                    let tile = (columns / kind.block_columns() * kind.block_bytes() * ROWS).next_multiple_of(ALIGNMENT);
+                    prop_assert_eq!(length, rows.div_ceil(ROWS) * tile);
+                    prop_assert_eq!((matrix.rows(), matrix.columns()), (rows, columns));
+                }
+                Err(ShapeError::Columns { .. }) => {
+                    prop_assert!(columns == 0 || !columns.is_multiple_of(kind.block_columns()));
+                }
+                Err(ShapeError::Bytes { needed, found, .. }) => prop_assert!(needed != found),
+                Err(ShapeError::Alignment) => prop_assert!(false, "the bytes are aligned"),
+            }
+        }
+
+        #[test]
+        fn the_right_number_of_bytes_is_taken(
+            kind in prop::sample::select(&Kind::ALL[..]), rows in 1..100_usize, blocks in 1..4_usize, more in 1..64_usize,
+        ) {
+            let columns = blocks * kind.block_columns();
+            let needed = packed_bytes(kind, rows, columns);
+            let bytes = AlignedBytes::zeros(needed + more);
+            prop_assert!(Matrix::new(kind, rows, columns, &bytes[..needed]).is_ok());
+            prop_assert!(Matrix::new(kind, rows, columns, &bytes).is_err());
+            prop_assert!(Matrix::new(kind, rows, columns, &bytes[..needed - 1]).is_err());
+            let moved = Matrix::new(kind, rows, columns, &bytes[more..][..needed]);
+            prop_assert_eq!(moved.err(), Some(ShapeError::Alignment));
+        }
+    }
+}
