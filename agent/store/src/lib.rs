@@ -31,5 +31,6 @@ pub use codec::Codec;
 pub use error::Error;
 pub use hash::{Hash, NoHash};
 pub use id::{ModelId, NoModelId};
+pub use memory::Pages;
 pub use progress::{OnProgress, Phase, Progress};
 pub use store::{Collected, Store};

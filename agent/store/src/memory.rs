@@ -28,7 +28,7 @@ struct Reserved {
 
 /// Zeros to write on, beginning on a huge page's boundary.
 #[derive(Debug)]
-pub(crate) struct Pages {
+pub struct Pages {
     _reserved: Reserved,
     start: NonNull<u8>,
     bytes: usize,
@@ -63,7 +63,7 @@ impl Drop for Reserved {
 
 impl Pages {
     /// So many zeros, in huge pages where the kernel has them.
-    pub(crate) fn new(bytes: usize) -> io::Result<Self> {
+    pub fn new(bytes: usize) -> io::Result<Self> {
         let too_large = || io::Error::from(io::ErrorKind::OutOfMemory);
         let room = bytes.checked_add(HUGE_PAGE).and_then(NonZeroUsize::new);
         let reserved = Reserved::new(room.ok_or_else(too_large)?)?;
@@ -90,7 +90,7 @@ impl Pages {
     }
 
     /// All bytes, to write.
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: the memory is mapped writable while `self` lives, and `&mut self` is the only way to it.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.bytes) }
     }
