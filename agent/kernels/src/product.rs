@@ -3,16 +3,23 @@
 //! What the product of one row of weights with one row of activations is, to the bit, [`twin`] says; every path
 //! computes that.
 
+mod avx2;
+mod avx512;
+mod instructions;
 pub mod reference;
 mod scalar;
+mod sse2;
 pub mod twin;
+mod wide;
 
 use std::ops::Range;
 
+use self::avx2::{Avx2, AvxVnni};
+use self::avx512::Avx512;
 use crate::activations::Activations;
 use crate::layout::ROWS;
 use crate::matrix::Matrix;
-use crate::path::{Instructions, Path};
+use crate::path::Path;
 
 /// Multiplies row tiles of a matrix with all rows of `input`, on this thread.
 ///
@@ -43,12 +50,14 @@ pub fn multiply(
         "row tiles {tiles:?} of {}",
         matrix.tiles()
     );
-    match path.instructions() {
-        Instructions::Scalar
-        | Instructions::Avx2
-        | Instructions::AvxVnni
-        | Instructions::Avx512
-        | Instructions::Amx => scalar::multiply(matrix, tiles, input, output),
+    if let Some(avx512) = Avx512::of(path) {
+        wide::multiply(avx512, matrix, tiles, input, output);
+    } else if let Some(avx_vnni) = AvxVnni::of(path) {
+        wide::multiply(avx_vnni, matrix, tiles, input, output);
+    } else if let Some(avx2) = Avx2::of(path) {
+        wide::multiply(avx2, matrix, tiles, input, output);
+    } else {
+        scalar::multiply(matrix, tiles, input, output);
     }
 }
 

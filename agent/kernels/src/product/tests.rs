@@ -175,6 +175,20 @@ proptest! {
         prop_assert_eq!(difference(&output, &expected), None, "scalar without FMA");
     }
 
+    /// The code for AVX-VNNI, whose own instructions few machines that run tests have.
+    #[test]
+    fn dot_products_of_256_bits_give_the_bits_of_the_definition(case in cases()) {
+        let tiles = 0..case.matrix().tiles();
+        let Some(v) = Path::offered().into_iter().find_map(avx2::Avx512Vnni::of) else {
+            eprintln!("not run: this processor has no AVX-512 VNNI");
+            return Ok(());
+        };
+        let mut output = vec![f32::NAN; case.input.rows() * tiles.len() * ROWS];
+        wide::multiply(v, &case.matrix(), tiles.clone(), &case.input, &mut output);
+        prop_assert_eq!(difference(&output, &by_definition(&case, tiles)), None, "{} {}×{}, {} rows",
+            case.kind.name(), case.rows, case.columns, case.input.rows());
+    }
+
     #[test]
     fn the_definition_is_close_to_the_product_in_double_precision(case in cases()) {
         let matrix = case.matrix();
