@@ -39,9 +39,8 @@ use std::borrow::Borrow;
 use crate::kv::{KvBlock, KvHead, MOST_DIMENSIONS, POSITIONS};
 use crate::ops::exp::exp;
 use crate::path::{Path, on_each_path};
-use block::MOST_TOGETHER;
+use block::{MOST_TOGETHER, together};
 pub use prefill::{Queries, Scratch, prefill_tile};
-use simd::{Simd, on_each_simd};
 
 /// Positions of a range.
 pub const RANGE: usize = 512;
@@ -117,22 +116,20 @@ pub fn decode_range<B: Borrow<KvBlock>>(
         "room for the partial result"
     );
     let visible = (positions - range * RANGE).min(RANGE);
-    // As few parts as there can be, and none much smaller than another.
-    let together = group.div_ceil(group.div_ceil(MOST_TOGETHER).max(1)).max(1);
-    let parts = queries.chunks(together * head_dim);
-    for (queries, states) in parts.zip(partial.chunks_mut(partial_len(together, head_dim))) {
-        decode_part(path, &heads[..=last - first], visible, scale, queries, states);
+    let heads = &heads[..=last - first];
+    let (mut queries, mut states) = (queries, partial);
+    while !queries.is_empty() {
+        let together = together(queries.len() / head_dim);
+        let (some, rest) = queries.split_at(together * head_dim);
+        let (state, others) = states.split_at_mut(partial_len(together, head_dim));
+        decode_together(path, heads, visible, scale, some, state);
+        (queries, states) = (rest, others);
     }
 }
 
-on_each_simd! {
-    fn decode_part(heads: &[KvHead<'_>], visible: usize, scale: f32, queries: &[f32], states: &mut [f32]) = decode_part_body
-}
-
 /// At most [`MOST_TOGETHER`] queries over the blocks of a range.
-#[inline(always)]
-fn decode_part_body<S: Simd>(
-    simd: S,
+fn decode_together(
+    path: Path,
     heads: &[KvHead<'_>],
     visible: usize,
     scale: f32,
@@ -142,16 +139,15 @@ fn decode_part_body<S: Simd>(
     let head_dim = heads[0].head_dim();
     begin(states, head_dim);
     let rounded = quantised::Few::new(heads[0], queries);
-    let count = queries.len() / head_dim;
-    for (index, head) in heads.iter().enumerate() {
+    for (index, &head) in heads.iter().enumerate() {
         let visible = [(visible - index * POSITIONS).min(POSITIONS); MOST_TOGETHER];
         let queries = block::Queries {
             floats: queries,
             rounded: rounded.as_slice(),
             scale,
-            visible: &visible[..count],
+            visible: &visible[..queries.len() / head_dim],
         };
-        block::visit(simd, *head, queries, states);
+        block::visit(path, head, queries, states);
     }
 }
 

@@ -5,15 +5,26 @@ use std::ops::Range;
 use super::STATE;
 use super::panel::{Element, Onto, Panel, Product};
 use super::quantised::{self, Part};
-use super::simd::Simd;
-use crate::kv::{Elements, KvHead, POSITIONS, Quants, TILE, TILES};
+use super::simd::{Simd, on_each_simd};
+use crate::kv::{Elements, Half, KvHead, POSITIONS, Quants, TILE, TILES};
 use crate::layout::BLOCK;
 use crate::ops::exp::exp;
 use crate::ops::select::largest;
 use crate::ops::sum::sum;
+use crate::path::Path;
 
 /// Most queries that are computed together: their accumulators fill the registers.
 pub(super) const MOST_TOGETHER: usize = 6;
+
+/// How many of so many queries are computed together next: of these numbers there is code.
+pub(super) fn together(left: usize) -> usize {
+    match left {
+        0..=4 => left,
+        5 => 3,
+        7 | 8 => 4,
+        _ => MOST_TOGETHER,
+    }
+}
 
 /// Queries that are computed together, at most [`MOST_TOGETHER`].
 #[derive(Clone, Copy)]
@@ -28,16 +39,49 @@ pub(super) struct Queries<'a> {
     pub(super) visible: &'a [usize],
 }
 
+impl Queries<'_> {
+    /// One of them.
+    #[inline(always)]
+    fn only(self, index: usize) -> Self {
+        let count = self.visible.len();
+        let part = |all: usize| index * (all / count)..(index + 1) * (all / count);
+        Self {
+            floats: &self.floats[part(self.floats.len())],
+            rounded: &self.rounded[part(self.rounded.len())],
+            visible: &self.visible[index..=index],
+            ..self
+        }
+    }
+
+    /// What all of them see.
+    #[inline(always)]
+    fn fewest(&self) -> usize {
+        self.visible.iter().copied().fold(POSITIONS, usize::min)
+    }
+}
+
 /// Takes one block, as it is kept, into the partial results of queries, `[queries, 2 + head_dim]`.
-#[inline(always)]
-pub(super) fn visit<S: Simd>(simd: S, head: KvHead<'_>, queries: Queries<'_>, states: &mut [f32]) {
+pub(super) fn visit(path: Path, head: KvHead<'_>, queries: Queries<'_>, states: &mut [f32]) {
     let dims = head.head_dim();
     match head.elements {
-        Elements::F16 { keys, values } => {
-            visit_as(simd, Floats::new(dims, keys, values), queries, states);
-        }
-        Elements::Q8(quants) => visit_as(simd, Rounded { dims, quants }, queries, states),
+        Elements::F16 { keys, values } => visit_f16(path, Floats::new(dims, keys, values), queries, states),
+        Elements::Q8(quants) => visit_q8(path, Rounded { dims, quants }, queries, states),
     }
+}
+
+on_each_simd! {
+    /// Over 16-bit floats.
+    fn visit_f16(source: Floats<'_, Half>, queries: Queries<'_>, states: &mut [f32]) = visit_body
+}
+
+on_each_simd! {
+    /// Over floats that were converted before.
+    pub(super) fn visit_f32(source: Floats<'_, f32>, queries: Queries<'_>, states: &mut [f32]) = visit_body
+}
+
+on_each_simd! {
+    /// Over keys and values in 8 bits.
+    fn visit_q8(source: Rounded<'_>, queries: Queries<'_>, states: &mut [f32]) = visit_body
 }
 
 /// Keys and values of a block in one of the ways that they are kept.
@@ -64,39 +108,62 @@ pub(super) trait Source: Copy {
 }
 
 #[inline(always)]
-pub(super) fn visit_as<S: Simd>(simd: S, source: impl Source, queries: Queries<'_>, states: &mut [f32]) {
-    match queries.visible.len() {
-        1 => visit_together::<S, 1>(simd, source, queries, states),
-        2 => visit_together::<S, 2>(simd, source, queries, states),
-        3 => visit_together::<S, 3>(simd, source, queries, states),
-        4 => visit_together::<S, 4>(simd, source, queries, states),
-        5 => visit_together::<S, 5>(simd, source, queries, states),
-        6 => visit_together::<S, 6>(simd, source, queries, states),
-        more => unreachable!("{more} queries together"),
+fn visit_body<S: Simd>(simd: S, source: impl Source, queries: Queries<'_>, states: &mut [f32]) {
+    if S::ACCUMULATORS == 1 {
+        let state = states.len() / queries.visible.len();
+        for (index, state) in states.chunks_exact_mut(state).enumerate() {
+            visit_together::<S, 1>(simd, source, queries.only(index), &mut [[0.0; POSITIONS]], state);
+        }
+        return;
     }
+    let mut scores = [[0.0; POSITIONS]; MOST_TOGETHER];
+    match queries.visible.len() {
+        1 => visit_together::<S, 1>(simd, source, queries, &mut scores, states),
+        2 => visit_together::<S, 2>(simd, source, queries, &mut scores, states),
+        3 => visit_together::<S, 3>(simd, source, queries, &mut scores, states),
+        4 => visit_together::<S, 4>(simd, source, queries, &mut scores, states),
+        6 => visit_together::<S, 6>(simd, source, queries, &mut scores, states),
+        other => unreachable!("{other} queries together"),
+    }
+    visit_apart(simd, source, queries, &scores, states);
 }
 
+/// The block for `Q` queries, without the values of positions that not all of them see.
 #[inline(always)]
 fn visit_together<S: Simd, const Q: usize>(
     simd: S,
     source: impl Source,
     queries: Queries<'_>,
+    scores: &mut [[f32; POSITIONS]],
     states: &mut [f32],
 ) {
-    let visible: [usize; Q] = std::array::from_fn(|q| queries.visible[q]);
-    let fewest = visible.into_iter().fold(POSITIONS, usize::min);
-    let most = visible.into_iter().fold(0, usize::max);
-    let mut scores = [[0.0; POSITIONS]; Q];
-    source.scores(simd, queries, most.div_ceil(TILE), &mut scores);
+    let Some(scores) = scores.first_chunk_mut::<Q>() else {
+        unreachable!("{Q} queries together");
+    };
+    let most = queries.visible.iter().copied().fold(0, usize::max);
+    source.scores(simd, queries, most.div_ceil(TILE), scores);
     let (mut corrections, state) = ([0.0; Q], states.len() / Q);
     for (q, state) in states.chunks_exact_mut(state).enumerate() {
-        corrections[q] = weigh(&mut scores[q], visible[q], queries.scale, state);
+        corrections[q] = weigh(&mut scores[q], queries.visible[q], queries.scale, state);
     }
     let weights = std::array::from_fn(|q| &scores[q]);
-    source.values(simd, weights, 0..fewest, corrections, states);
-    for (q, state) in states.chunks_exact_mut(state).enumerate() {
-        if fewest < visible[q] {
-            source.values(simd, [weights[q]], fewest..visible[q], [1.0], state);
+    source.values(simd, weights, 0..queries.fewest(), corrections, states);
+}
+
+/// The values of positions that not all queries see, one query after the other.
+#[inline(always)]
+fn visit_apart<S: Simd>(
+    simd: S,
+    source: impl Source,
+    queries: Queries<'_>,
+    scores: &[[f32; POSITIONS]; MOST_TOGETHER],
+    states: &mut [f32],
+) {
+    let (fewest, state) = (queries.fewest(), states.len() / queries.visible.len());
+    let each = states.chunks_exact_mut(state).zip(queries.visible).zip(scores);
+    for ((state, &visible), weights) in each {
+        if fewest < visible {
+            source.values(simd, [weights], fewest..visible, [1.0], state);
         }
     }
 }

@@ -72,25 +72,19 @@ impl<S: Simd, E: Element, const Q: usize> Product<'_, S, E, Q> {
     /// Computes `tiles` tiles, as many together as accumulators for them stay in registers.
     #[inline(always)]
     pub(super) fn compute(mut self, tiles: usize) {
-        let together = S::ACCUMULATORS / Q;
         let mut tile = 0;
         while tile < tiles {
-            let left = together.min(tiles - tile);
-            if left >= 4 {
-                self.tiles::<4>(tile);
-                tile += 4;
-            } else if left >= 2 {
-                self.tiles::<2>(tile);
-                tile += 2;
-            } else {
-                self.tiles::<1>(tile);
-                tile += 1;
-            }
+            tile += match (S::ACCUMULATORS / Q, tiles - tile) {
+                (4.., 4..) => self.tiles::<4>(tile),
+                (2..4, 2..) => self.tiles::<2>(tile),
+                _ => self.tiles::<1>(tile),
+            };
         }
     }
 
+    /// Computes `T` tiles from `first` on, and says how many that were.
     #[inline(always)]
-    fn tiles<const T: usize>(&mut self, first: usize) {
+    fn tiles<const T: usize>(&mut self, first: usize) -> usize {
         let (simd, depth) = (self.simd, self.rows[0].len());
         let rows: [&[f32]; Q] = std::array::from_fn(|q| &self.rows[q][..depth]);
         let groups = &self.panel.groups[first * self.panel.tile..];
@@ -108,6 +102,7 @@ impl<S: Simd, E: Element, const Q: usize> Product<'_, S, E, Q> {
                 simd.store(*sums, output);
             }
         }
+        T
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 
-use super::block::{self, Floats, MOST_TOGETHER, Rounded, Source, visit_as};
+use super::block::{self, Floats, MOST_TOGETHER, together};
 use super::quantised::Part;
 use super::simd::{Simd, on_each_simd};
 use super::{History, RANGE, RANGE_BLOCKS, STATE, begin, finish_each, fold_each, ranges};
@@ -36,16 +36,33 @@ pub struct Scratch {
     states: Vec<f32>,
     /// Of all ranges so far, `[rows · group, 2 + head_dim]`.
     totals: Vec<f32>,
+    wide: Wide,
+}
+
+/// The keys and values of a block as floats.
+#[derive(Debug, Default)]
+struct Wide {
     /// `[4, head_dim, 16]`
     keys: Vec<[f32; TILE]>,
     /// `[64, head_dim / 16, 16]`
     values: Vec<[f32; 16]>,
 }
 
+impl Wide {
+    fn floats(&self, dims: usize) -> Floats<'_, f32> {
+        Floats::new(dims, &self.keys, &self.values)
+    }
+}
+
 impl Queries<'_> {
     /// The first row that sees a position.
     fn seeing(&self, position: usize) -> usize {
         position.saturating_sub(self.first_position)
+    }
+
+    /// How many positions of the block that starts at `begin` a row sees.
+    fn visible(&self, row: usize, begin: usize) -> usize {
+        (self.first_position + row + 1 - begin).min(POSITIONS)
     }
 
     /// The position after the last row's.
@@ -85,11 +102,14 @@ pub fn prefill_tile<B: Borrow<KvBlock>>(
         begin(&mut scratch.states[first..], head_dim);
         let blocks = range * RANGE_BLOCKS..queries.end().div_ceil(POSITIONS);
         for index in blocks.take(RANGE_BLOCKS) {
-            let place = Place {
-                begin: index * POSITIONS,
+            visit(
+                path,
+                history.head(index),
+                index * POSITIONS,
                 scale,
-            };
-            visit(path, history.head(index), place, queries, scratch);
+                queries,
+                scratch,
+            );
         }
         if range == 0 {
             scratch.totals.copy_from_slice(&scratch.states);
@@ -122,95 +142,57 @@ impl Scratch {
         }
         self.states.resize(count * (STATE + dims), 0.0);
         self.totals.resize(count * (STATE + dims), 0.0);
-        self.keys.resize(POSITIONS * dims / TILE, [0.0; TILE]);
-        self.values.resize(POSITIONS * dims / TILE, [0.0; TILE]);
+        self.wide.keys.resize(POSITIONS * dims / TILE, [0.0; TILE]);
+        self.wide.values.resize(POSITIONS * dims / TILE, [0.0; TILE]);
     }
-}
-
-/// Where a block stands, and what scores are multiplied by.
-#[derive(Clone, Copy)]
-struct Place {
-    /// The block's first position.
-    begin: usize,
-    scale: f32,
 }
 
 on_each_simd! {
-    fn visit(head: KvHead<'_>, place: Place, queries: Queries<'_>, scratch: &mut Scratch) = visit_body
+    /// Widens a block's keys and values.
+    fn convert(keys: &[[Half; 16]], values: &[[Half; 16]], wide: &mut Wide) = convert_body
 }
 
 #[inline(always)]
-fn visit_body<S: Simd>(simd: S, head: KvHead<'_>, place: Place, queries: Queries<'_>, scratch: &mut Scratch) {
-    let dims = head.head_dim();
-    let Scratch {
-        queries: floats,
-        rounded,
-        states,
-        keys: wide_keys,
-        values: wide_values,
-        ..
-    } = scratch;
-    let all = All {
-        floats,
-        rounded,
-        place,
-        queries,
-    };
-    match head.elements {
-        Elements::F16 { keys, values } => {
-            convert(simd, keys, wide_keys);
-            convert(simd, values, wide_values);
-            all.visit(simd, Floats::new(dims, wide_keys, wide_values), dims, states);
-        }
-        Elements::Q8(quants) => all.visit(simd, Rounded { dims, quants }, dims, states),
+fn convert_body<S: Simd>(simd: S, keys: &[[Half; 16]], values: &[[Half; 16]], wide: &mut Wide) {
+    for (halves, floats) in keys.iter().zip(&mut wide.keys) {
+        simd.store(simd.load_f16(halves), floats);
     }
-}
-
-#[inline(always)]
-fn convert<S: Simd>(simd: S, halves: &[[Half; 16]], floats: &mut [[f32; 16]]) {
-    for (halves, floats) in halves.iter().zip(floats) {
+    for (halves, floats) in values.iter().zip(&mut wide.values) {
         simd.store(simd.load_f16(halves), floats);
     }
 }
 
-/// All queries of a tile before one block.
-struct All<'a> {
-    floats: &'a [f32],
-    rounded: &'a [Part],
-    place: Place,
-    queries: Queries<'a>,
-}
-
-impl All<'_> {
-    /// Takes the block into the results of those that see it.
-    #[inline(always)]
-    fn visit<S: Simd>(&self, simd: S, source: impl Source, dims: usize, states: &mut [f32]) {
-        let (parts, state) = (self.rounded.len() * dims / self.floats.len(), STATE + dims);
-        let count = self.queries.rows * self.queries.group;
-        let mut first = self.queries.seeing(self.place.begin) * self.queries.group;
-        while first < count {
-            let together = MOST_TOGETHER.min(count - first);
-            let visible: [usize; MOST_TOGETHER] = std::array::from_fn(|i| self.visible(first + i));
-            let queries = block::Queries {
-                floats: &self.floats[first * dims..][..together * dims],
-                rounded: &self.rounded[first * parts..][..together * parts],
-                scale: self.place.scale,
-                visible: &visible[..together],
-            };
-            visit_as(
-                simd,
-                source,
-                queries,
-                &mut states[first * state..][..together * state],
-            );
-            first += together;
-        }
+/// Takes a block, whose first position is `begin`, into the results of all queries that see it.
+fn visit(
+    path: Path,
+    head: KvHead<'_>,
+    begin: usize,
+    scale: f32,
+    queries: Queries<'_>,
+    scratch: &mut Scratch,
+) {
+    let dims = head.head_dim();
+    if let Elements::F16 { keys, values } = head.elements {
+        convert(path, keys, values, &mut scratch.wide);
     }
-
-    /// How many of the block's positions a query sees.
-    #[inline(always)]
-    fn visible(&self, query: usize) -> usize {
-        let position = self.queries.first_position + query / self.queries.group;
-        (position + 1 - self.place.begin).min(POSITIONS)
+    let (parts, state) = (scratch.rounded.len() * dims / scratch.queries.len(), STATE + dims);
+    let count = queries.rows * queries.group;
+    let mut first = queries.seeing(begin) * queries.group;
+    while first < count {
+        let together = together(count - first);
+        let visible: [usize; MOST_TOGETHER] =
+            std::array::from_fn(|i| queries.visible((first + i) / queries.group, begin));
+        let some = block::Queries {
+            floats: &scratch.queries[first * dims..][..together * dims],
+            rounded: &scratch.rounded[first * parts..][..together * parts],
+            scale,
+            visible: &visible[..together],
+        };
+        let states = &mut scratch.states[first * state..][..together * state];
+        match head.elements {
+            Elements::F16 { .. } => block::visit_f32(path, scratch.wide.floats(dims), some, states),
+            Elements::Q8(_) => block::visit(path, head, some, states),
+        }
+        first += together;
     }
 }

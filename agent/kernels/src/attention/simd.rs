@@ -9,7 +9,8 @@ pub(super) trait Simd: Copy {
     /// Sixteen floats.
     type Lanes: Copy;
 
-    /// How many `Lanes` may be kept in registers beside those that are loaded.
+    /// How many `Lanes` may be kept in registers beside those that are loaded. Where that is 1, queries are computed one
+    /// by one.
     const ACCUMULATORS: usize;
 
     fn splat(self, value: f32) -> Self::Lanes;
@@ -32,7 +33,7 @@ pub(super) struct Plain;
 impl Simd for Plain {
     type Lanes = [f32; 16];
 
-    const ACCUMULATORS: usize = 6;
+    const ACCUMULATORS: usize = 1;
 
     #[inline(always)]
     fn splat(self, value: f32) -> [f32; 16] {
@@ -65,8 +66,11 @@ impl Simd for Plain {
     }
 
     #[inline(always)]
-    fn fma(self, a: [f32; 16], b: [f32; 16], c: [f32; 16]) -> [f32; 16] {
-        std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
+    fn fma(self, a: [f32; 16], b: [f32; 16], mut c: [f32; 16]) -> [f32; 16] {
+        for ((&a, &b), c) in a.iter().zip(&b).zip(&mut c) {
+            *c = a.mul_add(b, *c);
+        }
+        c
     }
 
     #[inline(always)]
@@ -85,8 +89,9 @@ impl Simd for Plain {
 
 /// Defines a function that runs `body` with the [`Simd`] of a path as its first argument, compiled for that path.
 macro_rules! on_each_simd {
-    (fn $name:ident($($argument:ident: $type:ty),* $(,)?) = $body:path) => {
-        fn $name(path: $crate::path::Path, $($argument: $type),*) {
+    ($(#[$meta:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) = $body:path) => {
+        $(#[$meta])*
+        $visibility fn $name(path: $crate::path::Path, $($argument: $type),*) {
             #[target_feature(enable = "avx2,fma,f16c")]
             fn avx2($($argument: $type),*) {
                 $body($crate::attention::avx2::Avx2::new(), $($argument),*)
