@@ -1,4 +1,4 @@
-//! A trace as a picture: temperature above, clock below.
+//! A trace as a picture: temperatures, clocks and loads, one below the other.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -15,8 +15,15 @@ const FONTS: [&str; 3] = [
     "/usr/share/fonts/TTF/DejaVuSans.ttf",
     "/usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf",
 ];
-const SIZE: (u32, u32) = (1200, 800);
+const SIZE: (u32, u32) = (1200, 900);
+/// Where the charts end, in pixels from above.
+const SPLITS: [u32; 2] = [430, 670];
 const FONT: (&str, u32) = ("sans-serif", 15);
+/// Temperatures outside are absurd, and would leave no room for the others.
+const SHOWN: std::ops::Range<f64> = 0.0..130.0;
+/// The colours of levels, in their order.
+const LEVELS: [RGBColor; 3] = [RGBColor(0, 120, 60), RGBColor(200, 90, 0), RGBColor(130, 0, 150)];
+const GRID: RGBColor = RGBColor(225, 225, 225);
 
 /// A level that the trace is measured by, drawn across it.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +34,7 @@ pub enum Line {
     Megahertz(f64, &'static str),
 }
 
-/// Draws a trace to a PNG.
+/// Draws a trace to a PNG: temperatures, clocks, and what loads and cools.
 pub fn draw(trace: &Trace, title: &str, lines: &[Line], path: &Path) -> Result<()> {
     ensure!(
         !trace.rows.is_empty(),
@@ -36,11 +43,13 @@ pub fn draw(trace: &Trace, title: &str, lines: &[Line], path: &Path) -> Result<(
     );
     ensure_font()?;
     let area = BitMapBackend::new(path, SIZE).into_drawing_area();
+    let charts = [temperatures(trace, lines), clocks(trace, lines), loads(trace)];
     let drawn = (|| {
         area.fill(&WHITE)?;
-        let (above, below) = area.split_vertically(SIZE.1 * 3 / 5);
-        temperatures(trace, title, lines, &above)?;
-        clocks(trace, lines, &below)?;
+        let below = area.titled(title, FONT)?;
+        for (chart, place) in charts.iter().zip(below.split_by_breakpoints([0; 0], SPLITS)) {
+            chart.draw(trace.end() - trace.start(), &place)?;
+        }
         area.present()
     })();
     drawn.map_err(|error: Failure| anyhow!("cannot draw {}: {error}", path.display()))
@@ -49,115 +58,151 @@ pub fn draw(trace: &Trace, title: &str, lines: &[Line], path: &Path) -> Result<(
 type Failure<'a> = DrawingAreaErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>;
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
-/// One series: its points, colour and name.
-struct Series<'a> {
-    points: Vec<(f64, f64)>,
+/// One of the charts that share the time.
+struct Chart {
+    unit: &'static str,
+    series: Vec<Series>,
+}
+
+/// One line of a chart.
+struct Series {
+    name: &'static str,
     colour: RGBColor,
-    name: &'a str,
+    /// Seconds since the trace began, and values; broken where there is none.
+    runs: Vec<Vec<(f64, f64)>>,
+    dashed: bool,
 }
 
-fn temperatures<'a>(trace: &Trace, title: &str, lines: &[Line], area: &Area<'a>) -> Result<(), Failure<'a>> {
-    let points = |of: fn(&Row) -> Option<f64>| {
-        let point = |row: &Row| Some((row.seconds, of(row)?));
-        trace.rows.iter().filter_map(point).collect::<Vec<_>>()
-    };
+fn temperatures(trace: &Trace, lines: &[Line]) -> Chart {
+    let reading = |row: &Row| row.reading.filter(|reading| SHOWN.contains(reading));
     let mut series = vec![
-        Series {
-            // Absurd readings would leave no room for the others.
-            points: points(|row| row.reading.filter(|reading| (0.0..130.0).contains(reading))),
-            colour: RGBColor(240, 160, 60),
-            name: "sensor, °C",
-        },
-        Series {
-            points: points(|row| Some(row.die)),
-            colour: RGBColor(190, 20, 20),
-            name: "die, °C",
-        },
+        Series::of(trace, "sensor", RGBColor(240, 160, 60), reading),
+        Series::of(trace, "die", RGBColor(190, 20, 20), |row| Some(row.die)),
     ];
-    let levels = lines.iter().filter_map(|line| match line {
-        Line::Celsius(value, name) => Some((*value, *name)),
+    series.extend(levels(trace, lines, |line| match line {
+        Line::Celsius(value, name) => Some((value, name)),
         Line::Megahertz(..) => None,
-    });
-    series.extend(levels.map(|(value, name)| level(trace, value, name)));
-    chart(&series, trace, title, area)
+    }));
+    Chart { unit: "°C", series }
 }
 
-fn clocks<'a>(trace: &Trace, lines: &[Line], area: &Area<'a>) -> Result<(), Failure<'a>> {
-    let points = |of: &dyn Fn(&Row) -> f64| trace.rows.iter().map(|row| (row.seconds, of(row))).collect();
-    let mut series = vec![
-        Series {
-            points: points(&Row::mean_megahertz),
-            colour: RGBColor(20, 70, 170),
-            name: "clock, MHz",
-        },
-        Series {
-            points: points(&|row| row.mean_load() * 1000.0),
-            colour: RGBColor(170, 200, 170),
-            name: "load, ‰",
-        },
-        Series {
-            points: points(&|row| row.fan_level * 100.0),
-            colour: RGBColor(120, 120, 200),
-            name: "fan level, × 100",
-        },
-    ];
-    let levels = lines.iter().filter_map(|line| match line {
-        Line::Megahertz(value, name) => Some((*value, *name)),
+fn clocks(trace: &Trace, lines: &[Line]) -> Chart {
+    let blue = RGBColor(20, 70, 170);
+    let mut series = vec![Series::of(trace, "mean clock", blue, |row| {
+        Some(row.mean_megahertz())
+    })];
+    series.extend(levels(trace, lines, |line| match line {
+        Line::Megahertz(value, name) => Some((value, name)),
         Line::Celsius(..) => None,
-    });
-    series.extend(levels.map(|(value, name)| level(trace, value, name)));
-    chart(&series, trace, "", area)
+    }));
+    Chart { unit: "MHz", series }
 }
 
-fn level<'a>(trace: &Trace, value: f64, name: &'a str) -> Series<'a> {
-    Series {
-        points: vec![(trace.start(), value), (trace.end(), value)],
-        colour: RGBColor(90, 90, 90),
+fn loads(trace: &Trace) -> Chart {
+    let load = |row: &Row| Some(row.mean_load() * 100.0);
+    let series = vec![
+        Series::of(trace, "load, %", RGBColor(90, 150, 90), load),
+        Series::of(trace, "power, W", RGBColor(190, 20, 20), |row| Some(row.watts)),
+        Series::of(trace, "fan's level × 10", RGBColor(120, 120, 200), |row| {
+            Some(row.fan_level * 10.0)
+        }),
+    ];
+    Chart { unit: "%, W", series }
+}
+
+fn levels(
+    trace: &Trace,
+    lines: &[Line],
+    wanted: impl Fn(Line) -> Option<(f64, &'static str)>,
+) -> Vec<Series> {
+    let length = trace.end() - trace.start();
+    let level = |((value, name), colour)| Series {
         name,
+        colour,
+        runs: vec![vec![(0.0, value), (length, value)]],
+        dashed: true,
+    };
+    let wanted = lines.iter().copied().filter_map(wanted);
+    wanted.zip(LEVELS.into_iter().cycle()).map(level).collect()
+}
+
+impl Series {
+    fn of(trace: &Trace, name: &'static str, colour: RGBColor, value: impl Fn(&Row) -> Option<f64>) -> Self {
+        let start = trace.start();
+        let points: Vec<Option<(f64, f64)>> = trace
+            .rows
+            .iter()
+            .map(|row| Some((row.seconds - start, value(row)?)))
+            .collect();
+        let runs = points.split(Option::is_none);
+        Self {
+            name,
+            colour,
+            runs: runs.map(|run| run.iter().copied().flatten().collect()).collect(),
+            dashed: false,
+        }
+    }
+
+    fn values(&self) -> impl Iterator<Item = f64> {
+        self.runs.iter().flatten().map(|(_, value)| *value)
     }
 }
 
-fn chart<'a>(series: &[Series<'_>], trace: &Trace, title: &str, area: &Area<'a>) -> Result<(), Failure<'a>> {
-    let values = || {
-        series
-            .iter()
-            .flat_map(|series| series.points.iter().map(|point| point.1))
-    };
-    let (low, high) = (
-        values().fold(f64::MAX, f64::min),
-        values().fold(f64::MIN, f64::max),
-    );
-    let room = ((high - low) * 0.05).max(1.0);
-    let mut chart = ChartBuilder::on(area)
-        .caption(title, FONT)
-        .margin(8)
-        .x_label_area_size(30)
-        .y_label_area_size(60)
-        .build_cartesian_2d(
+impl Chart {
+    fn draw<'a>(&self, seconds: f64, area: &Area<'a>) -> Result<(), Failure<'a>> {
+        let (low, high) = self.range();
+        let mut chart = ChartBuilder::on(area)
+            .margin(8)
+            .x_label_area_size(42)
+            .y_label_area_size(64)
             // Room for the names at the right.
-            trace.start()..trace.end() + ((trace.end() - trace.start()) * 0.22).max(1.0),
-            low - room..high + room,
-        )?;
-    chart
-        .configure_mesh()
-        .label_style(FONT)
-        .x_desc("seconds")
-        .light_line_style(RGBColor(235, 235, 235))
-        .draw()?;
-    for Series { points, colour, name } in series {
-        let colour = *colour;
+            .build_cartesian_2d(0.0..(seconds * 1.22).max(1.0), low..high)?;
         chart
-            .draw_series(LineSeries::new(points.iter().copied(), &colour))?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour));
+            .configure_mesh()
+            .label_style(FONT)
+            .y_labels(6)
+            .x_desc("seconds")
+            .y_desc(self.unit)
+            .x_label_formatter(&|value| format!("{value:.0}"))
+            .y_label_formatter(&|value| format!("{value:.0}"))
+            .bold_line_style(GRID)
+            .light_line_style(WHITE)
+            .draw()?;
+        for series in &self.series {
+            let colour = series.colour;
+            for (index, run) in series.runs.iter().enumerate() {
+                let points = run.iter().copied();
+                let drawn = if series.dashed {
+                    chart.draw_series(DashedLineSeries::new(points, 8, 5, colour.into()))?
+                } else {
+                    chart.draw_series(LineSeries::new(points, &colour))?
+                };
+                if index == 0 {
+                    drawn
+                        .label(series.name)
+                        .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour));
+                }
+            }
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::LowerRight)
+            .background_style(WHITE.mix(0.8))
+            .border_style(GRID)
+            .label_font(FONT)
+            .draw()
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .background_style(WHITE.mix(0.8))
-        .border_style(RGBColor(200, 200, 200))
-        .label_font(FONT)
-        .draw()
+
+    /// The values from the lowest to the highest, with a little room.
+    fn range(&self) -> (f64, f64) {
+        let values = || self.series.iter().flat_map(Series::values);
+        let (low, high) = (
+            values().fold(f64::MAX, f64::min),
+            values().fold(f64::MIN, f64::max),
+        );
+        let room = ((high - low) * 0.05).max(1.0);
+        (low - room, high + room)
+    }
 }
 
 /// Gives the drawing library the font that the machine has, once.
