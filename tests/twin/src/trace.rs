@@ -33,7 +33,7 @@ impl Row {
     }
 }
 
-/// Ticks in the order of their time.
+/// Ticks in the order of their time. A figure of none is no number, and so within no limit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {
     /// The ticks.
@@ -68,21 +68,25 @@ impl Trace {
 
     /// The hottest that the die was, in °C.
     pub fn hottest(&self) -> f64 {
-        self.rows.iter().map(|row| row.die).fold(f64::MIN, f64::max)
+        self.rows
+            .iter()
+            .map(|row| row.die)
+            .reduce(f64::max)
+            .unwrap_or(f64::NAN)
     }
 
     /// The coolest that the die was, in °C.
     pub fn coolest(&self) -> f64 {
-        self.rows.iter().map(|row| row.die).fold(f64::MAX, f64::min)
+        self.rows
+            .iter()
+            .map(|row| row.die)
+            .reduce(f64::min)
+            .unwrap_or(f64::NAN)
     }
 
     /// How far the die swung from peak to peak, in K.
     pub fn swing(&self) -> f64 {
-        if self.rows.is_empty() {
-            0.0
-        } else {
-            self.hottest() - self.coolest()
-        }
+        self.hottest() - self.coolest()
     }
 
     /// The mean clock, in MHz.
@@ -92,12 +96,12 @@ impl Trace {
 
     /// The mean of anything.
     pub fn mean(&self, of: impl Fn(&Row) -> f64) -> f64 {
-        self.rows.iter().map(of).sum::<f64>() / self.rows.len().max(1) as f64
+        self.rows.iter().map(of).sum::<f64>() / self.rows.len() as f64
     }
 
     /// The longest time without a break for which something held, in seconds.
     pub fn longest(&self, holds: impl Fn(&Row) -> bool) -> f64 {
-        let mut longest: f64 = 0.0;
+        let mut longest: f64 = if self.rows.is_empty() { f64::NAN } else { 0.0 };
         let mut since = None;
         for row in &self.rows {
             if holds(row) {
@@ -176,7 +180,18 @@ mod tests {
         assert_eq!(trace.mean_megahertz(), 1500.0);
         assert_eq!(trace.mean(Row::mean_load), 0.75);
         assert_eq!(trace.longest(|row| row.die > 75.0), 2.0);
-        assert_eq!(Trace::default().swing(), 0.0);
+    }
+
+    #[test]
+    fn a_figure_of_nothing_is_no_number() {
+        let none = Trace::default();
+        let figures = [
+            none.hottest(),
+            none.swing(),
+            none.mean_megahertz(),
+            none.longest(|_| true),
+        ];
+        assert!(figures.iter().all(|figure| figure.is_nan()), "{figures:?}");
     }
 
     #[test]

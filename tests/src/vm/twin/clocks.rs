@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 /// Megahertz in one step of the byte.
 const STEP: f64 = 100.0;
@@ -26,9 +26,12 @@ pub(super) struct Span {
     pub(super) seconds: f64,
 }
 
-/// One processor's clock: its changes since it was last asked.
+/// What QEMU has told of a clock.
+type Told = Mutex<Result<Vec<Change>, String>>;
+
+/// One processor's clock: its changes since it was last asked, or why nobody hears of them.
 #[derive(Clone, Debug)]
-pub(super) struct Clock(Arc<Mutex<Vec<Change>>>);
+pub(super) struct Clock(Arc<Told>);
 
 impl Clock {
     /// A clock that starts at `megahertz`, listening where QEMU will connect, and reading until QEMU ends.
@@ -47,14 +50,15 @@ impl Clock {
     }
 
     fn at(at: Instant, megahertz: f64) -> Self {
-        Self(Arc::new(Mutex::new(vec![Change { at, megahertz }])))
+        Self(Arc::new(Mutex::new(Ok(vec![Change { at, megahertz }]))))
     }
 
     /// Every clock since it was last asked, and for how long; forgets them.
-    pub(super) fn take(&self, now: Instant) -> Vec<Span> {
-        let mut changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn take(&self, now: Instant) -> Result<Vec<Span>> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = told.as_mut().map_err(|error| anyhow!(error.clone()))?;
         let Some(last) = changes.last().copied() else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let ends = changes.iter().skip(1).map(|change| change.at).chain([now]);
         let span = |(change, end): (&Change, Instant)| Span {
@@ -66,7 +70,7 @@ impl Clock {
             at: now.max(last.at),
             megahertz: last.megahertz,
         }];
-        spans
+        Ok(spans)
     }
 }
 
@@ -92,22 +96,30 @@ fn remove_old(socket: &Path) -> Result<()> {
     }
 }
 
-fn listen(listener: &UnixListener, changes: &Mutex<Vec<Change>>) {
-    // An error here is QEMU's end, and that is noticed where it matters.
-    if let Ok((stream, _)) = listener.accept() {
-        read(stream, changes);
+fn listen(listener: &UnixListener, told: &Told) {
+    let read = listener.accept().and_then(|(stream, _)| read(stream, told));
+    if let Err(error) = read {
+        *told.lock().unwrap_or_else(PoisonError::into_inner) =
+            Err(format!("a processor's clock is not heard: {error}"));
     }
 }
 
-fn read(mut stream: UnixStream, changes: &Mutex<Vec<Change>>) {
+/// Reads until QEMU ends.
+fn read(mut stream: UnixStream, told: &Told) -> std::io::Result<()> {
     let mut bytes = [0; 256];
-    while let Ok(count @ 1..) = stream.read(&mut bytes) {
+    loop {
+        let count = stream.read(&mut bytes)?;
+        if count == 0 {
+            return Ok(());
+        }
         let at = Instant::now();
-        let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
-        changes.extend(bytes[..count].iter().map(|byte| Change {
-            at,
-            megahertz: f64::from(*byte) * STEP,
-        }));
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(changes) = told.as_mut() {
+            changes.extend(bytes[..count].iter().map(|byte| Change {
+                at,
+                megahertz: f64::from(*byte) * STEP,
+            }));
+        }
     }
 }
 
@@ -130,10 +142,10 @@ mod tests {
             at: start + Duration::from_secs(after),
             megahertz,
         };
-        clock.0.lock().unwrap().push(change(3, 800.0));
-        let spans = clock.take(start + Duration::from_secs(4));
+        clock.0.lock().unwrap().as_mut().unwrap().push(change(3, 800.0));
+        let spans = clock.take(start + Duration::from_secs(4)).unwrap();
         assert_eq!(mean(&spans, |megahertz| megahertz), 2600.0);
-        let spans = clock.take(start + Duration::from_secs(6));
+        let spans = clock.take(start + Duration::from_secs(6)).unwrap();
         assert_eq!(mean(&spans, |megahertz| megahertz), 800.0);
     }
 
@@ -141,7 +153,7 @@ mod tests {
     fn no_time_at_all_is_spent_at_the_last_clock() {
         let now = Instant::now();
         let clock = Clock::at(now, 1200.0);
-        assert_eq!(mean(&clock.take(now), |megahertz| megahertz), 1200.0);
+        assert_eq!(mean(&clock.take(now).unwrap(), |megahertz| megahertz), 1200.0);
     }
 
     #[test]
@@ -150,8 +162,11 @@ mod tests {
         let path = socket(folder.path(), 0);
         let clock = Clock::listen(&path, 3200.0).unwrap();
         UnixStream::connect(&path).unwrap().write_all(&[16]).unwrap();
-        let changed = || Ok((clock.0.lock().unwrap().len() == 2).then_some(()));
+        let changed = || Ok((clock.0.lock().unwrap().as_ref().unwrap().len() == 2).then_some(()));
         crate::wait::until("the byte", Duration::from_secs(10), changed).unwrap();
-        assert_eq!(clock.take(Instant::now()).last().unwrap().megahertz, 1600.0);
+        assert_eq!(
+            clock.take(Instant::now()).unwrap().last().unwrap().megahertz,
+            1600.0
+        );
     }
 }

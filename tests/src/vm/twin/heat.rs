@@ -62,7 +62,8 @@ impl Heat {
             .iter_mut()
             .map(Processor::load)
             .collect::<Result<_>>()?;
-        let spans: Vec<Vec<Span>> = self.clocks.iter().map(|clock| clock.take(now)).collect();
+        let spans = self.clocks.iter().map(|clock| clock.take(now));
+        let spans: Vec<Vec<Span>> = spans.collect::<Result<_>>()?;
         let fan_level = self.fan(shared, &stage)?;
         let watts = shared.watts(&spans, &loads) + stage.further_watts;
         self.plant.change(stage.plant.clone());

@@ -47,6 +47,9 @@ impl Processor {
     /// Slows it to a share of its full speed, by the host's deadline scheduler; an error where that is not permitted.
     pub(super) fn slow_to(&mut self, speed: f64) -> Result<()> {
         let share = FULL_SHARE * speed;
+        if share == self.share {
+            return Ok(());
+        }
         let runtime = (PERIOD_NS as f64 * share) as u64;
         let thread = self.thread;
         let (runtime, period) = (runtime.to_string(), PERIOD_NS.to_string());
@@ -107,6 +110,7 @@ fn chrt(thread: u32, arguments: &[&str]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn waiting_counts_as_work() {
@@ -115,10 +119,29 @@ mod tests {
         assert_eq!(parse("many 300 7\n"), None);
     }
 
+    /// The thread that asks.
+    fn own_thread() -> u32 {
+        let link = std::fs::read_link("/proc/thread-self").unwrap();
+        link.file_name().unwrap().to_str().unwrap().parse().unwrap()
+    }
+
     #[test]
-    fn a_thread_of_this_process_has_a_load() {
-        let process = std::process::id();
-        let mut own = Processor::new(process, process).unwrap();
-        assert!((0.0..=1.0).contains(&own.load().unwrap()));
+    fn who_works_is_busy_and_who_waits_is_not() {
+        let (send, receive) = std::sync::mpsc::channel();
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            send.send(own_thread()).unwrap();
+            stopped.recv().unwrap_err();
+        });
+        let processor = |thread| Processor::new(std::process::id(), thread).unwrap();
+        let (mut works, mut waits) = (processor(own_thread()), processor(receive.recv().unwrap()));
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(100) {
+            std::hint::spin_loop();
+        }
+        let (works, waits) = (works.load().unwrap(), waits.load().unwrap());
+        drop(stop);
+        thread.join().unwrap();
+        assert!(works > 0.7 && waits < 0.3, "{works} and {waits}");
     }
 }

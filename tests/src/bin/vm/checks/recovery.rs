@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tests::client::greedy;
+use tests::client::brief;
 use tests::wait;
 
 use crate::guest::{Guest, MODEL};
@@ -18,12 +18,12 @@ pub(crate) fn engine_killed(guest: &mut Guest, tokens: usize) -> Result<String> 
     let restarts: u32 = guest.show(ENGINE, "NRestarts")?.parse()?;
     let mut stream = guest
         .client()
-        .stream(&greedy(MODEL, "Tell me a long story about a river.", 200))?;
+        .stream(&brief(MODEL, "Tell me a long story about a river.", 200))?;
     stream.read_tokens(tokens)?;
     let killed = guest.main_pid(ENGINE)?;
     guest.sudo(&format!("kill -KILL {killed}"))?;
     let error = stream.read_error()?;
-    let answer = guest.client().chat(&greedy(MODEL, "Say yes.", 2))?;
+    let answer = guest.client().chat(&brief(MODEL, "Say yes.", 2))?;
     ensure!(
         answer.usage.completion_tokens > 0,
         "an empty answer after the kill"

@@ -116,6 +116,7 @@ pub(crate) fn fan_fails(scene: &mut Scene<'_>) -> Result<()> {
     scene.observe(8.0)?;
     let late = scene.twin.since(scene.twin.now()?.seconds - 5.0);
     let share = late.mean_megahertz() / best;
+    // Less than of a plant that has settled: this one has begun to.
     scene.figure(
         "clock of the best constant one",
         share * 100.0,

@@ -33,22 +33,14 @@ pub(crate) fn limit(scene: &mut Scene<'_>) -> Result<()> {
         row.mean_megahertz() > fast
     })?;
     shows_limit(scene, full)?;
-    scene.figure(
-        "limit obeyed after",
-        obeyed.seconds - start,
-        "s",
-        Limit::AtMost(5.0),
-    );
+    let obeyed = obeyed.seconds - start;
+    scene.figure("limit obeyed after", obeyed, "s", Limit::AtMost(5.0));
     let fastest = |row: &Row| row.megahertz.iter().copied().fold(0.0, f64::max);
     // A mean over a tick is not exact in its last bit.
     let most = under_it.rows.iter().map(fastest).fold(0.0, f64::max).round();
     scene.figure("fastest under it", most, "MHz", Limit::AtMost(f64::from(LIMITED)));
-    scene.figure(
-        "full clock after it",
-        again.seconds - ended,
-        "s",
-        Limit::AtMost(10.0),
-    );
+    let again = again.seconds - ended;
+    scene.figure("full clock after it", again, "s", Limit::AtMost(10.0));
     Ok(())
 }
 
