@@ -73,11 +73,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-/// The image's checks, and then the scenarios, on one report.
 fn test(parts: &Parts) -> Result<ExitCode> {
     let mut report = Report::new();
     suite::run(parts, &mut report)?;
-    thermal::run(parts, &thermal::Wanted::all(), &mut report)?;
     Ok(report.finish())
 }
 

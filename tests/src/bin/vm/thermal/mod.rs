@@ -1,4 +1,5 @@
-//! `vm twin`: the image in a simulated machine whose heat is real to its kernel. All scenarios share one boot.
+//! The image in a simulated machine whose heat is real to its kernel. All scenarios share one boot: their own, or the
+//! second of `vm test`.
 
 mod critical;
 mod daemon;
@@ -14,8 +15,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use tests::report::{Report, say, seconds, step};
-use tests::vm::Setup;
 use tests::vm::accel::Accel;
+use tests::vm::{Machine, Setup};
 use tests::wait;
 use twin::range::Lot;
 
@@ -127,6 +128,8 @@ const SCENARIOS: [Scenario; 15] = [
         hot: false,
     },
 ];
+/// What the plants are drawn by unless something else is asked for.
+const USUAL_SEED: u64 = 1;
 /// The one that ends the guest.
 const LAST: &str = "critical";
 
@@ -137,7 +140,7 @@ pub(crate) struct Wanted {
     #[arg(long = "scenario", value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(names()))]
     only: Vec<String>,
     /// What the plants are drawn by
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = USUAL_SEED)]
     seed: u64,
     /// Leave the guest running after the scenarios, until Ctrl-C
     #[arg(long)]
@@ -149,11 +152,16 @@ fn names() -> Vec<&'static str> {
 }
 
 impl Wanted {
+    /// The seed of the plants and of the noise.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// All scenarios, with the usual seed.
     pub(crate) fn all() -> Self {
         Self {
             only: Vec::new(),
-            seed: 1,
+            seed: USUAL_SEED,
             stay: false,
         }
     }
@@ -163,23 +171,64 @@ impl Wanted {
     }
 }
 
-/// Runs the scenarios; the figures that they measured.
+/// Plays the scenarios in a machine of their own; the figures that they measured.
 pub(crate) fn run(parts: &Parts, wanted: &Wanted, report: &mut Report) -> Result<Vec<Figure>> {
-    let output = output_folder(parts)?;
     let mut setup = parts.copied()?;
     setup.simulate(wanted.seed);
     let before = report.failures().len();
-    let figures = in_the_twin(&setup, wanted, &output, report);
+    let figures = in_its_own_boot(parts, &setup, wanted, report);
     if figures.is_err() || report.failures().len() > before {
         setup.keep();
         say(&format!("evidence is in {}", setup.folder().display()));
     }
-    let figures = figures?;
+    figures
+}
+
+fn in_its_own_boot(
+    parts: &Parts,
+    setup: &Setup,
+    wanted: &Wanted,
+    report: &mut Report,
+) -> Result<Vec<Figure>> {
+    let credentials = [setup.keys().credential()];
+    let mut machine = step("boot in the simulated machine", || setup.boot(&credentials))?;
+    let token = machine.wait_for_token()?;
+    play(parts, setup, Guest { machine, token }, wanted, report)
+}
+
+/// Plays the scenarios in a guest of a simulated machine, and ends it; the figures that they measured.
+pub(crate) fn play(
+    parts: &Parts,
+    setup: &Setup,
+    mut guest: Guest,
+    wanted: &Wanted,
+    report: &mut Report,
+) -> Result<Vec<Figure>> {
+    say(&format!("the plants' seed is {}", wanted.seed));
+    let output = output_folder(parts)?;
+    let mut theatre = Theatre {
+        emulated: setup.accel() == Accel::Tcg,
+        output: &output,
+        figures: Vec::new(),
+        report,
+        hot: false,
+    };
+    let played = theatre.play_all(&mut guest, wanted);
+    let figures = theatre.figures;
     save(&figures, &output.join("figures.json"))?;
     say(&format!(
         "pictures, traces and figures are in {}",
         output.display()
     ));
+    played?;
+    if wanted.stay {
+        say(&format!(
+            "\n{}\nThe machine runs until Ctrl-C.",
+            setup.ssh_command(&guest.machine)
+        ));
+        wait::for_interrupt()?;
+    }
+    end(setup, guest, wanted, report)?;
     Ok(figures)
 }
 
@@ -195,45 +244,6 @@ fn output_folder(parts: &Parts) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn in_the_twin(setup: &Setup, wanted: &Wanted, output: &Path, report: &mut Report) -> Result<Vec<Figure>> {
-    let credentials = [setup.keys().credential()];
-    say(&format!("the plants' seed is {}", wanted.seed));
-    let mut machine = step("boot in the simulated machine", || setup.boot(&credentials))?;
-    let token = machine.wait_for_token()?;
-    let mut guest = Guest { machine, token };
-    let mut stage = Theatre {
-        emulated: setup.accel() == Accel::Tcg,
-        output,
-        figures: Vec::new(),
-        report,
-        hot: false,
-    };
-    let mut program = (1..)
-        .zip(&SCENARIOS)
-        .filter(|(_, scenario)| wanted.has(scenario.name))
-        .peekable();
-    while let Some((number, scenario)) = program.next() {
-        ensure!(
-            !guest.machine.has_ended()?,
-            "the guest has ended before the scenario {}",
-            scenario.name
-        );
-        let lot = Lot::new(wanted.seed.wrapping_mul(1000).wrapping_add(number));
-        let stay_hot = program.peek().is_some_and(|(_, next)| next.hot);
-        stage.play(&mut guest, scenario, lot, stay_hot);
-    }
-    let Theatre { figures, .. } = stage;
-    if wanted.stay {
-        say(&format!(
-            "\n{}\nThe machine runs until Ctrl-C.",
-            setup.ssh_command(&guest.machine)
-        ));
-        wait::for_interrupt()?;
-    }
-    end(setup, guest, wanted, report)?;
-    Ok(figures)
-}
-
 /// Ends the guest; if it has ended itself, the next boot must know why.
 fn end(setup: &Setup, mut guest: Guest, wanted: &Wanted, report: &mut Report) -> Result<()> {
     if guest.machine.has_ended()? {
@@ -243,7 +253,7 @@ fn end(setup: &Setup, mut guest: Guest, wanted: &Wanted, report: &mut Report) ->
         report.check("critical: the next boot tells why the one before ended", || {
             critical::reason(&mut machine)
         });
-        machine.power_off()?;
+        press_power_button(machine, report);
         return Ok(());
     }
     if !report.failures().is_empty()
@@ -251,10 +261,14 @@ fn end(setup: &Setup, mut guest: Guest, wanted: &Wanted, report: &mut Report) ->
     {
         say(&format!("the guest cannot be asked for evidence: {error:#}"));
     }
-    report.check("the simulated machine's power button", || {
-        Ok(seconds(guest.machine.power_off()?))
-    });
+    press_power_button(guest.machine, report);
     Ok(())
+}
+
+fn press_power_button(machine: Machine, report: &mut Report) {
+    report.check("the power button", || {
+        Ok(format!("off after {}", seconds(machine.power_off()?)))
+    });
 }
 
 /// Where scenarios are played, and what came of them.
@@ -268,6 +282,25 @@ struct Theatre<'a> {
 }
 
 impl Theatre<'_> {
+    /// Plays what is wanted, in its order.
+    fn play_all(&mut self, guest: &mut Guest, wanted: &Wanted) -> Result<()> {
+        let numbered = (1..).zip(&SCENARIOS);
+        let mut program = numbered
+            .filter(|(_, scenario)| wanted.has(scenario.name))
+            .peekable();
+        while let Some((number, scenario)) = program.next() {
+            ensure!(
+                !guest.machine.has_ended()?,
+                "the guest has ended before the scenario {}",
+                scenario.name
+            );
+            let lot = Lot::new(wanted.seed.wrapping_mul(1000).wrapping_add(number));
+            let stay_hot = program.peek().is_some_and(|(_, next)| next.hot);
+            self.play(guest, scenario, lot, stay_hot);
+        }
+        Ok(())
+    }
+
     /// Plays one scenario; a figure that misses what is asked of it fails it.
     fn play(&mut self, guest: &mut Guest, scenario: &Scenario, lot: Lot, stay_hot: bool) {
         let start = Instant::now();
