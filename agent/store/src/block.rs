@@ -1,8 +1,12 @@
 //! Blocks on disk: read, and believed only if their hash is right.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
+
+use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 
 use crate::codec::decode;
 use crate::folder::Folder;
@@ -71,7 +75,15 @@ impl Damage {
 
 /// Opens a block's file, which has the length that the manifest says.
 pub(crate) fn open_block(folder: &Folder, block: &Block) -> Result<File, BlockProblem> {
-    let file = File::open(folder.block(block.hash)).map_err(|error| match error.kind() {
+    open(folder, block, OFlag::empty())
+}
+
+fn open(folder: &Folder, block: &Block, flags: OFlag) -> Result<File, BlockProblem> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(folder.block(block.hash));
+    let file = opened.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => BlockProblem::Missing,
         _ => BlockProblem::Read(error),
     })?;
@@ -98,4 +110,36 @@ pub(crate) fn read_block(folder: &Folder, block: &Block) -> Result<Vec<u8>, Bloc
 pub(crate) fn decode_block(folder: &Folder, block: &Block, target: &mut [u8]) -> Result<(), BlockProblem> {
     let stored = read_block(folder, block)?;
     decode(block.codec, &stored, target).map_err(BlockProblem::Read)
+}
+
+/// Reads part of what is stored of a block, past the page cache: streamed weights would only drive out what is used
+/// again. `span` begins at a multiple of a page; `target` has whole pages.
+pub(crate) fn read_direct(
+    folder: &Folder,
+    block: &Block,
+    span: Range<usize>,
+    target: &mut [u8],
+) -> Result<(), BlockProblem> {
+    let file = open(folder, block, OFlag::O_DIRECT).or_else(|problem| match problem {
+        // A file system that cannot read directly: its pages are given back after reading.
+        BlockProblem::Read(error) if error.kind() == io::ErrorKind::InvalidInput => open_block(folder, block),
+        problem => Err(problem),
+    })?;
+    read_at_least(&file, span.start as u64, span.len(), target).map_err(BlockProblem::Read)?;
+    let advice = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
+    posix_fadvise(&file, 0, 0, advice).map_err(|error| BlockProblem::Read(error.into()))
+}
+
+/// Asks for all of `target`, for direct reads are of whole pages; the file's end may be in the last one.
+fn read_at_least(file: &File, offset: u64, bytes: usize, target: &mut [u8]) -> io::Result<()> {
+    let mut done = 0;
+    while done < bytes {
+        match file.read_at(&mut target[done..], offset + done as u64) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

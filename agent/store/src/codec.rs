@@ -120,7 +120,9 @@ mod tests {
         let (codec, encoded) = encode(Content::Halves, &bytes).unwrap();
         assert_eq!(codec, Codec::Zstd2);
         assert!(encoded.len() * 10 < bytes.len() * 9);
-        let noise: Vec<u8> = (0..=255_u8).flat_map(|i| *blake3::hash(&[i]).as_bytes()).collect();
+        let noise: Vec<u8> = (0..=255_u8)
+            .flat_map(|i| *blake3::hash(&[i]).as_bytes())
+            .collect();
         assert_eq!(encode(Content::Bytes, &noise).unwrap().0, Codec::Raw);
         assert_eq!(encode(Content::Bytes, &[0; 4096]).unwrap().0, Codec::Lz4);
     }

@@ -56,6 +56,16 @@ pub enum Error {
         /// Why it was refused.
         source: io::Error,
     },
+    /// A memory budget is too small to stream a model in.
+    #[error("{}: a budget of {budget} bytes is too small; the least for this model is {least}", path.display())]
+    Budget {
+        /// The store.
+        path: PathBuf,
+        /// What was given.
+        budget: usize,
+        /// What is needed.
+        least: usize,
+    },
     /// A disk or a quota is full.
     #[error(
         "no room to write {}: {source}; make some and import again: it goes on where it stopped",

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use half::{bf16, f16};
 use kernels::kind::Kind;
-use kernels::layout::{ROWS, unpack};
+use kernels::layout::{ROWS, unpack_tile};
+use kernels::matrix::Matrix;
 
 use crate::error::Error;
 use crate::folder::sync_folder;
@@ -14,9 +15,6 @@ use crate::gguf::{self, Entries, TensorInfo};
 use crate::packed::Packed;
 use crate::progress::{Count, OnProgress, Phase};
 use crate::tensor::{Shape, Tensor, TensorId};
-
-/// Row tiles that are unpacked at a time.
-const TILES: usize = 16;
 
 /// Writes a model as a GGUF file of version 3: first beside `path`, then under that name when it is whole.
 pub(crate) fn export(
@@ -89,7 +87,7 @@ fn infos(packed: &Packed) -> Vec<TensorInfo> {
     packed.tensors().iter().map(info).collect()
 }
 
-/// A tensor's bytes in the source, a few row tiles at a time.
+/// A tensor's bytes in the source, a row tile at a time.
 fn unpacked(
     packed: &Packed,
     id: TensorId,
@@ -99,14 +97,21 @@ fn unpacked(
     let Shape::Matrix { kind, rows, columns } = tensor.shape else {
         return put(&narrow(tensor.source_kind, packed.vector(id)));
     };
-    let bytes = packed.bytes(id);
-    for (index, tiles) in bytes.chunks(TILES * tensor.shape.unit_bytes()).enumerate() {
-        let rows = (rows - index * TILES * ROWS).min(TILES * ROWS);
-        let mut target = vec![0; rows * kind.row_bytes(columns)];
-        unpack(kind, rows, columns, tiles, &mut target);
-        put(&target)?;
+    let mut put_matrix = |first: usize, matrix: &Matrix<'_>| {
+        (0..matrix.tiles()).try_for_each(|tile| {
+            let rows = (rows - (first + tile) * ROWS).min(ROWS);
+            let mut target = vec![0; rows * kind.row_bytes(columns)];
+            unpack_tile(kind, columns, matrix.tile(tile), &mut target);
+            put(&target)
+        })
+    };
+    match tensor.layer() {
+        Some(layer) => put_matrix(0, &packed.layer(layer)?.matrix(id)),
+        None => packed.pieces(id).try_for_each(|piece| {
+            let piece = piece?;
+            put_matrix(piece.tiles().start, &piece.matrix())
+        }),
     }
-    Ok(())
 }
 
 /// 32-bit floats as what they were, which loses nothing.

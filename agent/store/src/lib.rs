@@ -21,8 +21,10 @@ pub mod metadata;
 mod pack;
 pub mod packed;
 mod progress;
+mod ring;
 pub mod source;
 mod store;
+mod stream;
 pub mod tensor;
 mod workers;
 

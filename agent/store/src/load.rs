@@ -6,45 +6,55 @@
 //! never changes nor ends under its reader; what a disk garbles after the check, nobody notices (as with any file).
 
 use std::collections::HashSet;
-use std::sync::Mutex;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
 
-use crate::block::{BlockProblem, Damage, decode_block, open_block, read_block};
-use crate::codec::Codec;
+use crate::block::{BlockProblem, Damage, decode_block, open_block, read_block, read_direct};
+use crate::codec::{Codec, decode};
 use crate::error::Error;
 use crate::folder::Folder;
 use crate::gguf::Entries;
 use crate::hash::Hash;
 use crate::manifest::{BLOCK_BYTES, Block, Manifest, Model};
-use crate::memory::{Pages, Region};
+use crate::memory::{PAGE, Pages, Region};
 use crate::metadata::Metadata;
-use crate::packed::{Packed, Parts};
+use crate::packed::{Packed, Resident, Weights};
+use crate::stream::Stream;
 use crate::tensor::Table;
 use crate::workers::{self, locked};
 
-/// A model whose blocks are being turned into memory.
-pub(crate) struct Loader<'a> {
-    pub(crate) folder: &'a Folder,
-    pub(crate) manifest: &'a Manifest,
+/// The blocks of a model, to be turned into memory.
+#[derive(Debug)]
+pub(crate) struct Blocks {
+    pub(crate) folder: Arc<Folder>,
+    pub(crate) manifest: Manifest,
     pub(crate) table: Table,
     /// Hashes of the blocks that this process has compared already.
-    pub(crate) verified: &'a Mutex<HashSet<Hash>>,
+    pub(crate) verified: Arc<Mutex<HashSet<Hash>>>,
 }
 
-impl Loader<'_> {
+impl Blocks {
     /// Maps or decodes all blocks, each verified unless this process has done so before.
     pub(crate) fn load(self) -> Result<Packed, Error> {
         let metadata = self.metadata()?;
         let region = self.region()?;
-        let starts =
-            (0..self.model().segments.len()).map(|segment| self.model().first_block(segment) * BLOCK_BYTES);
-        Packed::new(Parts {
-            path: self.folder.root(),
-            root: Some(self.manifest.root),
+        let start = |segment| self.model().first_block(segment) * BLOCK_BYTES;
+        let starts = (0..self.model().segments.len()).map(start).collect();
+        let weights = Weights::Resident(Resident { region, starts });
+        Ok(Packed::new(
+            Some(self.manifest.root),
             metadata,
-            starts: starts.collect(),
-            table: self.table,
-            region,
-        })
+            self.table,
+            weights,
+        ))
+    }
+
+    /// Keeps `budget` bytes of weights in memory, and reads the others when they are needed.
+    pub(crate) fn stream(self, budget: usize) -> Result<Packed, Error> {
+        let metadata = self.metadata()?;
+        let (root, table) = (self.manifest.root, self.table.clone());
+        let weights = Weights::Streamed(Stream::new(Arc::new(self), budget)?);
+        Ok(Packed::new(Some(root), metadata, table, weights))
     }
 
     fn model(&self) -> &Model {
@@ -52,7 +62,7 @@ impl Loader<'_> {
     }
 
     fn damage(&self, number: usize) -> impl FnOnce(BlockProblem) -> Error {
-        move |problem| Damage::new(self.folder, self.model(), &self.table, number, problem).into()
+        move |problem| Damage::new(&self.folder, self.model(), &self.table, number, problem).into()
     }
 
     /// Keys and values, as they stood in the source.
@@ -66,7 +76,7 @@ impl Loader<'_> {
             .enumerate()
             .zip(bytes.chunks_mut(BLOCK_BYTES))
         {
-            decode_block(self.folder, block, target).map_err(self.damage(first + index))?;
+            decode_block(&self.folder, block, target).map_err(self.damage(first + index))?;
         }
         let count = record.entries;
         Ok(Entries { count, bytes })
@@ -99,7 +109,7 @@ impl Loader<'_> {
             .enumerate()
             .filter(|(_, block)| block.codec == Codec::Raw)
         {
-            let file = open_block(self.folder, block).map_err(self.damage(number))?;
+            let file = open_block(&self.folder, block).map_err(self.damage(number))?;
             region
                 .map(number * BLOCK_BYTES, &file, block.bytes)
                 .map_err(&memory)?;
@@ -110,11 +120,11 @@ impl Loader<'_> {
     /// Verifies a raw block; decodes another.
     fn fill(&self, block: &Block, slot: &mut [u8]) -> Result<(), BlockProblem> {
         if block.codec != Codec::Raw {
-            decode_block(self.folder, block, &mut slot[..block.bytes])?;
-        } else if !locked(self.verified).contains(&block.hash) {
-            read_block(self.folder, block)?;
+            decode_block(&self.folder, block, &mut slot[..block.bytes])?;
+        } else if !locked(&self.verified).contains(&block.hash) {
+            read_block(&self.folder, block)?;
         }
-        locked(self.verified).insert(block.hash);
+        locked(&self.verified).insert(block.hash);
         Ok(())
     }
 
@@ -125,5 +135,49 @@ impl Loader<'_> {
             .iter()
             .flat_map(|segment| &segment.blocks)
             .collect()
+    }
+
+    /// Reads part of a segment past the page cache. `target` begins with the page that `range` begins in, and has
+    /// whole pages.
+    pub(crate) fn read(&self, segment: usize, range: Range<usize>, target: &mut [u8]) -> Result<(), Error> {
+        let base = range.start / PAGE * PAGE;
+        let first = self.model().first_block(segment);
+        let numbers = base / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES);
+        let blocks = &self.model().segments[segment].blocks[numbers.clone()];
+        for (index, block) in numbers.zip(blocks) {
+            let start = index * BLOCK_BYTES;
+            let (from, to) = (base.max(start), range.end.min(start + block.bytes));
+            let span = from - start..to - start;
+            let target = &mut target[from - base..(to - base).next_multiple_of(PAGE)];
+            self.read_span(block, span, target)
+                .map_err(self.damage(first + index))?;
+        }
+        Ok(())
+    }
+
+    /// Reads part of a block; all of it where it must be verified or decoded.
+    fn read_span(&self, block: &Block, span: Range<usize>, target: &mut [u8]) -> Result<(), BlockProblem> {
+        let known = locked(&self.verified).contains(&block.hash);
+        if block.codec == Codec::Raw && (known || span == (0..block.bytes)) {
+            read_direct(&self.folder, block, span.clone(), target)?;
+            return self.compare(block, known, &target[..span.len()]);
+        }
+        let mut pages = Pages::new(block.stored.next_multiple_of(PAGE)).map_err(BlockProblem::Read)?;
+        read_direct(&self.folder, block, 0..block.stored, pages.bytes_mut())?;
+        let stored = &pages.bytes()[..block.stored];
+        self.compare(block, known, stored)?;
+        let mut bytes = vec![0; block.bytes];
+        decode(block.codec, stored, &mut bytes).map_err(BlockProblem::Read)?;
+        target[..span.len()].copy_from_slice(&bytes[span]);
+        Ok(())
+    }
+
+    /// Compares the hash of a block that is not known to be right.
+    fn compare(&self, block: &Block, known: bool, stored: &[u8]) -> Result<(), BlockProblem> {
+        if !known && Hash::of(stored) != block.hash {
+            return Err(BlockProblem::Hash);
+        }
+        locked(&self.verified).insert(block.hash);
+        Ok(())
     }
 }

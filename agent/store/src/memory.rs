@@ -19,6 +19,9 @@ compile_error!("model files and packed weights are little-endian, and are read i
 /// What the beginning of mapped memory is aligned to: a huge page.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
 
+/// What direct reads are aligned to.
+pub(crate) const PAGE: usize = 4_096;
+
 /// Address space that is given back at the end.
 #[derive(Debug)]
 struct Reserved {
@@ -89,6 +92,12 @@ impl Pages {
         }
     }
 
+    /// All bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: the memory is mapped readable while `self` lives, and only `&mut self` writes to it.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.bytes) }
+    }
+
     /// All bytes, to write.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: the memory is mapped writable while `self` lives, and `&mut self` is the only way to it.
@@ -123,8 +132,7 @@ impl Region {
 
     /// All bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: the memory is mapped readable while `self` lives, and nothing writes to it any more.
-        unsafe { std::slice::from_raw_parts(self.0.start.as_ptr(), self.0.bytes) }
+        self.0.bytes()
     }
 }
 

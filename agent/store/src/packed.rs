@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use kernels::layout::ROWS;
-use kernels::matrix::{Matrix, ShapeError};
+use kernels::matrix::Matrix;
 
 use crate::error::Error;
 use crate::hash::Hash;
@@ -12,6 +12,7 @@ use crate::memory::{HUGE_PAGE, Pages, Region, floats};
 use crate::metadata::Metadata;
 use crate::pack::{Packer, Scratch};
 use crate::source::Source;
+use crate::stream::{Bytes, Stream};
 use crate::tensor::{Shape, Table, Tensor, TensorId, layer_segment};
 use crate::workers;
 
@@ -28,20 +29,23 @@ pub struct Packed {
     root: Option<Hash>,
     metadata: Metadata,
     table: Table,
-    region: Region,
-    /// Where each segment begins in the region.
-    starts: Vec<usize>,
+    weights: Weights,
 }
 
-/// What a loaded model is put together from.
-pub(crate) struct Parts<'a> {
-    /// The file or folder that it is from, for messages.
-    pub(crate) path: &'a Path,
-    pub(crate) root: Option<Hash>,
-    pub(crate) metadata: Metadata,
-    pub(crate) table: Table,
+/// Where weights are.
+#[derive(Debug)]
+pub(crate) enum Weights {
+    /// In memory, all of them.
+    Resident(Resident),
+    /// On disk, but for those that are in use.
+    Streamed(Stream),
+}
+
+/// Weights in one piece of address space.
+#[derive(Debug)]
+pub(crate) struct Resident {
     pub(crate) region: Region,
-    /// Where each segment begins in the region.
+    /// Where each segment begins in it.
     pub(crate) starts: Vec<usize>,
 }
 
@@ -50,14 +54,15 @@ pub(crate) struct Parts<'a> {
 pub struct Layer<'a> {
     packed: &'a Packed,
     segment: usize,
-    bytes: &'a [u8],
+    bytes: Bytes<'a>,
 }
 
 /// Some row tiles of a matrix, which stay where they are while this lives.
 #[derive(Debug)]
 pub struct Piece<'a> {
+    tensor: &'a Tensor,
     tiles: Range<usize>,
-    matrix: Matrix<'a>,
+    bytes: Bytes<'a>,
 }
 
 impl Packed {
@@ -66,51 +71,26 @@ impl Packed {
         let source = Source::open(path)?;
         let table = plan(&source)?;
         let starts: Vec<usize> = starts(table.segments()).collect();
-        let bytes = starts
-            .last()
-            .zip(table.segments().last())
-            .map_or(0, |(start, bytes)| start + bytes);
+        let last = starts.last().zip(table.segments().last());
+        let bytes = last.map_or(0, |(start, bytes)| start + bytes);
         let mut pages = Pages::new(bytes).map_err(|error| Error::Memory {
             path: path.to_owned(),
             bytes,
             source: error,
         })?;
         pack(&source, &table, &starts, pages.bytes_mut())?;
-        Self::new(Parts {
-            path,
-            root: None,
-            metadata: source.metadata().clone(),
+        let region = pages.into();
+        let weights = Weights::Resident(Resident { region, starts });
+        Ok(Self::new(None, source.metadata().clone(), table, weights))
+    }
+
+    pub(crate) fn new(root: Option<Hash>, metadata: Metadata, table: Table, weights: Weights) -> Self {
+        Self {
+            root,
+            metadata,
             table,
-            region: pages.into(),
-            starts,
-        })
-    }
-
-    /// Puts a model together, of which every matrix is one by the kernels' own measure, so that no guard need fail.
-    pub(crate) fn new(parts: Parts<'_>) -> Result<Self, Error> {
-        let packed = Self {
-            root: parts.root,
-            metadata: parts.metadata,
-            table: parts.table,
-            region: parts.region,
-            starts: parts.starts,
-        };
-        packed.check(parts.path)?;
-        Ok(packed)
-    }
-
-    fn check(&self, path: &Path) -> Result<(), Error> {
-        for (_, tensor) in self.table.iter() {
-            if let Shape::Matrix { .. } = tensor.shape {
-                let bytes = &self.segment(tensor.segment)[tensor.range()];
-                view(tensor, bytes).map_err(|error| Error::Tensor {
-                    path: path.to_owned(),
-                    tensor: tensor.name.clone(),
-                    problem: format!("cannot be a matrix: {error}"),
-                })?;
-            }
+            weights,
         }
-        Ok(())
     }
 
     /// Keys and values of the model file.
@@ -150,16 +130,30 @@ impl Packed {
     pub fn vector(&self, id: TensorId) -> &[f32] {
         let tensor = self.tensor(id);
         assert!(tensor.is_vector(), "`{}` is a matrix", tensor.name);
-        floats(&self.segment(tensor.segment)[tensor.range()])
+        floats(match &self.weights {
+            Weights::Resident(resident) => resident.bytes(tensor.segment, tensor.range()),
+            Weights::Streamed(stream) => stream.vector(id, tensor),
+        })
     }
 
-    /// The matrices of a layer. Layers are best asked for in their order: so they are read ahead.
+    /// The matrices of a layer. Layers are best asked for in their order, for so they are read ahead, and one is best
+    /// given back before the next is asked for: there may be no memory for more than two.
+    ///
+    /// # Panics
+    /// If there is no such layer.
     pub fn layer(&self, layer: usize) -> Result<Layer<'_>, Error> {
+        assert!(layer < self.layers(), "there are {} layers", self.layers());
         let segment = layer_segment(layer);
         Ok(Layer {
             packed: self,
             segment,
-            bytes: self.segment(segment),
+            bytes: match &self.weights {
+                Weights::Resident(resident) => {
+                    let bytes = self.table.segments()[segment];
+                    Bytes::borrowed(resident.bytes(segment, 0..bytes), 0)
+                }
+                Weights::Streamed(stream) => stream.layer(layer)?,
+            },
         })
     }
 
@@ -169,34 +163,48 @@ impl Packed {
     /// # Panics
     /// If the tensor is a vector, or has no such row tile.
     pub fn row_tile(&self, id: TensorId, tile: usize) -> Result<Piece<'_>, Error> {
-        Ok(self.piece(self.tensor(id), tile..tile + 1))
+        let (tensor, tiles) = (self.tensor(id), tile..tile + 1);
+        assert!(
+            tile < tensor.shape.tiles(),
+            "`{}` has no row tile {tile}",
+            tensor.name
+        );
+        let bytes = match &self.weights {
+            Weights::Resident(resident) => resident.tensor(tensor),
+            Weights::Streamed(stream) => stream.tiles(tensor, tiles.clone())?,
+        };
+        Ok(Piece { tensor, tiles, bytes })
     }
 
-    /// All row tiles of a matrix outside the layers in order, in as many pieces as memory asks for: of the output.
+    /// All row tiles of a matrix outside the layers in order, in as many pieces as memory asks for: of the output,
+    /// after the last layer, for so it is read ahead.
     ///
     /// # Panics
     /// If the tensor is a vector.
     pub fn pieces(&self, id: TensorId) -> impl Iterator<Item = Result<Piece<'_>, Error>> {
         let tensor = self.tensor(id);
-        std::iter::once(Ok(self.piece(tensor, 0..tensor.shape.tiles())))
+        assert!(!tensor.is_vector(), "`{}` is a vector", tensor.name);
+        let pieces = match &self.weights {
+            Weights::Resident(_) => std::iter::once(0..tensor.shape.tiles()).collect(),
+            Weights::Streamed(stream) => stream.pieces(tensor),
+        };
+        pieces.into_iter().map(move |tiles| {
+            let bytes = match &self.weights {
+                Weights::Resident(resident) => resident.tensor(tensor),
+                Weights::Streamed(stream) => stream.piece(id, tensor, tiles.clone())?,
+            };
+            Ok(Piece { tensor, tiles, bytes })
+        })
+    }
+}
+
+impl Resident {
+    fn bytes(&self, segment: usize, range: Range<usize>) -> &[u8] {
+        &self.region.bytes()[self.starts[segment]..][range]
     }
 
-    fn piece(&self, tensor: &Tensor, tiles: Range<usize>) -> Piece<'_> {
-        let bytes = &self.segment(tensor.segment)[tensor.range()];
-        Piece {
-            matrix: checked(tiles_of(tensor, bytes, &tiles)),
-            tiles,
-        }
-    }
-
-    /// A tensor's bytes in packed layout.
-    pub(crate) fn bytes(&self, id: TensorId) -> &[u8] {
-        let tensor = self.tensor(id);
-        &self.segment(tensor.segment)[tensor.range()]
-    }
-
-    fn segment(&self, segment: usize) -> &[u8] {
-        &self.region.bytes()[self.starts[segment]..][..self.table.segments()[segment]]
+    fn tensor(&self, tensor: &Tensor) -> Bytes<'_> {
+        Bytes::borrowed(self.bytes(tensor.segment, tensor.range()), tensor.offset)
     }
 }
 
@@ -212,7 +220,7 @@ impl Layer<'_> {
             "`{}` is of another layer",
             tensor.name
         );
-        checked(view(tensor, &self.bytes[tensor.range()]))
+        view(tensor, &(0..tensor.shape.tiles()), &self.bytes)
     }
 }
 
@@ -224,8 +232,23 @@ impl Piece<'_> {
 
     /// They as a matrix of their own, whose row 0 is row `16 · tiles().start` of the whole.
     pub fn matrix(&self) -> Matrix<'_> {
-        self.matrix
+        view(self.tensor, &self.tiles, &self.bytes)
     }
+}
+
+/// Some row tiles of a tensor as a matrix of their own.
+///
+/// # Panics
+/// If the tensor is a vector, or has no such row tiles.
+fn view<'a>(tensor: &Tensor, tiles: &Range<usize>, bytes: &'a Bytes<'_>) -> Matrix<'a> {
+    let Shape::Matrix { kind, rows, columns } = tensor.shape else {
+        panic!("`{}` is a vector", tensor.name);
+    };
+    let tile = tensor.shape.unit_bytes();
+    let range = tensor.offset + tiles.start * tile..tensor.offset + tiles.end * tile;
+    let rows = (tiles.end * ROWS).min(rows) - tiles.start * ROWS;
+    let matrix = Matrix::new(kind, rows, columns, bytes.get(range));
+    matrix.unwrap_or_else(|error| panic!("`{}`, whose shape was checked: {error}", tensor.name))
 }
 
 /// The table of a source, its segments planned.
@@ -266,27 +289,4 @@ fn pack(source: &Source, table: &Table, starts: &[usize], mut memory: &mut [u8])
         pieces.into_iter(),
         |(segment, start, piece)| packer.fill(segment, start, piece, &mut Scratch::default()),
     )
-}
-
-/// A tensor's bytes as the matrix that it is.
-fn view<'a>(tensor: &Tensor, bytes: &'a [u8]) -> Result<Matrix<'a>, ShapeError> {
-    tiles_of(tensor, bytes, &(0..tensor.shape.tiles()))
-}
-
-/// Some row tiles of a tensor's bytes as a matrix of their own.
-///
-/// # Panics
-/// If the tensor is a vector, or has no such row tiles.
-fn tiles_of<'a>(tensor: &Tensor, bytes: &'a [u8], tiles: &Range<usize>) -> Result<Matrix<'a>, ShapeError> {
-    let Shape::Matrix { kind, rows, columns } = tensor.shape else {
-        panic!("`{}` is a vector", tensor.name);
-    };
-    let tile = tensor.shape.unit_bytes();
-    let rows = (tiles.end * ROWS).min(rows) - tiles.start * ROWS;
-    Matrix::new(kind, rows, columns, &bytes[tiles.start * tile..tiles.end * tile])
-}
-
-/// What was checked when the model was loaded.
-fn checked<'a>(matrix: Result<Matrix<'a>, ShapeError>) -> Matrix<'a> {
-    matrix.unwrap_or_else(|error| panic!("a matrix that was one when the model was loaded: {error}"))
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::block::{Damage, read_block};
 use crate::error::Error;
@@ -13,7 +13,7 @@ use crate::folder::{Folder, list, sync_folder};
 use crate::hash::Hash;
 use crate::id::ModelId;
 use crate::import::import;
-use crate::load::Loader;
+use crate::load::Blocks;
 use crate::manifest::Manifest;
 use crate::packed::Packed;
 use crate::progress::{Count, OnProgress, Phase};
@@ -29,8 +29,8 @@ const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 /// the same one does not compare hashes again.
 #[derive(Debug)]
 pub struct Store {
-    folder: Folder,
-    verified: Mutex<HashSet<Hash>>,
+    folder: Arc<Folder>,
+    verified: Arc<Mutex<HashSet<Hash>>>,
 }
 
 /// What a collection of garbage has removed.
@@ -48,8 +48,8 @@ impl Store {
     /// The store in that folder, which is made by the first import.
     pub fn new(folder: &Path) -> Self {
         Self {
-            folder: Folder::new(folder),
-            verified: Mutex::default(),
+            folder: Arc::new(Folder::new(folder)),
+            verified: Arc::default(),
         }
     }
 
@@ -95,33 +95,42 @@ impl Store {
 
     /// Loads a model; each of its blocks is verified before it is used.
     pub fn load(&self, id: &ModelId) -> Result<Packed, Error> {
-        let manifest = self.manifest(id)?;
-        self.loader(id, &manifest)?.load()
+        self.blocks(id)?.load()
     }
 
-    fn loader<'a>(&'a self, id: &ModelId, manifest: &'a Manifest) -> Result<Loader<'a>, Error> {
+    /// Loads a model of which at most `budget` bytes of weights are in memory at a time; the others are read when they
+    /// are needed, in the order of the layers and ahead of their use.
+    pub fn load_within(&self, id: &ModelId, budget: usize) -> Result<Packed, Error> {
+        let blocks = self.blocks(id)?;
+        if blocks.manifest.model.bytes() <= budget as u64 {
+            return blocks.load();
+        }
+        blocks.stream(budget)
+    }
+
+    fn blocks(&self, id: &ModelId) -> Result<Blocks, Error> {
+        let manifest = self.manifest(id)?;
         let table = manifest.model.table().map_err(|problem| Error::Manifest {
             path: self.folder.manifest(id),
             problem,
         })?;
-        Ok(Loader {
-            folder: &self.folder,
+        Ok(Blocks {
+            folder: self.folder.clone(),
             manifest,
             table,
-            verified: &self.verified,
+            verified: self.verified.clone(),
         })
     }
 
     /// Reads all blocks of a model and tells which are damaged.
     pub fn verify(&self, id: &ModelId, progress: OnProgress<'_>) -> Result<Vec<Damage>, Error> {
-        let manifest = self.manifest(id)?;
-        let model = &manifest.model;
-        let loader = self.loader(id, &manifest)?;
+        let blocks = self.blocks(id)?;
+        let model = &blocks.manifest.model;
         let count = Count::new(Phase::Verifying, model.stored(), progress);
         let damaged = Mutex::new(Vec::new());
         workers::for_each(workers::available(), model.blocks(), |(number, block)| {
             if let Err(problem) = read_block(&self.folder, block) {
-                let damage = Damage::new(&self.folder, model, &loader.table, number, problem);
+                let damage = Damage::new(&self.folder, model, &blocks.table, number, problem);
                 locked(&damaged).push(damage);
             }
             count.add(block.stored);
@@ -134,10 +143,9 @@ impl Store {
 
     /// Writes a model as one GGUF file, with the tensors and the metadata that it was imported from.
     pub fn export(&self, id: &ModelId, path: &Path, progress: OnProgress<'_>) -> Result<(), Error> {
-        let manifest = self.manifest(id)?;
-        let loader = self.loader(id, &manifest)?;
-        let entries = loader.entries()?;
-        export(&loader.load()?, &entries, path, progress)
+        let blocks = self.blocks(id)?;
+        let entries = blocks.entries()?;
+        export(&blocks.load()?, &entries, path, progress)
     }
 
     /// Forgets a model. Its blocks stay until [`Self::collect`].

@@ -122,6 +122,11 @@ impl Tensor {
         self.offset..self.offset + self.shape.bytes()
     }
 
+    /// The layer that it is of: `blk.7.attn_q.weight` is of layer 7.
+    pub fn layer(&self) -> Option<usize> {
+        layer(&self.name)
+    }
+
     /// Whether it is a vector.
     pub fn is_vector(&self) -> bool {
         matches!(self.shape, Shape::Vector(_))
@@ -220,7 +225,7 @@ pub(crate) fn layer_segment(layer: usize) -> usize {
     layer + 1
 }
 
-/// The layer that a name tells: `blk.7.attn_q.weight` is of layer 7.
+/// The layer that a name tells.
 fn layer(name: &str) -> Option<usize> {
     let (number, _) = name.strip_prefix("blk.")?.split_once('.')?;
     number.parse().ok()

@@ -286,6 +286,84 @@ fn two_hundred_flipped_bytes_are_each_refused_by_block() {
     assert_holds(&Store::new(place.store.path()).load(&id("m")).unwrap(), &model);
 }
 
+/// Eight layers of one size, and an output of several times that.
+fn deep() -> Model {
+    let mut model = Model::small();
+    for layer in 2..8 {
+        let name = |name| format!("blk.{layer}.{name}.weight");
+        model = model
+            .tensor(&name("attn_norm"), Kind::F32, &[256])
+            .tensor(&name("ffn_up"), Kind::Q5K, &[256, 1000])
+            .tensor(&name("ffn_down"), Kind::F16, &[256, 500]);
+    }
+    model.tensors.retain(|tensor| tensor.name != "output.weight");
+    model.tensor("output.weight", Kind::Q6K, &[256, 9_000])
+}
+
+/// The least budget that a model can be streamed in.
+fn least(place: &Place, name: &str) -> usize {
+    match place.store.load_within(&id(name), 0) {
+        Err(Error::Budget { least, .. }) => least,
+        other => panic!("a budget of 0: {other:?}"),
+    }
+}
+
+#[test]
+fn a_streamed_model_is_the_same_with_any_budget() {
+    let (place, model) = (Place::new(), deep());
+    place.import("m", &model);
+    let all = place.store.manifest(&id("m")).unwrap().model.bytes() as usize;
+    let least = least(&place, "m");
+    assert!(least < all);
+    for budget in [least, (least + all) / 2, all - 1, all] {
+        let streamed = Store::new(place.store.path())
+            .load_within(&id("m"), budget)
+            .unwrap();
+        for _token in 0..3 {
+            assert_holds(&streamed, &model);
+        }
+    }
+    let error = place
+        .store
+        .load_within(&id("m"), least - 1)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(&format!("the least for this model is {least}")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_flipped_byte_is_refused_when_it_is_streamed() {
+    let (place, model) = (Place::new(), deep());
+    place.import("m", &model);
+    let least = least(&place, "m");
+    let manifest = place.store.manifest(&id("m")).unwrap();
+    let segments = &manifest.model.segments;
+    // The second layer's first block.
+    let number = segments[0].blocks.len() + segments[1].blocks.len();
+    let hash = segments[2].blocks[0].hash.to_string();
+    let path = place.store.path().join("blocks").join(&hash[..2]).join(&hash);
+    flip(&path, 3);
+    // Vectors are read when a model is loaded, and this layer begins with one.
+    let error = Store::new(place.store.path())
+        .load_within(&id("m"), least)
+        .unwrap_err();
+    assert!(error.to_string().contains(&format!("block {number} ")), "{error}");
+    flip(&path, 3);
+    let streamed = Store::new(place.store.path())
+        .load_within(&id("m"), least)
+        .unwrap();
+    // One that was not needed yet.
+    let hash = segments[9].blocks.last().unwrap().hash.to_string();
+    let path = place.store.path().join("blocks").join(&hash[..2]).join(&hash);
+    fs::remove_file(&path).unwrap();
+    let output = streamed.find("output.weight").unwrap();
+    let failed = streamed.pieces(output).find_map(Result::err);
+    assert!(failed.unwrap().to_string().contains("is missing; it holds "));
+}
+
 #[test]
 fn damage_names_the_tensors_and_verify_finds_all_of_it() {
     let place = Place::new();
@@ -442,6 +520,8 @@ proptest! {
         let place = Place::new();
         place.import("m", &model);
         assert_holds(&place.store.load(&id("m")).unwrap(), &model);
+        let streamed = Store::new(place.store.path()).load_within(&id("m"), least(&place, "m")).unwrap();
+        assert_holds(&streamed, &model);
         let out = place.file("out.gguf");
         place.store.export(&id("m"), &out, &silent).unwrap();
         prop_assert!(fs::read(&out).unwrap() == model.file(3));
