@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod head;
+mod kill;
 mod model;
 mod packed;
 mod source;
