@@ -3,11 +3,14 @@
 //! [`Pool::run`] shares the chunks of one *region* out among the caller and its helpers and returns when all are
 //! computed. Chunks are claimed one by one, so a slow or disturbed core takes fewer of them; a helper that has not
 //! begun is not waited for. What is waited for is a chunk that somebody holds, so chunks are to be short (at decode
-//! 50 µs or less). Between the regions of one token helpers spin; after [`SPIN`] without work they sleep, so an idle
-//! engine costs no processor time.
+//! 50 µs or less), and helpers offer their core to others when they hold none. Between the regions of one token helpers
+//! spin; after [`SPIN`] without work they sleep, so an idle engine costs no processor time.
+//!
+//! Threads are not bound to processors: a bound one cannot flee from whoever else computes there.
 
 mod claims;
 mod job;
+pub mod topology;
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -23,6 +26,9 @@ use job::{Job, Lent};
 pub const SPIN: Duration = Duration::from_micros(100);
 /// How long a thread waits for its peers before it offers its core to others meanwhile.
 const PATIENCE: Duration = Duration::from_micros(20);
+/// How long a helper computes before it offers its core to others, at a moment when it holds no chunk: less than the
+/// scheduler would leave it, which takes the core at any moment and the chunk with it, for which all would wait.
+const TURN: Duration = Duration::from_millis(1);
 /// Looks between two looks at the clock.
 const LOOKS: usize = 32;
 
@@ -138,9 +144,14 @@ impl Drop for Pool {
 impl Shared {
     /// A helper's life.
     fn help(&self, thread: usize) {
+        let mut turn = Instant::now();
         while !self.claims.has_ended() {
             match self.claims.claim() {
                 Some(chunk) => self.work(chunk, thread),
+                None if turn.elapsed() > TURN => {
+                    std::thread::yield_now();
+                    turn = Instant::now();
+                }
                 None => self.wait(thread - 1),
             }
         }
