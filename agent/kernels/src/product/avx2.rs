@@ -97,7 +97,7 @@ impl<D: DotProducts> Vectors for D {
         fn fnma(self, a: __m256, b: __m256, c: __m256) -> __m256 = _mm256_fnmadd_ps(a, b, c);
         fn store(self, floats: __m256, to: &mut [f32; ROWS], at: usize) -> () =
             _mm256_storeu_ps(to.as_chunks_mut::<8>().0[at].as_mut_ptr(), floats);
-        fn prefetch(self, from: *const u8) -> () = _mm_prefetch::<_MM_HINT_T0>(from.cast());
+        fn prefetch(self, from: *const u8) -> () = _mm_prefetch::<_MM_HINT_T1>(from.cast());
     }
 }
 

@@ -69,7 +69,7 @@ impl Vectors for Avx512 {
         fn fnma(self, a: __m512, b: __m512, c: __m512) -> __m512 = _mm512_fnmadd_ps(a, b, c);
         fn store(self, floats: __m512, to: &mut [f32; ROWS], _at: usize) -> () =
             _mm512_storeu_ps(to.as_mut_ptr(), floats);
-        fn prefetch(self, from: *const u8) -> () = _mm_prefetch::<_MM_HINT_T0>(from.cast());
+        fn prefetch(self, from: *const u8) -> () = _mm_prefetch::<_MM_HINT_T1>(from.cast());
     }
 
     #[inline(always)]

@@ -2,7 +2,8 @@
 //!
 //! A kernel multiplies `T` row tiles with `M` rows of activations: it unpacks a block of weights once and uses it for
 //! all of them. With one row of activations the weights' way from memory is what takes time: several tiles at once
-//! keep several streams in flight. With many rows it is the arithmetic: `M` rows share what was unpacked, and so many
+//! keep several streams in flight, and while a tile is multiplied its like in the next step is asked for, all planes of
+//! it: a processor notices the streams of a short tile too late by itself. With many rows it is the arithmetic: `M` rows share what was unpacked, and so many
 //! rows are taken in turn as stay in the cache.
 
 mod floats;
@@ -79,15 +80,14 @@ impl<'a, V: Vectors> Product<'a, V> {
         }
     }
 
-    /// All tiles times one row of activations.
+    /// All tiles times one row of activations, several at once.
     fn row<K: Kernel<'a, V>>(&self, row: usize, output: &mut [f32]) {
         let mut tile = self.tiles.start;
-        while tile + 2 <= self.tiles.end {
-            self.multiply::<K, 2, 1>(tile, row, output);
-            tile += 2;
-        }
-        if tile < self.tiles.end {
-            self.multiply::<K, 1, 1>(tile, row, output);
+        while tile < self.tiles.end {
+            tile += match self.tiles.end - tile {
+                4.. => self.multiply::<K, 4, 1>(tile, row, output),
+                _ => self.multiply::<K, 1, 1>(tile, row, output),
+            };
         }
     }
 
@@ -104,7 +104,7 @@ impl<'a, V: Vectors> Product<'a, V> {
         }
     }
 
-    /// `T` tiles times `M` rows of activations; gives `M`.
+    /// `T` tiles times `M` rows of activations, one of which is 1; gives the other.
     fn multiply<K: Kernel<'a, V>, const T: usize, const M: usize>(
         &self,
         tile: usize,
@@ -116,6 +116,7 @@ impl<'a, V: Vectors> Product<'a, V> {
             tiles: std::array::from_fn::<_, T, _>(|t| {
                 K::of(&Planes::of(kind, columns, self.matrix.tile(tile + t)))
             }),
+            next: std::array::from_fn::<_, T, _>(|t| self.after(tile + t, T)),
             inputs: std::array::from_fn::<_, M, _>(|m| self.input.row(row + m)),
         });
         let width = self.tiles.len() * ROWS;
@@ -125,6 +126,16 @@ impl<'a, V: Vectors> Product<'a, V> {
                 output[first..][..ROWS].copy_from_slice(total);
             }
         }
-        M
+        T * M
+    }
+
+    /// Where the tile begins that is `step` further on, if it is one of ours; else `tile` itself, which is in the cache.
+    fn after(&self, tile: usize, step: usize) -> *const u8 {
+        let next = if tile + step < self.tiles.end {
+            tile + step
+        } else {
+            tile
+        };
+        self.matrix.tile(next).as_ptr()
     }
 }

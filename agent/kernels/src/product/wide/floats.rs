@@ -5,6 +5,9 @@ use crate::layout::Planes;
 
 /// The elements of a row tile of float weights.
 pub(super) trait Elements<'a, V: Vectors>: Copy {
+    /// Cache lines of four columns.
+    const LINES: usize;
+
     /// Those of a row tile.
     fn of(planes: &Planes<'a>) -> Self;
 
@@ -21,6 +24,8 @@ macro_rules! elements {
             pub(super) struct $name<'a>(&'a [[[u8; $bytes]; 4]]);
 
             impl<'a, V: Vectors> Elements<'a, V> for $name<'a> {
+                const LINES: usize = $bytes / 16;
+
                 #[inline(always)]
                 fn of(planes: &Planes<'a>) -> Self {
                     Self(planes.quants.as_chunks().0.as_chunks().0)

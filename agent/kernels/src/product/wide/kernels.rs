@@ -18,14 +18,20 @@ pub(super) trait Kernel<'a, V: Vectors>: Copy {
     /// Takes a row tile.
     fn of(planes: &Planes<'a>) -> Self;
 
-    /// Multiplies `T` row tiles with `M` rows of activations.
-    fn multiply<const T: usize, const M: usize>(v: V, tiles: [Self; T], inputs: [Row<'a>; M])
-    -> Totals<T, M>;
+    /// Multiplies `T` row tiles with `M` rows of activations, and asks for the bytes at `next`.
+    fn multiply<const T: usize, const M: usize>(
+        v: V,
+        tiles: [Self; T],
+        next: [*const u8; T],
+        inputs: [Row<'a>; M],
+    ) -> Totals<T, M>;
 }
 
 /// `T` row tiles and `M` rows to be multiplied.
 pub(super) struct Multiply<'a, K, const T: usize, const M: usize> {
     pub(super) tiles: [K; T],
+    /// Where row tiles begin that come next.
+    pub(super) next: [*const u8; T],
     pub(super) inputs: [Row<'a>; M],
 }
 
@@ -36,7 +42,7 @@ impl<'a, V: Vectors, K: Kernel<'a, V>, const T: usize, const M: usize> Operation
 
     #[inline(always)]
     fn run(self, v: V) -> Totals<T, M> {
-        K::multiply(v, self.tiles, self.inputs)
+        K::multiply(v, self.tiles, self.next, self.inputs)
     }
 }
 
@@ -54,6 +60,7 @@ impl<'a, V: Vectors, W: Weights<'a, V, PARTS>, const PARTS: usize> Kernel<'a, V>
     fn multiply<const T: usize, const M: usize>(
         v: V,
         tiles: [Self; T],
+        next: [*const u8; T],
         inputs: [Row<'a>; M],
     ) -> Totals<T, M> {
         let inputs = inputs.map(Groups::<PARTS>::of);
@@ -63,6 +70,7 @@ impl<'a, V: Vectors, W: Weights<'a, V, PARTS>, const PARTS: usize> Kernel<'a, V>
                 let scales = tiles[t].0.group(group);
                 for part in 0..PARTS {
                     let block = group * PARTS + part;
+                    ahead(v, next[t], block, W::LINES);
                     for at in 0..V::IN_TILE {
                         let weights = tiles[t].0.block(v, &scales, part, block, at);
                         for m in 0..M {
@@ -88,6 +96,14 @@ impl<'a, V: Vectors, W: Weights<'a, V, PARTS>, const PARTS: usize> Kernel<'a, V>
             }
         }
         totals
+    }
+}
+
+/// Asks for as many cache lines as a block has, those of a tile's block of that index.
+#[inline(always)]
+fn ahead<V: Vectors>(v: V, next: *const u8, block: usize, lines: usize) {
+    for line in 0..lines {
+        v.prefetch(next.wrapping_add(64 * (lines * block + line)));
     }
 }
 
@@ -136,11 +152,15 @@ impl<'a, V: Vectors, E: Elements<'a, V>> Kernel<'a, V> for Floats<E> {
     fn multiply<const T: usize, const M: usize>(
         v: V,
         tiles: [Self; T],
+        next: [*const u8; T],
         inputs: [Row<'a>; M],
     ) -> Totals<T, M> {
         let inputs = inputs.map(|row| row.values.as_chunks::<4>().0);
         let mut sums = [[[v.zero(); 2]; M]; T];
         for four in 0..inputs[0].len() {
+            for t in 0..T {
+                ahead(v, next[t], four, E::LINES);
+            }
             for i in 0..4 {
                 for t in 0..T {
                     for at in 0..V::IN_TILE {

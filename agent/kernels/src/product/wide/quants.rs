@@ -1,12 +1,15 @@
 //! How quants are stored, and their products with those of activations.
 
-use super::vectors::{Quad, Vectors, ahead};
+use super::vectors::{Quad, Vectors};
 use crate::layout::Planes;
 
 /// The quants of a row tile.
 pub(super) trait Quants<'a, V: Vectors>: Copy {
     /// Those of a block, unpacked: four columns in each.
     type Block: Copy;
+
+    /// Cache lines of a block.
+    const LINES: usize;
 
     /// Those of a row tile.
     fn of(planes: &Planes<'a>) -> Self;
@@ -26,6 +29,7 @@ pub(super) struct FourBits<'a, const ZERO: i16> {
 
 impl<'a, V: Vectors, const ZERO: i16> Quants<'a, V> for FourBits<'a, ZERO> {
     type Block = [V::Bytes; 8];
+    const LINES: usize = 4;
 
     #[inline(always)]
     fn of(planes: &Planes<'a>) -> Self {
@@ -54,6 +58,7 @@ pub(super) struct FiveBits<'a, const ZERO: i16> {
 
 impl<'a, V: Vectors, const ZERO: i16> Quants<'a, V> for FiveBits<'a, ZERO> {
     type Block = [V::Bytes; 8];
+    const LINES: usize = 5;
 
     #[inline(always)]
     fn of(planes: &Planes<'a>) -> Self {
@@ -67,7 +72,7 @@ impl<'a, V: Vectors, const ZERO: i16> Quants<'a, V> for FiveBits<'a, ZERO> {
     #[inline(always)]
     fn block(&self, v: V, block: usize, at: usize) -> [V::Bytes; 8] {
         let [a, b, c, d, e, f, g, h] = nibbles(v, &self.low[block], at);
-        let high = ahead(v, &self.high[block], at);
+        let high = v.bytes(&self.high[block], at);
         [
             v.insert::<4, 0, 16>(a, high),
             v.insert::<3, 0, 16>(b, high),
@@ -94,6 +99,7 @@ pub(super) struct EightBits<'a> {
 
 impl<'a, V: Vectors> Quants<'a, V> for EightBits<'a> {
     type Block = [V::SignedBytes; 8];
+    const LINES: usize = 8;
 
     #[inline(always)]
     fn of(planes: &Planes<'a>) -> Self {
@@ -105,7 +111,7 @@ impl<'a, V: Vectors> Quants<'a, V> for EightBits<'a> {
     #[inline(always)]
     fn block(&self, v: V, block: usize, at: usize) -> [V::SignedBytes; 8] {
         let [a, b, c, d, e, f, g, h] = &self.bytes[block];
-        let load = |group| v.signed(ahead(v, group, at));
+        let load = |group| v.signed(v.bytes(group, at));
         [
             load(a),
             load(b),
@@ -146,7 +152,7 @@ impl<'a> SixBits<'a> {
     pub(super) fn block<V: Vectors>(&self, v: V, block: usize, at: usize) -> [[V::Bytes; 4]; 2] {
         let [a, b, c, d, e, f, g, h] = nibbles(v, &self.low[block], at);
         let [first, second] = &self.high[block];
-        let (first, second) = (ahead(v, first, at), ahead(v, second, at));
+        let (first, second) = (v.bytes(first, at), v.bytes(second, at));
         [
             [
                 v.insert::<4, 0, 48>(a, first),
@@ -168,7 +174,7 @@ impl<'a> SixBits<'a> {
 #[inline(always)]
 fn nibbles<V: Vectors>(v: V, groups: &[[u8; 64]; 4], at: usize) -> [V::Bytes; 8] {
     let [a, b, c, d] = groups;
-    let (a, b, c, d) = (ahead(v, a, at), ahead(v, b, at), ahead(v, c, at), ahead(v, d, at));
+    let (a, b, c, d) = (v.bytes(a, at), v.bytes(b, at), v.bytes(c, at), v.bytes(d, at));
     [
         v.low_nibbles(a),
         v.low_nibbles(b),

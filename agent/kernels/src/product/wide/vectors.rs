@@ -79,7 +79,8 @@ pub(in crate::product) trait Vectors: Copy {
     /// Stores floats.
     fn store(self, floats: Self::Floats, to: &mut [f32; ROWS], at: usize);
 
-    /// Asks for the cache line at `from`, which need not be memory.
+    /// Asks for the cache line at `from`, which need not be memory, to be brought to the second-level cache: many more
+    /// lines can be on their way there than to the first.
     fn prefetch(self, from: *const u8);
 }
 
@@ -101,16 +102,4 @@ pub(in crate::product) fn quad(quad: Quad) -> i32 {
 #[inline(always)]
 pub(in crate::product) fn pair([low, high]: [i16; 2]) -> i32 {
     (u32::from(low.cast_unsigned()) | u32::from(high.cast_unsigned()) << 16).cast_signed()
-}
-
-/// How far ahead of its use a weight is asked for, in bytes.
-const AHEAD: usize = 2560;
-
-/// Loads bytes, and asks for those that come later.
-#[inline(always)]
-pub(super) fn ahead<V: Vectors>(v: V, from: &[u8; 4 * ROWS], at: usize) -> V::Bytes {
-    if at == 0 {
-        v.prefetch(from.as_ptr().wrapping_add(AHEAD));
-    }
-    v.bytes(from, at)
 }

@@ -7,6 +7,8 @@ use crate::product::sse2::{Parts, parts};
 
 /// A row tile of quantised weights. Blocks come in groups of `PARTS`, each of which has scales of its own.
 pub(super) trait Weights<'a, V: Vectors, const PARTS: usize>: Copy {
+    /// Cache lines of a block, with its share of the scales.
+    const LINES: usize;
     /// The scales of a group's blocks.
     type Group: Copy;
     /// A block, unpacked.
@@ -47,6 +49,7 @@ pub(super) struct Scaled<'a, Q> {
 }
 
 impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 1> for Scaled<'a, Q> {
+    const LINES: usize = Q::LINES + 1;
     type Group = ();
     type Block = (Q::Block, V::Floats);
     type Sums = V::Floats;
@@ -95,6 +98,7 @@ pub(super) struct Shifted<'a, Q> {
 }
 
 impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 1> for Shifted<'a, Q> {
+    const LINES: usize = Q::LINES + 1;
     type Group = ();
     type Block = (Q::Block, V::Floats, V::Floats);
     type Sums = V::Floats;
@@ -162,6 +166,7 @@ pub(super) struct NestedSums<F> {
 }
 
 impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 8> for Nested<'a, Q> {
+    const LINES: usize = Q::LINES + 1;
     type Group = Parts;
     type Block = NestedBlock<Q::Block, V::Floats>;
     type Sums = NestedSums<V::Floats>;
@@ -245,6 +250,7 @@ pub(super) struct HalvedSums<F> {
 }
 
 impl<'a, V: Vectors> Weights<'a, V, 8> for Halved<'a> {
+    const LINES: usize = 7;
     type Group = ();
     type Block = HalvedBlock<V::Bytes, V::Floats>;
     type Sums = HalvedSums<V::Floats>;
