@@ -10,7 +10,7 @@ pub use choice::{Choice, Measured, NoChoice, choose};
 /// A set of instructions that there is code for, slowest first on real machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Instructions {
-    /// Plain code for any x86-64, kept free of vectors: an emulator runs it 27 times faster than AVX2.
+    /// Plain code for any x86-64, its integers kept free of vectors, which emulators are slow at.
     Scalar,
     /// AVX2 with FMA and F16C.
     Avx2,

@@ -1,7 +1,7 @@
 //! Which path is run: the fastest by measurement, or the one that was asked for.
 //!
-//! Flags alone tell it wrongly where it matters most: an emulator offers AVX2 and runs it at a thirtieth of the speed
-//! of plain code.
+//! Flags alone do not tell it: QEMU's emulator offers AVX2, and code in it was seen there at a thirtieth of the speed of
+//! plain code, and other code at its equal; and there are processors that lower their clock for wide vectors.
 
 use std::fmt;
 use std::str::FromStr;

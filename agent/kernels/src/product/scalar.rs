@@ -2,20 +2,21 @@
 //! multiplication of integers at almost full speed but each vector instruction as a call.
 //!
 //! Integers are multiplied four at a time in one 64-bit multiplication ([`lanes`]). What is left are the roundings;
-//! they come 16 rows at a time, so that the compiler may make vectors of them: to an emulator a vector of floats costs
-//! little more than one float.
+//! they come 16 rows at a time, so that the compiler may make vectors of them: an emulator then pays one call for eight.
 
 mod fma;
 mod lanes;
 
 use std::ops::Range;
 
+use half::f16;
+
+use self::fma::{Emulated, Fma, Fused, Lane};
+use self::lanes::{Bits4, Bits5, Bits6, Bits8, Quants, Spread, spread, word};
 use crate::activations::{Activations, PART, Row};
 use crate::kind::Kind;
 use crate::layout::{BLOCK, Planes, ROWS};
 use crate::matrix::Matrix;
-use fma::{Emulated, Fma, Fused, Lane};
-use lanes::{Bits4, Bits5, Bits6, Bits8, Quants, Spread, spread};
 
 /// Rows of activations that share the work of taking weights apart.
 const TOGETHER: usize = 4;
@@ -256,21 +257,39 @@ fn sum(row: &Row<'_>, block: usize) -> i32 {
     i32::from(sums[0] + sums[1])
 }
 
-/// The scales of a part of Q4_K and Q5_K, and its mins.
+/// The scales of a part of Q4_K and Q5_K, and its mins. Eight rows are taken out of each word at once.
 #[inline(always)]
 fn scales_and_mins(groups: &[u8], part: usize) -> ([i32; ROWS], Lane) {
-    let group = |index: usize| &groups[ROWS * index..][..ROWS];
-    let scale = std::array::from_fn(|i| i32::from(group(part)[i] & 63));
-    let min = std::array::from_fn(|i| {
-        let upper = |index: usize| group(index)[i] >> 6;
+    const SIX_BITS: u64 = 0x3F3F_3F3F_3F3F_3F3F;
+    const TWO_BITS: u64 = 0x0303_0303_0303_0303;
+    let (mut scales, mut mins) = ([0; ROWS], [0.0; ROWS]);
+    for half in 0..2 {
+        let group = |index: usize| word(&groups[ROWS * index..], half);
+        let upper = |index: usize| (group(index) >> 6) & TWO_BITS;
+        let scale = group(part) & SIX_BITS;
         let min = match part.checked_sub(4) {
-            None => group(8 + part)[i] & 63,
+            None => group(8 + part) & SIX_BITS,
             Some(rest) => upper(2 * rest) | upper(2 * rest + 1) << 2 | upper(8 + rest) << 4,
         };
-        f32::from(min)
-    });
-    (scale, min)
+        for row in 0..8 {
+            let byte = |word: u64| (word >> (8 * row)) as u8;
+            scales[8 * half + row] = i32::from(byte(scale));
+            mins[8 * half + row] = MINS[usize::from(byte(min) & 63)];
+        }
+    }
+    (scales, mins)
 }
+
+/// The floats of 6-bit numbers: to look one up is faster than to convert it where conversions are emulated.
+const MINS: [f32; 64] = {
+    let mut floats = [0.0; 64];
+    let mut number = 0;
+    while number < floats.len() {
+        floats[number] = number as f32;
+        number += 1;
+    }
+    floats
+};
 
 /// 16 elements of a plane, the group of that index.
 #[inline(always)]
@@ -282,23 +301,39 @@ fn array<const N: usize, T>(plane: &[u8], group: usize, element: impl Fn([u8; N]
 /// 16 floats of 16 bits.
 #[inline(always)]
 fn halves(plane: &[u8], group: usize) -> Lane {
-    array(plane, group, |bytes| float16(u16::from_le_bytes(bytes)))
+    let group = &plane[2 * ROWS * group..][..2 * ROWS];
+    let mut lane = [0.0; ROWS];
+    for (quarter, floats) in lane.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        *floats = four_halves(word(group, quarter));
+    }
+    lane
+}
+
+/// Four floats of 16 bits in a word.
+#[inline(always)]
+fn four_halves(word: u64) -> [f32; 4] {
+    const EXPONENT: u64 = 0x7C00_7C00_7C00_7C00;
+    const LEAST: u64 = 0x0400_0400_0400_0400;
+    const SIGN: u64 = 0x8000_8000_8000_8000;
+    // Zero where the exponent is 0 or 31; the sign bit is set wherever it is not.
+    let ordinary = ((word & EXPONENT) + LEAST) & (EXPONENT & !LEAST);
+    let element = |index: usize| (word >> (16 * index)) as u16;
+    if (ordinary + !SIGN) & SIGN != SIGN {
+        return extraordinary(std::array::from_fn(element));
+    }
+    std::array::from_fn(|index| {
+        let bits = u32::from(element(index));
+        f32::from_bits((bits & 0x8000) << 16 | (((bits & 0x7FFF) << 13) + ((127 - 15) << 23)))
+    })
+}
+
+/// Zeros, subnormal numbers and infinities among others.
+#[cold]
+#[inline(never)]
+fn extraordinary(halves: [u16; 4]) -> [f32; 4] {
+    halves.map(|bits| f16::from_bits(bits).to_f32())
 }
 
 fn brain(bytes: [u8; 2]) -> f32 {
     f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
-}
-
-/// The value of a 16-bit float, exactly.
-#[inline(always)]
-fn float16(bits: u16) -> f32 {
-    let sign = u32::from(bits & 0x8000) << 16;
-    let magnitude = u32::from(bits & 0x7FFF) << 13;
-    match bits & 0x7C00 {
-        0 => f32::from_bits(
-            sign | (f32::from_bits(magnitude + (113 << 23)) - f32::from_bits(113 << 23)).to_bits(),
-        ),
-        0x7C00 => f32::from_bits(sign | (magnitude + (224 << 23))),
-        _ => f32::from_bits(sign | (magnitude + (112 << 23))),
-    }
 }

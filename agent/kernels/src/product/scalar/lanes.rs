@@ -166,10 +166,10 @@ impl<const R: usize> Sums<R> {
     }
 }
 
-/// Four neighbouring columns of two rows.
+/// Eight bytes of a group: of quants four neighbouring columns of two rows.
 #[inline(always)]
-fn word(group: &[u8], pair: usize) -> u64 {
-    let bytes = std::array::from_fn(|byte| group[8 * pair + byte]);
+pub(super) fn word(group: &[u8], index: usize) -> u64 {
+    let bytes = std::array::from_fn(|byte| group[8 * index + byte]);
     opaque(u64::from_le_bytes(bytes))
 }
 
