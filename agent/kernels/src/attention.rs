@@ -38,7 +38,7 @@ use std::borrow::Borrow;
 
 use crate::kv::{KvBlock, KvHead, MOST_DIMENSIONS, POSITIONS};
 use crate::ops::exp::exp;
-use crate::path::{Path, on_each_path};
+use crate::path::{Instructions, Path, on_each_path};
 use block::{MOST_TOGETHER, together};
 pub use prefill::{Queries, Scratch, prefill_tile};
 
@@ -100,6 +100,35 @@ pub fn decode_range<B: Borrow<KvBlock>>(
     queries: &[f32],
     partial: &mut [f32],
 ) {
+    decode_range_by(
+        for_floats(path),
+        history,
+        positions,
+        range,
+        scale,
+        queries,
+        partial,
+    );
+}
+
+/// The path that is fastest at floats where `path` was chosen. Scalar is chosen where vectors of integers are slow, but
+/// to an emulator a vector of floats costs little more than one float: there AVX2 takes a quarter of the time.
+fn for_floats(path: Path) -> Path {
+    match path.instructions() {
+        Instructions::Scalar => Path::new(Instructions::Avx2).unwrap_or(path),
+        _ => path,
+    }
+}
+
+fn decode_range_by<B: Borrow<KvBlock>>(
+    path: Path,
+    history: History<'_, B>,
+    positions: usize,
+    range: usize,
+    scale: f32,
+    queries: &[f32],
+    partial: &mut [f32],
+) {
     assert!(
         range < ranges(positions),
         "range {range} of {positions} positions"
@@ -138,7 +167,7 @@ fn decode_together(
 ) {
     let head_dim = heads[0].head_dim();
     begin(states, head_dim);
-    let rounded = quantised::Few::new(heads[0], queries);
+    let rounded = quantised::Few::new(path, heads[0], queries);
     for (index, &head) in heads.iter().enumerate() {
         let visible = [(visible - index * POSITIONS).min(POSITIONS); MOST_TOGETHER];
         let queries = block::Queries {

@@ -90,16 +90,20 @@ impl<S: Simd, E: Element, const Q: usize> Product<'_, S, E, Q> {
         let groups = &self.panel.groups[first * self.panel.tile..];
         let mut sums = self.begin::<T>(first);
         for index in 0..depth {
-            for tile in 0..T {
-                let group = E::load(simd, &groups[index * self.panel.row + tile * self.panel.tile]);
-                for q in 0..Q {
-                    sums[q][tile] = simd.fma(simd.splat(rows[q][index]), group, sums[q][tile]);
+            let mut columns = [simd.splat(0.0); T];
+            for (tile, columns) in columns.iter_mut().enumerate() {
+                *columns = E::load(simd, &groups[index * self.panel.row + tile * self.panel.tile]);
+            }
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                let factor = simd.splat(row[index]);
+                for (sum, &columns) in sums.iter_mut().zip(&columns) {
+                    *sum = simd.fma(factor, columns, *sum);
                 }
             }
         }
         for (q, sums) in sums.iter().enumerate() {
-            for (sums, output) in sums.iter().zip(self.output(q, first)) {
-                simd.store(*sums, output);
+            for (&sum, output) in sums.iter().zip(self.output::<T>(q, first)) {
+                simd.store(sum, output);
             }
         }
         T
@@ -112,7 +116,7 @@ impl<S: Simd, E: Element, const Q: usize> Product<'_, S, E, Q> {
         if let Onto::Corrected(corrections) = self.onto {
             for (q, sums) in sums.iter_mut().enumerate() {
                 let correction = simd.splat(corrections[q]);
-                for (sums, output) in sums.iter_mut().zip(self.output(q, first)) {
+                for (sums, output) in sums.iter_mut().zip(self.output::<T>(q, first)) {
                     *sums = simd.multiply(simd.load(output), correction);
                 }
             }
@@ -120,9 +124,13 @@ impl<S: Simd, E: Element, const Q: usize> Product<'_, S, E, Q> {
         sums
     }
 
-    /// Row `q` of the output from a tile on.
+    /// `T` tiles of row `q` of the output.
     #[inline(always)]
-    fn output(&mut self, q: usize, first: usize) -> &mut [[f32; 16]] {
-        self.output[q * self.stride + 16 * first..].as_chunks_mut().0
+    fn output<const T: usize>(&mut self, q: usize, first: usize) -> &mut [[f32; 16]; T] {
+        let (tiles, _) = self.output[q * self.stride..].as_chunks_mut();
+        match tiles[first..].first_chunk_mut() {
+            Some(tiles) => tiles,
+            None => unreachable!("no room for {T} tiles from {first} on"),
+        }
     }
 }

@@ -3,9 +3,9 @@
 use std::borrow::Borrow;
 
 use super::block::{self, Floats, MOST_TOGETHER, together};
-use super::quantised::Part;
+use super::quantised::{Part, round};
 use super::simd::{Simd, on_each_simd};
-use super::{History, RANGE, RANGE_BLOCKS, STATE, begin, finish_each, fold_each, ranges};
+use super::{History, RANGE, RANGE_BLOCKS, STATE, begin, finish_each, fold_each, for_floats, ranges};
 use crate::kv::{Elements, Half, KvBlock, KvHead, POSITIONS, TILE};
 use crate::layout::BLOCK;
 use crate::path::Path;
@@ -86,6 +86,17 @@ pub fn prefill_tile<B: Borrow<KvBlock>>(
     output: &mut [f32],
     scratch: &mut Scratch,
 ) {
+    prefill_tile_by(for_floats(path), history, scale, queries, output, scratch);
+}
+
+pub(super) fn prefill_tile_by<B: Borrow<KvBlock>>(
+    path: Path,
+    history: History<'_, B>,
+    scale: f32,
+    queries: Queries<'_>,
+    output: &mut [f32],
+    scratch: &mut Scratch,
+) {
     if queries.rows == 0 {
         return;
     }
@@ -96,7 +107,7 @@ pub fn prefill_tile<B: Borrow<KvBlock>>(
         queries.rows * queries.group * head_dim,
         "room for the results"
     );
-    scratch.gather(queries, head);
+    scratch.gather(path, queries, head);
     for range in 0..ranges(queries.end()) {
         let first = queries.seeing(range * RANGE) * queries.group * (STATE + head_dim);
         begin(&mut scratch.states[first..], head_dim);
@@ -127,7 +138,7 @@ pub fn prefill_tile<B: Borrow<KvBlock>>(
 
 impl Scratch {
     /// Puts queries side by side, rounded where keys are in 8 bits, and makes room for results.
-    fn gather(&mut self, queries: Queries<'_>, head: KvHead<'_>) {
+    fn gather(&mut self, path: Path, queries: Queries<'_>, head: KvHead<'_>) {
         let dims = head.head_dim();
         self.queries.clear();
         for row in queries.values.chunks(queries.stride).take(queries.rows) {
@@ -135,11 +146,12 @@ impl Scratch {
         }
         let count = queries.rows * queries.group;
         assert_eq!(self.queries.len(), count * dims, "a row for each query");
-        self.rounded.clear();
-        if let Elements::Q8(_) = head.elements {
-            let (parts, _) = self.queries.as_chunks::<BLOCK>();
-            self.rounded.extend(parts.iter().map(Part::round));
-        }
+        let parts = match head.elements {
+            Elements::F16 { .. } => 0,
+            Elements::Q8(_) => self.queries.len() / BLOCK,
+        };
+        self.rounded.resize(parts, Part::ZERO);
+        round(path, &self.queries, &mut self.rounded);
         self.states.resize(count * (STATE + dims), 0.0);
         self.totals.resize(count * (STATE + dims), 0.0);
         self.wide.keys.resize(POSITIONS * dims / TILE, [0.0; TILE]);

@@ -4,6 +4,7 @@ use super::block::MOST_TOGETHER;
 use super::simd::Simd;
 use crate::kv::{Elements, KvHead, MOST_DIMENSIONS, Quants};
 use crate::layout::BLOCK;
+use crate::path::{Path, on_each_path};
 
 /// 32 dimensions of a query, rounded as activations are.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +18,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    const ZERO: Self = Self {
+    pub(super) const ZERO: Self = Self {
         quants: [0; BLOCK],
         scale: 0.0,
         sum: 0,
@@ -25,7 +26,7 @@ impl Part {
 
     /// Rounds 32 dimensions, halves to even.
     #[inline(always)]
-    pub(super) fn round(values: &[f32; BLOCK]) -> Self {
+    fn round(values: &[f32; BLOCK]) -> Self {
         /// Of this size a float has no place for halves: adding it rounds, and leaves the integer in the lowest bits.
         const SHIFT: f32 = 12_582_912.0;
         let largest = values
@@ -48,25 +49,31 @@ pub(super) struct Few {
 }
 
 impl Few {
-    #[inline(always)]
-    pub(super) fn new(head: KvHead<'_>, queries: &[f32]) -> Self {
-        let mut few = Self {
-            parts: [Part::ZERO; MOST_TOGETHER * MOST_DIMENSIONS / BLOCK],
-            count: 0,
+    pub(super) fn new(path: Path, head: KvHead<'_>, queries: &[f32]) -> Self {
+        let parts = [Part::ZERO; MOST_TOGETHER * MOST_DIMENSIONS / BLOCK];
+        let count = match head.elements {
+            Elements::F16 { .. } => 0,
+            Elements::Q8(_) => queries.len() / BLOCK,
         };
-        if let Elements::Q8(_) = head.elements {
-            let (values, _) = queries.as_chunks::<BLOCK>();
-            for (part, values) in few.parts.iter_mut().zip(values) {
-                *part = Part::round(values);
-            }
-            few.count = values.len();
-        }
+        let mut few = Self { parts, count };
+        round(path, queries, &mut few.parts[..count]);
         few
     }
 
-    #[inline(always)]
     pub(super) fn as_slice(&self) -> &[Part] {
         &self.parts[..self.count]
+    }
+}
+
+on_each_path! {
+    /// Rounds the first queries, as many as there are parts for.
+    pub(super) fn round(queries: &[f32], parts: &mut [Part]) = round_body
+}
+
+#[inline(always)]
+fn round_body(queries: &[f32], parts: &mut [Part]) {
+    for (values, part) in queries.as_chunks::<BLOCK>().0.iter().zip(parts) {
+        *part = Part::round(values);
     }
 }
 

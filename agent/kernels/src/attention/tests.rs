@@ -50,7 +50,7 @@ fn decode(
     let mut partials = vec![f32::NAN; ranges(positions) * partial];
     // Backwards, for the order must not matter.
     for (range, partial) in partials.chunks_mut(partial).enumerate().rev() {
-        decode_range(path, history, positions, range, scale, queries, partial);
+        decode_range_by(path, history, positions, range, scale, queries, partial);
     }
     let mut output = vec![0.0; queries.len()];
     combine(path, head_dim, &partials, &mut output);
@@ -117,7 +117,7 @@ proptest! {
                     group,
                     first_position: before + index * tile,
                 };
-                prefill_tile(path, history, 0.25, queries, output, &mut scratch);
+                prefill::prefill_tile_by(path, history, 0.25, queries, output, &mut scratch);
             }
             prop_assert_eq!(bits(&found), bits(&expected), "{}", path.instructions());
         }
@@ -166,7 +166,7 @@ fn what_is_written_later_changes_nothing() {
                 group: 1,
                 first_position: 64,
             };
-            prefill_tile(path, history, 0.3, queries, &mut output, &mut Scratch::default());
+            prefill::prefill_tile_by(path, history, 0.3, queries, &mut output, &mut Scratch::default());
             output
         };
         let before = result(&blocks, Path::SCALAR);
