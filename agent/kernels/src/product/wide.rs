@@ -95,7 +95,7 @@ impl<'a, V: Vectors> Product<'a, V> {
     fn tile<K: Kernel<'a, V>>(&self, tile: usize, rows: Range<usize>, output: &mut [f32]) {
         let mut row = rows.start;
         while row < rows.end {
-            row += match rows.end - row {
+            row += match (rows.end - row).min(K::MOST_ROWS) {
                 8.. => self.multiply::<K, 1, 8>(tile, row, output),
                 4.. => self.multiply::<K, 1, 4>(tile, row, output),
                 2.. => self.multiply::<K, 1, 2>(tile, row, output),

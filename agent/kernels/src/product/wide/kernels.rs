@@ -15,6 +15,10 @@ pub(super) type Totals<const T: usize, const M: usize> = [[[f32; ROWS]; M]; T];
 
 /// A row tile that can be multiplied.
 pub(super) trait Kernel<'a, V: Vectors>: Copy {
+    /// The most rows of activations that are worth multiplying at once: their sums are to stay in registers, or to be
+    /// few beside the products.
+    const MOST_ROWS: usize;
+
     /// Takes a row tile.
     fn of(planes: &Planes<'a>) -> Self;
 
@@ -51,6 +55,8 @@ impl<'a, V: Vectors, K: Kernel<'a, V>, const T: usize, const M: usize> Operation
 pub(super) struct Quantised<W, const PARTS: usize>(W);
 
 impl<'a, V: Vectors, W: Weights<'a, V, PARTS>, const PARTS: usize> Kernel<'a, V> for Quantised<W, PARTS> {
+    const MOST_ROWS: usize = 8;
+
     #[inline(always)]
     fn of(planes: &Planes<'a>) -> Self {
         Self(W::of(planes))
@@ -143,6 +149,8 @@ impl<'a, const PARTS: usize> Groups<'a, PARTS> {
 pub(super) struct Floats<E>(E);
 
 impl<'a, V: Vectors, E: Elements<'a, V>> Kernel<'a, V> for Floats<E> {
+    const MOST_ROWS: usize = 8 / V::IN_TILE;
+
     #[inline(always)]
     fn of(planes: &Planes<'a>) -> Self {
         Self(E::of(planes))
