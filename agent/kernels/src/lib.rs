@@ -6,8 +6,8 @@
 //! added in order of columns by fused multiply-add. So a token depends neither on the machine, nor on the number of
 //! threads, nor on what else is in the batch.
 //!
-//! What is absent: this crate knows no file, no model and no clock but the one that [`path`] measures with. All
-//! `unsafe` code that computes is here.
+//! What is absent: this crate knows no file, no model and no clock but those that [`path`] measures and
+//! [`pool`] waits with. All `unsafe` code that computes is here.
 
 pub mod activations;
 pub mod attention;
