@@ -76,7 +76,8 @@ impl<S: Simd, E: Element, const Q: usize> Product<'_, S, E, Q> {
         while tile < tiles {
             tile += match (S::ACCUMULATORS / Q, tiles - tile) {
                 (4.., 4..) => self.tiles::<4>(tile),
-                (2..4, 2..) => self.tiles::<2>(tile),
+                // Not from 2 on: AVX2 has registers for 12 accumulators, but compilers keep one of them in memory.
+                (3.., 2..) => self.tiles::<2>(tile),
                 _ => self.tiles::<1>(tile),
             };
         }
