@@ -94,22 +94,26 @@ fn open(folder: &Folder, block: &Block, flags: OFlag) -> Result<File, BlockProbl
     Ok(file)
 }
 
-/// Reads what is stored of a block, and compares its hash.
-pub(crate) fn read_block(folder: &Folder, block: &Block) -> Result<Vec<u8>, BlockProblem> {
-    let mut stored = vec![0; block.stored];
-    open_block(folder, block)?
-        .read_exact(&mut stored)
-        .map_err(BlockProblem::Read)?;
-    if Hash::of(&stored) != block.hash {
+/// Reads what is stored of a block into `scratch`, and compares its hash.
+pub(crate) fn read_block(folder: &Folder, block: &Block, scratch: &mut Vec<u8>) -> Result<(), BlockProblem> {
+    scratch.resize(block.stored, 0);
+    let read = open_block(folder, block)?.read_exact(scratch);
+    read.map_err(BlockProblem::Read)?;
+    if Hash::of(scratch) != block.hash {
         return Err(BlockProblem::Hash);
     }
-    Ok(stored)
+    Ok(())
 }
 
 /// Reads a block, and writes the bytes that it stands for.
-pub(crate) fn decode_block(folder: &Folder, block: &Block, target: &mut [u8]) -> Result<(), BlockProblem> {
-    let stored = read_block(folder, block)?;
-    decode(block.codec, &stored, target).map_err(BlockProblem::Read)
+pub(crate) fn decode_block(
+    folder: &Folder,
+    block: &Block,
+    scratch: &mut Vec<u8>,
+    target: &mut [u8],
+) -> Result<(), BlockProblem> {
+    read_block(folder, block, scratch)?;
+    decode(block.codec, scratch, target).map_err(BlockProblem::Read)
 }
 
 /// Reads part of what is stored of a block, past the page cache: streamed weights would only drive out what is used

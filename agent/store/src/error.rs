@@ -46,6 +46,19 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A source is made of matrices of a few rows.
+    #[error(
+        "{}: its {bytes} bytes of tensors would take {packed} when packed; no model is of so many matrices of a few rows",
+        path.display()
+    )]
+    Padding {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of its tensors.
+        bytes: u64,
+        /// Bytes when packed.
+        packed: u64,
+    },
     /// There is not enough memory.
     #[error("cannot get {bytes} bytes of memory for {}: {source}", path.display())]
     Memory {

@@ -73,14 +73,17 @@ fn write_segments(
         Packer::new(source, table),
     );
     let written = Mutex::new(BTreeMap::new());
-    workers::for_each(workers::available(), places(table), |(segment, start, bytes)| {
-        let mut packed = vec![0; bytes];
-        packer.fill(segment, start, &mut packed, &mut Scratch::default())?;
-        let block = writer.write(packer.content(segment, start, bytes), &packed)?;
+    let write = |scratch: &mut BlockScratch, (segment, start, bytes)| {
+        scratch.packed.clear();
+        scratch.packed.resize(bytes, 0);
+        packer.fill(segment, start, &mut scratch.packed, &mut scratch.source)?;
+        let content = packer.content(segment, start, bytes);
+        let block = writer.write(content, &scratch.packed, &mut scratch.stored)?;
         workers::locked(&written).insert((segment, start), block);
         count.add(bytes);
         Ok::<_, Error>(())
-    })?;
+    };
+    workers::for_each(workers::available(), places(table), write)?;
     let mut segments: Vec<Segment> = table
         .segments()
         .iter()
@@ -90,6 +93,14 @@ fn write_segments(
         segments[segment].blocks.push(block);
     }
     Ok(segments)
+}
+
+/// What one thread uses again for each block.
+#[derive(Default)]
+struct BlockScratch {
+    source: Scratch,
+    packed: Vec<u8>,
+    stored: Vec<u8>,
 }
 
 /// Segment, beginning in it and length of each block.
@@ -136,13 +147,14 @@ impl<'a> BlockWriter<'a> {
     }
 
     fn write_all(&self, bytes: &[u8]) -> Result<Vec<Block>, Error> {
-        bytes
-            .chunks(BLOCK_BYTES)
-            .map(|block| self.write(Content::Bytes, block))
+        let mut scratch = Vec::new();
+        let blocks = bytes.chunks(BLOCK_BYTES);
+        blocks
+            .map(|block| self.write(Content::Bytes, block, &mut scratch))
             .collect()
     }
 
-    fn write(&self, content: Content, bytes: &[u8]) -> Result<Block, Error> {
+    fn write(&self, content: Content, bytes: &[u8], scratch: &mut Vec<u8>) -> Result<Block, Error> {
         let (codec, stored) =
             encode(content, bytes).map_err(Error::io("encode a block for", self.folder.root()))?;
         let block = Block {
@@ -153,7 +165,7 @@ impl<'a> BlockWriter<'a> {
         };
         let home = self.folder.block_home(block.hash);
         make_folder(&home)?;
-        if !is_there(self.folder, &block)? {
+        if !is_there(self.folder, &block, scratch)? {
             self.folder.write(&self.folder.block(block.hash), &stored)?;
         }
         // The name of a block that was there may not have reached the disk either.
@@ -169,9 +181,9 @@ impl<'a> BlockWriter<'a> {
 
 /// Whether a block is there unharmed. One that an earlier import left is trusted no more than any other, and so an
 /// import after damage mends it.
-fn is_there(folder: &Folder, block: &Block) -> Result<bool, Error> {
-    match read_block(folder, block) {
-        Ok(_) => Ok(true),
+fn is_there(folder: &Folder, block: &Block, scratch: &mut Vec<u8>) -> Result<bool, Error> {
+    match read_block(folder, block, scratch) {
+        Ok(()) => Ok(true),
         Err(BlockProblem::Missing | BlockProblem::Length(_) | BlockProblem::Hash) => Ok(false),
         Err(BlockProblem::Read(error)) => Err(Error::io("read", &folder.block(block.hash))(error)),
     }

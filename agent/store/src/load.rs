@@ -70,13 +70,14 @@ impl Blocks {
         let record = &self.model().metadata;
         let first = self.model().first_block(self.model().segments.len());
         let mut bytes = vec![0; record.bytes];
+        let mut scratch = Vec::new();
         for ((index, block), target) in record
             .blocks
             .iter()
             .enumerate()
             .zip(bytes.chunks_mut(BLOCK_BYTES))
         {
-            decode_block(&self.folder, block, target).map_err(self.damage(first + index))?;
+            decode_block(&self.folder, block, &mut scratch, target).map_err(self.damage(first + index))?;
         }
         let count = record.entries;
         Ok(Entries { count, bytes })
@@ -100,8 +101,8 @@ impl Blocks {
         let mut pages = Pages::new(bytes).map_err(&memory)?;
         let slots = pages.bytes_mut().chunks_mut(BLOCK_BYTES);
         let work = blocks.iter().enumerate().zip(slots);
-        workers::for_each(workers::available(), work, |((number, block), slot)| {
-            self.fill(block, slot).map_err(self.damage(number))
+        workers::for_each(workers::available(), work, |scratch, ((number, block), slot)| {
+            self.fill(block, scratch, slot).map_err(self.damage(number))
         })?;
         let mut region = Region::from(pages);
         for (number, block) in blocks
@@ -118,11 +119,11 @@ impl Blocks {
     }
 
     /// Verifies a raw block; decodes another.
-    fn fill(&self, block: &Block, slot: &mut [u8]) -> Result<(), BlockProblem> {
+    fn fill(&self, block: &Block, scratch: &mut Vec<u8>, slot: &mut [u8]) -> Result<(), BlockProblem> {
         if block.codec != Codec::Raw {
-            decode_block(&self.folder, block, &mut slot[..block.bytes])?;
+            decode_block(&self.folder, block, scratch, &mut slot[..block.bytes])?;
         } else if !locked(&self.verified).contains(&block.hash) {
-            read_block(&self.folder, block)?;
+            read_block(&self.folder, block, scratch)?;
         }
         locked(&self.verified).insert(block.hash);
         Ok(())

@@ -16,6 +16,8 @@ use crate::stream::{Bytes, Stream};
 use crate::tensor::{Shape, Table, Tensor, TensorId, layer_segment};
 use crate::workers;
 
+/// Most bytes that packing may add to twice the source's.
+const MAX_PADDING: u64 = 64 << 20;
 /// Bytes that one thread packs at a time.
 const PIECE: usize = 4 << 20;
 
@@ -253,11 +255,25 @@ fn view<'a>(tensor: &Tensor, tiles: &Range<usize>, bytes: &'a Bytes<'_>) -> Matr
 
 /// The table of a source, its segments planned.
 pub(crate) fn plan(source: &Source) -> Result<Table, Error> {
-    Table::plan(source.tensors()).map_err(|(tensor, problem)| Error::Tensor {
+    let table = Table::plan(source.tensors()).map_err(|(tensor, problem)| Error::Tensor {
         path: source.path().to_owned(),
         tensor,
         problem,
-    })
+    })?;
+    check_padding(source, &table)?;
+    Ok(table)
+}
+
+/// Packed weights take as much room as in the source, apart from vectors of 16-bit floats and the last row tile of
+/// each matrix. A file that is made of such would take 16 times its size.
+fn check_padding(source: &Source, table: &Table) -> Result<(), Error> {
+    let packed: u64 = table.segments().iter().map(|&bytes| bytes as u64).sum();
+    let bytes: u64 = source.tensors().map(|tensor| tensor.bytes).sum();
+    if packed > 2 * bytes + MAX_PADDING {
+        let path = source.path().to_owned();
+        return Err(Error::Padding { path, bytes, packed });
+    }
+    Ok(())
 }
 
 /// Where segments begin that lie one after the other, the large ones on huge pages' boundaries.
@@ -287,6 +303,6 @@ fn pack(source: &Source, table: &Table, starts: &[usize], mut memory: &mut [u8])
     workers::for_each(
         workers::available(),
         pieces.into_iter(),
-        |(segment, start, piece)| packer.fill(segment, start, piece, &mut Scratch::default()),
+        |scratch: &mut Scratch, (segment, start, piece)| packer.fill(segment, start, piece, scratch),
     )
 }

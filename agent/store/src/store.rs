@@ -128,14 +128,18 @@ impl Store {
         let model = &blocks.manifest.model;
         let count = Count::new(Phase::Verifying, model.stored(), progress);
         let damaged = Mutex::new(Vec::new());
-        workers::for_each(workers::available(), model.blocks(), |(number, block)| {
-            if let Err(problem) = read_block(&self.folder, block) {
-                let damage = Damage::new(&self.folder, model, &blocks.table, number, problem);
-                locked(&damaged).push(damage);
-            }
-            count.add(block.stored);
-            Ok::<_, Error>(())
-        })?;
+        workers::for_each(
+            workers::available(),
+            model.blocks(),
+            |scratch, (number, block)| {
+                if let Err(problem) = read_block(&self.folder, block, scratch) {
+                    let damage = Damage::new(&self.folder, model, &blocks.table, number, problem);
+                    locked(&damaged).push(damage);
+                }
+                count.add(block.stored);
+                Ok::<_, Error>(())
+            },
+        )?;
         let mut damaged = std::mem::take(&mut *locked(&damaged));
         damaged.sort_by_key(|damage| damage.block);
         Ok(damaged)

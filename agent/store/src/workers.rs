@@ -3,11 +3,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Does `work` for each item on up to `threads` threads, and ends at the first error.
-pub(crate) fn for_each<T: Send, E: Send>(
+/// Does `work` for each item on up to `threads` threads, and ends at the first error. Each thread has scratch memory
+/// that it uses again: fresh memory costs more than many a hash.
+pub(crate) fn for_each<S: Default, T: Send, E: Send>(
     threads: usize,
     items: impl Iterator<Item = T> + Send,
-    work: impl Fn(T) -> Result<(), E> + Sync,
+    work: impl Fn(&mut S, T) -> Result<(), E> + Sync,
 ) -> Result<(), E> {
     let items = Mutex::new(items);
     let failed = Mutex::new(None);
@@ -15,8 +16,9 @@ pub(crate) fn for_each<T: Send, E: Send>(
     thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
+                let mut scratch = S::default();
                 while let Some(item) = next() {
-                    if let Err(error) = work(item) {
+                    if let Err(error) = work(&mut scratch, item) {
                         locked(&failed).get_or_insert(error);
                     }
                 }

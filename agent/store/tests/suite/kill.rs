@@ -1,9 +1,8 @@
 //! Imports that are killed at any moment.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use crate::model::{Model, bytes};
 use crate::packed::assert_holds;
@@ -32,7 +31,8 @@ fn model(version: u64) -> Model {
     model
 }
 
-/// What the child process of [`an_import_killed_at_any_moment_leaves_the_old_model_or_the_new_one`] does.
+/// What the child process of [`an_import_killed_at_any_moment_leaves_the_old_model_or_the_new_one`] does: it writes
+/// a dot for each block that it has stored.
 #[test]
 fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else {
@@ -40,8 +40,9 @@ fn child() {
     };
     let folder = Path::new(&folder);
     let source = Source::open(&folder.join("model.gguf")).unwrap();
+    let tell = |_: Progress| std::io::stderr().write_all(b".").unwrap();
     Store::new(&folder.join("store"))
-        .import(&source, &id(), &|_: Progress| {})
+        .import(&source, &id(), &tell)
         .unwrap();
 }
 
@@ -49,26 +50,27 @@ fn start_import(folder: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "kill::child", "--nocapture"])
         .env(FOLDER, folder)
-        .stdout(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap()
 }
 
-/// Kills a child after that time, if it has not ended before; tells whether it was killed.
-fn kill_after(mut child: Child, time: Duration) -> bool {
-    let mut output = child.stdout.take().unwrap();
-    let (ended, wait) = std::sync::mpsc::channel();
-    let reader = std::thread::spawn(move || {
-        let read = output.read_to_end(&mut Vec::new());
-        // Nobody waits any more if the child was killed.
-        ended.send(()).ok();
-        read
-    });
-    let killed = wait.recv_timeout(time).is_err();
+/// Kills a child when it has stored so many blocks; tells whether it had not ended by itself.
+fn kill_after(mut child: Child, blocks: usize) -> bool {
+    let dots = child
+        .stderr
+        .take()
+        .unwrap()
+        .bytes()
+        .filter(|byte| matches!(byte, Ok(b'.')));
+    dots.take(blocks).for_each(drop);
     child.kill().unwrap();
-    child.wait().unwrap();
-    reader.join().unwrap().unwrap();
-    killed
+    !child.wait().unwrap().success()
+}
+
+fn import_whole(folder: &Path) {
+    assert!(start_import(folder).wait_with_output().unwrap().status.success());
 }
 
 #[test]
@@ -77,35 +79,39 @@ fn an_import_killed_at_any_moment_leaves_the_old_model_or_the_new_one() {
     let store = Store::new(&folder.path().join("store"));
     let file = folder.path().join("model.gguf");
     model(0).write(&file);
-    let begun = std::time::Instant::now();
-    kill_after(start_import(folder.path()), Duration::MAX);
-    let whole = begun.elapsed();
+    import_whole(folder.path());
+    let manifest = store.manifest(&id()).unwrap();
+    let blocks: usize = manifest
+        .model
+        .segments
+        .iter()
+        .map(|segment| segment.blocks.len())
+        .sum();
     let (mut now, mut kills) = (0, 0);
     for version in 1..=20 {
         model(version).write(&file);
-        // From the very beginning to a little after the usual end.
-        let killed = kill_after(start_import(folder.path()), whole * version as u32 / 18);
+        // From before the first block to when only the manifest is left to write.
+        let killed = kill_after(start_import(folder.path()), blocks * (version as usize - 1) / 19);
         kills += usize::from(killed);
         // A store of its own, which has verified nothing yet.
         let fresh = Store::new(store.path());
         let packed = fresh.load(&id()).unwrap();
-        let root = packed.root();
         if !killed || holds(&packed, &model(version)) {
             now = version;
         }
         assert_holds(&packed, &model(now));
         if version % 5 == 0 {
             fresh.collect().unwrap();
-            assert_eq!(fresh.load(&id()).unwrap().root(), root);
+            assert_eq!(fresh.load(&id()).unwrap().root(), packed.root());
         }
         // What was cut off goes on where it was, and leads to the new model.
         if version % 3 == 0 {
-            assert!(!kill_after(start_import(folder.path()), Duration::MAX));
+            import_whole(folder.path());
             now = version;
             assert_holds(&Store::new(store.path()).load(&id()).unwrap(), &model(now));
         }
     }
-    assert!(kills >= 5, "only {kills} imports of 20 were still on their way");
+    assert!(kills >= 15, "only {kills} imports of 20 were still on their way");
     store.collect().unwrap();
     let files = std::fs::read_dir(store.path().join("incoming")).unwrap().count();
     assert_eq!(files, 0);

@@ -103,6 +103,10 @@ fn models_that_no_graph_could_use_are_refused() {
     assert!(error(base().tensor("x", Kind::Q8_0, &[32])).contains("a vector of type Q8_0"));
     assert!(error(base().tensor("blk.1.x", Kind::F32, &[32])).contains("layer 0 has no tensor"));
     assert!(error(base().tensor("blk.5000.x", Kind::F32, &[32])).contains("at most 4096 layers"));
+    let thin = (0..3).fold(base(), |model, index| {
+        model.tensor(&format!("x{index}"), Kind::F32, &[1 << 19, 1])
+    });
+    assert!(error(thin).contains("would take"));
     let mut nan = base().tensor("x", Kind::F16, &[32]);
     nan.tensors[1].bytes[1] = 0x7f;
     assert!(error(nan).contains("`x` has a value that is not a number"));
