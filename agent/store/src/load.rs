@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use crate::block::{BlockProblem, Damage, decode_block, open_block, read_block, read_direct};
+use crate::block::{BlockProblem, Damage, decode_block, open_block, read_direct};
 use crate::codec::{Codec, decode};
 use crate::error::Error;
 use crate::folder::Folder;
@@ -100,33 +100,41 @@ impl Blocks {
         };
         let mut pages = Pages::new(bytes).map_err(&memory)?;
         let slots = pages.bytes_mut().chunks_mut(BLOCK_BYTES);
-        let work = blocks.iter().enumerate().zip(slots);
-        workers::for_each(workers::available(), work, |scratch, ((number, block), slot)| {
-            self.fill(block, scratch, slot).map_err(self.damage(number))
-        })?;
+        let encoded = blocks.iter().enumerate().zip(slots);
+        let encoded = encoded.filter(|((_, block), _)| block.codec != Codec::Raw);
+        workers::for_each(
+            workers::available(),
+            encoded,
+            |scratch, ((number, block), slot)| {
+                let decoded = decode_block(&self.folder, block, scratch, &mut slot[..block.bytes]);
+                decoded.map_err(self.damage(number))
+            },
+        )?;
         let mut region = Region::from(pages);
-        for (number, block) in blocks
-            .iter()
-            .enumerate()
-            .filter(|(_, block)| block.codec == Codec::Raw)
-        {
+        let raw = || {
+            blocks
+                .iter()
+                .enumerate()
+                .filter(|(_, block)| block.codec == Codec::Raw)
+        };
+        for (number, block) in raw() {
             let file = open_block(&self.folder, block).map_err(self.damage(number))?;
             region
                 .map(number * BLOCK_BYTES, &file, block.bytes)
                 .map_err(&memory)?;
         }
+        workers::for_each(workers::available(), raw(), |(): &mut (), (number, block)| {
+            self.verify(&region, number, block).map_err(self.damage(number))
+        })?;
         Ok(region)
     }
 
-    /// Verifies a raw block; decodes another.
-    fn fill(&self, block: &Block, scratch: &mut Vec<u8>, slot: &mut [u8]) -> Result<(), BlockProblem> {
-        if block.codec != Codec::Raw {
-            decode_block(&self.folder, block, scratch, &mut slot[..block.bytes])?;
-        } else if !locked(&self.verified).contains(&block.hash) {
-            read_block(&self.folder, block, scratch)?;
-        }
-        locked(&self.verified).insert(block.hash);
-        Ok(())
+    /// Verifies a raw block where it is mapped: that takes two thirds of the processor's time of reading it aside.
+    fn verify(&self, region: &Region, number: usize, block: &Block) -> Result<(), BlockProblem> {
+        let range = number * BLOCK_BYTES..number * BLOCK_BYTES + block.bytes;
+        region.populate(range.clone()).map_err(BlockProblem::Read)?;
+        let known = locked(&self.verified).contains(&block.hash);
+        self.compare(block, known, &region.bytes()[range])
     }
 
     /// The blocks of the segments.

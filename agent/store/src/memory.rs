@@ -8,6 +8,7 @@ use std::ffi::c_void;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use nix::errno::Errno;
@@ -128,6 +129,17 @@ impl Region {
         // long enough, and files of a store are never changed, only replaced or unlinked.
         unsafe { mmap(address, length, ProtFlags::PROT_READ, flags, file, 0) }?;
         Ok(())
+    }
+
+    /// Reads pages in, if they are not, so that a file that cannot be read is an error here and not a signal at the
+    /// first touch. `range` begins on a page. Older kernels than 5.14 do not know this, and read at the first touch.
+    pub(crate) fn populate(&self, range: Range<usize>) -> io::Result<()> {
+        let start = NonNull::from(&self.bytes()[range.start]).cast();
+        // SAFETY: the memory is owned; reading it in changes nothing that can be read there.
+        match unsafe { madvise(start, range.len(), MmapAdvise::MADV_POPULATE_READ) } {
+            Err(Errno::EINVAL) => Ok(()),
+            result => Ok(result?),
+        }
     }
 
     /// All bytes.

@@ -1,6 +1,6 @@
 //! Imports that are killed at any moment.
 
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -58,12 +58,8 @@ fn start_import(folder: &Path) -> Child {
 
 /// Kills a child when it has stored so many blocks; tells whether it had not ended by itself.
 fn kill_after(mut child: Child, blocks: usize) -> bool {
-    let dots = child
-        .stderr
-        .take()
-        .unwrap()
-        .bytes()
-        .filter(|byte| matches!(byte, Ok(b'.')));
+    let dots = BufReader::new(child.stderr.take().unwrap()).bytes();
+    let dots = dots.filter(|byte| matches!(byte, Ok(b'.')));
     dots.take(blocks).for_each(drop);
     child.kill().unwrap();
     !child.wait().unwrap().success()
