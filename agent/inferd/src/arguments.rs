@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
+use crate::offline;
+
 const EXAMPLES: &str = "Examples:
   inferd serve                                    on the sockets that systemd hands over
   inferd serve --models . --listen 127.0.0.1:8090   for development, with the models of this folder";
@@ -22,6 +24,14 @@ pub(crate) enum Command {
     /// Answer chat requests until told to stop.
     #[command(after_help = EXAMPLES)]
     Serve(Serve),
+    /// Pack a GGUF file and put it into a store.
+    Import(offline::Import),
+    /// Read models in a store and tell which of their blocks are damaged.
+    Verify(offline::Verify),
+    /// Write a model in a store as a GGUF file.
+    Export(offline::Export),
+    /// Remove a model from a store.
+    Remove(offline::Remove),
 }
 
 #[derive(Debug, Args)]

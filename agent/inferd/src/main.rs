@@ -6,6 +6,7 @@
 mod arguments;
 mod chat;
 mod log;
+mod offline;
 mod refusal;
 mod reply;
 mod report;
@@ -21,9 +22,15 @@ use clap::Parser;
 use arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
-    let Command::Serve(arguments) = Arguments::parse().command;
     log::start();
-    match serve::run(&arguments) {
+    let result = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Import(arguments) => offline::import(&arguments),
+        Command::Verify(arguments) => offline::verify(&arguments),
+        Command::Export(arguments) => offline::export(&arguments),
+        Command::Remove(arguments) => offline::remove(&arguments),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");

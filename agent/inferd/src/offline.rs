@@ -1,0 +1,174 @@
+//! Commands that work on a store and answer nobody: import, verify, export, remove.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use store::source::Source;
+use store::{ModelId, OnProgress, Phase, Progress, Store};
+
+const BAR: &str = "{msg:>10} {bar:40} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}";
+
+/// Where the store is.
+#[derive(Debug, Args)]
+pub(crate) struct Where {
+    /// The store's folder.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/hearth/models")]
+    store: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    #[command(flatten)]
+    place: Where,
+    /// What the model is called in the store; the file's name if nothing is said.
+    #[arg(long)]
+    name: Option<ModelId>,
+    /// A GGUF file, or any part of a split one.
+    file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    place: Where,
+    /// Models; all of the store if none is named.
+    names: Vec<ModelId>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    place: Where,
+    /// The model.
+    name: ModelId,
+    /// The GGUF file to write.
+    file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    #[command(flatten)]
+    place: Where,
+    /// The model.
+    name: ModelId,
+}
+
+impl Where {
+    fn open(&self) -> Store {
+        Store::new(&self.store)
+    }
+}
+
+/// Packs a file and stores it. Cut off, it goes on where it was when it is called again.
+pub(crate) fn import(arguments: &Import) -> Result<()> {
+    let name = match &arguments.name {
+        Some(name) => name.clone(),
+        None => name_of(&arguments.file)?,
+    };
+    let source = Source::open(&arguments.file)?;
+    let manifest = with_bar(|progress| arguments.place.open().import(&source, &name, progress))?;
+    let (model, root) = (manifest.model, manifest.root);
+    println!(
+        "{name}: {} bytes in {} blocks, {root}",
+        model.stored(),
+        model.blocks().count()
+    );
+    Ok(())
+}
+
+/// Reads all blocks and tells which are damaged.
+pub(crate) fn verify(arguments: &Verify) -> Result<()> {
+    let store = arguments.place.open();
+    let names = match arguments.names.as_slice() {
+        [] => store.models()?,
+        names => names.to_vec(),
+    };
+    let mut damaged = 0;
+    for name in names {
+        let damage = with_bar(|progress| store.verify(&name, progress))?;
+        match damage.len() {
+            0 => println!("{name}: whole"),
+            blocks => println!("{name}: {blocks} blocks are damaged; import it again"),
+        }
+        damage.iter().for_each(|damage| println!("  {damage}"));
+        damaged += damage.len();
+    }
+    if damaged > 0 {
+        bail!("{damaged} blocks are damaged");
+    }
+    Ok(())
+}
+
+/// Writes a model as a GGUF file.
+pub(crate) fn export(arguments: &Export) -> Result<()> {
+    let store = arguments.place.open();
+    Ok(with_bar(|progress| {
+        store.export(&arguments.name, &arguments.file, progress)
+    })?)
+}
+
+/// Forgets a model, and gives back the room of what only it had.
+pub(crate) fn remove(arguments: &Remove) -> Result<()> {
+    let store = arguments.place.open();
+    store.remove(&arguments.name)?;
+    let collected = store.collect()?;
+    println!(
+        "{}: {} blocks removed, {} bytes",
+        arguments.name, collected.blocks, collected.bytes
+    );
+    Ok(())
+}
+
+/// The name of a file without its ending and without the number of a part.
+fn name_of(file: &Path) -> Result<ModelId> {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let whole = match stem.rsplit_once("-of-") {
+        Some((part, _)) => part
+            .rsplit_once('-')
+            .filter(|(_, number)| is_number(number))
+            .map_or(&*stem, |(name, _)| name),
+        None => &*stem,
+    };
+    whole
+        .to_lowercase()
+        .parse()
+        .context("give the model another name with --name")
+}
+
+/// Parts of split files are numbered by five digits.
+fn is_number(text: &str) -> bool {
+    text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Shows how far the work is, where somebody looks.
+fn with_bar<T>(work: impl FnOnce(OnProgress<'_>) -> T) -> T {
+    let style = ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(0).with_style(style);
+    let result = work(&|progress: Progress| {
+        bar.set_message(match progress.phase {
+            Phase::Packing => "packing",
+            Phase::Verifying => "verifying",
+            Phase::Exporting => "exporting",
+        });
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    });
+    bar.finish_and_clear();
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_lends_its_name() {
+        let name = |file| name_of(Path::new(file)).map(|name| name.to_string());
+        assert_eq!(name("/m/SmolLM2-135M.Q4_1.gguf").unwrap(), "smollm2-135m.q4_1");
+        assert_eq!(name("qwen-00001-of-00003.gguf").unwrap(), "qwen");
+        assert_eq!(name("the-best-of-3.gguf").unwrap(), "the-best-of-3");
+        assert!(name("größe.gguf").unwrap_err().to_string().contains("--name"));
+    }
+}
