@@ -53,6 +53,10 @@ lint:
 bench:
     cargo bench --package gateway --bench cost
 
+# The engine beside llama.cpp and candle: speed, memory, quality. Hours; `just bench-peers speed --quick` takes two minutes
+bench-peers *ARGS:
+    cargo run --release --quiet --package peers -- {{ARGS}}
+
 # Licences, sources and bans of dependencies; needs `cargo install --locked cargo-deny`
 deny:
     cargo deny check bans licenses sources

@@ -11,6 +11,10 @@ const EXAMPLES: &str = "Examples:
   inferd serve                                    on the sockets that systemd hands over
   inferd serve --models . --listen 127.0.0.1:8090   for development, with the models of this folder";
 
+const BENCH_EXAMPLES: &str = "Examples:
+  inferd bench -m model.gguf
+  inferd bench -m model.gguf -p 128,512 -n 32 -d 0,512,2048 -t 1,2 -r 3 --json";
+
 /// Hearth's inference daemon.
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = EXAMPLES)]
@@ -24,6 +28,9 @@ pub(crate) enum Command {
     /// Answer chat requests until told to stop.
     #[command(after_help = EXAMPLES)]
     Serve(Serve),
+    /// Measure how fast models are here: prompts (pp) and generating (tg), as llama-bench does.
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(Bench),
     /// Pack a GGUF file and put it into a store.
     Import(offline::Import),
     /// Read models in a store and tell which of their blocks are damaged.
@@ -55,4 +62,44 @@ pub(crate) struct Serve {
     /// Most tokens of a conversation with its answer; a model that was trained for less has less.
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = value_parser!(u32).range(64..=1_048_576))]
     pub(crate) context: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// A model's file; give it again for more.
+    #[arg(short, long = "model", value_name = "FILE", required_unless_present = "order")]
+    pub(crate) models: Vec<PathBuf>,
+    /// Lengths of prompts, tokens; 0: none.
+    #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "512")]
+    pub(crate) prompt: Vec<usize>,
+    /// Tokens to generate; 0: none.
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N,…",
+        value_delimiter = ',',
+        default_value = "128"
+    )]
+    pub(crate) generate: Vec<usize>,
+    /// Tokens that are there before each test begins.
+    #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "0")]
+    pub(crate) depth: Vec<usize>,
+    /// Threads that compute; as many as the machine lets this process use at once if nothing is said.
+    #[arg(short, long, value_name = "N,…", value_delimiter = ',', value_parser = value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Vec<u16>,
+    /// Timed runs of each test; one before them is not counted.
+    #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..=1000))]
+    pub(crate) repetitions: u32,
+    /// Read the file to its end first, so that the time to load it is that of a file in memory.
+    #[arg(long)]
+    pub(crate) warm: bool,
+    /// Leave out the measurement of the memory's bandwidth, which takes 256 MiB for each thread.
+    #[arg(long)]
+    pub(crate) no_bandwidth: bool,
+    /// Print the results as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// What a process that this one starts is to do.
+    #[arg(long, hide = true, value_name = "JSON")]
+    pub(crate) order: Option<String>,
 }

@@ -4,6 +4,7 @@
 //! text of any conversation.
 
 mod arguments;
+mod bench;
 mod chat;
 mod log;
 mod offline;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     log::start();
     let result = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Import(arguments) => offline::import(&arguments),
         Command::Verify(arguments) => offline::verify(&arguments),
         Command::Export(arguments) => offline::export(&arguments),

@@ -1,0 +1,23 @@
+//! Runs the engine and its peers side by side and prints what they showed.
+
+mod cli;
+mod limited;
+mod memory;
+mod quality;
+mod show;
+mod speed;
+mod spinner;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match cli::run(&cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

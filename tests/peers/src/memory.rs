@@ -1,0 +1,115 @@
+//! The most memory that each engine takes for the same work.
+
+use std::path::Path;
+use std::process::Command;
+
+use ::tests::process::output;
+use ::tests::report::table;
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use peers::engines::{Engine, Engines, Instructions, Job, model};
+use peers::machine::forget;
+use peers::memory_group::MemoryGroup;
+use peers::parts::Parts;
+use serde::Serialize;
+
+use crate::show::{note, step};
+
+/// Prompt, and tokens after it.
+const WORK: (usize, usize) = (512, 32);
+
+/// What to measure.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// Models: smollm2, qwen, or a GGUF file
+    #[arg(short, long = "model", value_delimiter = ',', default_value = "smollm2,qwen")]
+    models: Vec<String>,
+    /// Threads
+    #[arg(short, long, default_value_t = 2)]
+    threads: u16,
+}
+
+/// One engine's peak.
+#[derive(Debug, Serialize)]
+pub(crate) struct Peak {
+    model: String,
+    engine: &'static str,
+    file_bytes: u64,
+    /// What the cgroup took at most, page cache included.
+    peak_bytes: u64,
+}
+
+/// An engine with the arguments that make it load in some way.
+const WAYS: [(&str, Engine, &[&str]); 4] = [
+    ("hearth", Engine::Hearth, &["--no-bandwidth"]),
+    ("llama.cpp, mmap", Engine::LlamaCppFa1, &["-lm", "mmap"]),
+    ("llama.cpp, no mmap", Engine::LlamaCppFa1, &["-lm", "none"]),
+    ("candle", Engine::Candle, &[]),
+];
+
+/// Measures all, one after the other.
+pub(crate) fn measure(parts: &Parts, options: &Options) -> Result<Vec<Peak>> {
+    let engines = Engines::new(parts, Instructions::Best)?;
+    let mut peaks = Vec::new();
+    for name in &options.models {
+        let file = model(parts, name);
+        let file_bytes = file.metadata().with_context(|| file.display().to_string())?.len();
+        for (engine, kind, arguments) in WAYS {
+            let mut command = engines.command(kind, &job(&file, options.threads))?;
+            command.args(arguments);
+            let peak = step(&format!("{name}: memory of {engine}"), || peak(&command, &file));
+            match peak {
+                Ok(peak_bytes) => peaks.push(Peak {
+                    model: name.clone(),
+                    engine,
+                    file_bytes,
+                    peak_bytes,
+                }),
+                Err(error) => note(&format!("FAIL {engine}: {error:#}")),
+            }
+        }
+    }
+    ensure!(!peaks.is_empty(), "no engine's memory could be measured");
+    Ok(peaks)
+}
+
+fn job(model: &Path, threads: u16) -> Job<'_> {
+    Job {
+        model,
+        prompts: &[WORK.0],
+        generate: WORK.1,
+        depth: 0,
+        threads,
+        repetitions: 1,
+    }
+}
+
+fn peak(command: &Command, file: &Path) -> Result<u64> {
+    let group = MemoryGroup::new("peak", None)?;
+    forget(file)?;
+    output(&mut group.inside(command))?;
+    group.peak()
+}
+
+/// The table.
+pub(crate) fn print(peaks: &[Peak]) {
+    println!(
+        "\n## Peak memory: 512 tokens of prompt and 32 more, file not in memory before, a cgroup's peak\n"
+    );
+    let mib = |bytes: u64| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20));
+    let row = |peak: &Peak| {
+        let ratio = peak.peak_bytes as f64 / peak.file_bytes as f64;
+        vec![
+            peak.model.clone(),
+            peak.engine.to_owned(),
+            mib(peak.file_bytes),
+            mib(peak.peak_bytes),
+            format!("{ratio:.2}"),
+        ]
+    };
+    let rows: Vec<Vec<String>> = peaks.iter().map(row).collect();
+    println!(
+        "{}",
+        table(&["model", "engine", "file", "peak", "peak / file"], &rows)
+    );
+}
