@@ -1,4 +1,9 @@
-//! What candle's own `quantized_llama` answers: the engine's example `oracle`, which runs both and compares.
+//! What the engine itself answers on this host, with candle's own `quantized_llama` beside it as the judge: the engine's
+//! example `oracle`, which runs both.
+//!
+//! The engine's bits depend neither on the processor's instructions nor on the number of threads, so what it answers here
+//! is what it must answer everywhere. candle rounds in other places; it says whether the answer is as likely as it should
+//! be.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,9 +29,23 @@ pub struct Answer {
     pub prompt: Vec<u32>,
     /// The engine's tokens.
     pub tokens: Vec<u32>,
-    /// candle's own.
-    pub candle_tokens: Vec<u32>,
+    /// candle's word on them.
+    pub candle: Judgement,
 }
+
+/// How far candle's own model is from the engine's, when it reads the same tokens.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Judgement {
+    /// The part of the tokens that candle would have chosen, too.
+    pub agreement: f64,
+    /// Kullback–Leibler divergence of the engine's probabilities from candle's, the mean over the tokens, in nats.
+    pub mean_divergence: f64,
+}
+
+/// Least agreement over an answer: of two tokens that are nearly as likely, each may be chosen.
+const LEAST_AGREEMENT: f64 = 0.8;
+/// Largest mean divergence over an answer.
+const LARGEST_DIVERGENCE: f64 = 0.02;
 
 /// Builds the oracle, so that the first question need not wait for it.
 pub fn build() -> Result<()> {
@@ -48,7 +67,7 @@ fn cargo(command: &str) -> Command {
     cargo
 }
 
-/// Greedy answers of candle's own model to each question. An error if the engine, on the same prompt, makes others.
+/// Greedy answers of the engine to each question. An error if they are not what candle's own model would nearly say.
 pub fn ask(model: &Path, questions: &[&str], max_tokens: u32) -> Result<Vec<Answer>> {
     let mut command = cargo("run");
     command
@@ -64,8 +83,8 @@ pub fn ask(model: &Path, questions: &[&str], max_tokens: u32) -> Result<Vec<Answ
     );
     for answer in &answers {
         ensure!(
-            answer.tokens == answer.candle_tokens,
-            "the engine's tokens differ from candle's: {answer:?}"
+            answer.candle.agreement >= LEAST_AGREEMENT && answer.candle.mean_divergence <= LARGEST_DIVERGENCE,
+            "the engine is far from candle: {answer:?}"
         );
         ensure!(!answer.tokens.is_empty(), "no answer to {}", answer.question);
     }

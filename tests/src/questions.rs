@@ -1,4 +1,4 @@
-//! The questions whose answers are compared with candle's own model.
+//! The questions that are asked everywhere.
 
 /// One question in two wordings.
 #[derive(Clone, Copy, Debug)]
@@ -7,6 +7,8 @@ pub struct Question {
     pub about: &'static str,
     /// The wordings.
     pub wordings: [&'static str; 2],
+    /// What a right answer to either has in it, if there is such a word.
+    pub says: Option<&'static str>,
 }
 
 /// All of them. The first is the one of the quick tests.
@@ -17,14 +19,17 @@ pub const QUESTIONS: [Question; 5] = [
             "Name the capital of France.",
             "What is the name of the capital of France?",
         ],
+        says: Some("Paris"),
     },
     Question {
         about: "sum",
         wordings: ["How much is 2 + 2?", "Add 2 and 2. What do you get?"],
+        says: Some("4"),
     },
     Question {
         about: "sky",
         wordings: ["Why is the sky blue?", "What makes the daytime sky look blue?"],
+        says: None,
     },
     Question {
         about: "Shakespeare",
@@ -32,6 +37,7 @@ pub const QUESTIONS: [Question; 5] = [
             "Who wrote Romeo and Juliet?",
             "Which author wrote the play Romeo and Juliet?",
         ],
+        says: Some("Shakespeare"),
     },
     Question {
         about: "greeting",
@@ -39,5 +45,6 @@ pub const QUESTIONS: [Question; 5] = [
             "Write one sentence that greets a neighbour.",
             "Greet a neighbour in a single sentence.",
         ],
+        says: None,
     },
 ];

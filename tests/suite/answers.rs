@@ -1,4 +1,4 @@
-//! What the real model says, against candle's own.
+//! What the real model says.
 
 use anyhow::{Context, Result, ensure};
 use image::Paths;
@@ -13,15 +13,23 @@ use crate::models::{SMOLLM2, smollm2, with_smollm2};
 const TOKENS: u32 = 48;
 
 #[test]
-fn greedy_answers_are_those_of_candles_own_model_to_every_client() -> Result<()> {
+fn all_questions_are_answered_rightly_as_far_as_that_can_be_told() -> Result<()> {
+    let questions: Vec<&str> = QUESTIONS.iter().flat_map(|question| question.wordings).collect();
+    let answers = oracle::ask(&smollm2()?, &questions, TOKENS)?;
+    for (question, answers) in QUESTIONS.iter().zip(answers.chunks_exact(2)) {
+        for answer in answers {
+            let right = question.says.is_none_or(|says| answer.text.contains(says));
+            ensure!(right, "{}: {:?}", answer.question, answer.text);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_client_gets_the_engines_own_answer() -> Result<()> {
     let question = QUESTIONS[0].wordings[0];
     let answers = oracle::ask(&smollm2()?, &[question], TOKENS)?;
     let expected = answers.first().context("no answer")?;
-    ensure!(
-        expected.text.contains("Paris"),
-        "candle's model itself says {:?}",
-        expected.text
-    );
     with_smollm2(|stack| {
         let request = greedy(SMOLLM2, question, TOKENS);
         let whole = stack.admin().chat(&request)?;

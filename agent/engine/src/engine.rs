@@ -8,12 +8,17 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Instant;
 
+use kernels::compute::{Compute, Fusions};
+use kernels::kv::KvKind;
+use kernels::pool::Pool;
 use tokio::sync::{oneshot, watch};
 
 use crate::activity::{Activity, Phase};
 use crate::catalog::Catalog;
-use crate::error::RequestError;
-use crate::model::Model;
+use crate::error::{ForwardError, RequestError};
+use crate::graph::Graph;
+use crate::model::{self, Model};
+use crate::pace::Pace;
 use crate::request::{Answer, Event, Outbox, Request, answer};
 use crate::scheduler::{Scheduler, SlotId, Work};
 use crate::sequence::Sequence;
@@ -30,8 +35,14 @@ pub struct Settings {
     pub queue: usize,
     /// Most tokens of a sequence; a model that was trained for less has less.
     pub context: usize,
-    /// Tokens of a prompt that are run in one turn, see [`crate::scheduler::part`].
-    pub chunk: usize,
+    /// Which instructions compute.
+    pub path: kernels::path::Path,
+    /// Threads that compute, at least one.
+    pub threads: usize,
+    /// Which operators are computed together.
+    pub fused: Fusions,
+    /// How keys and values are kept.
+    pub kv: KvKind,
 }
 
 /// The handle.
@@ -65,12 +76,12 @@ struct Waiting {
 }
 
 impl Engine {
-    /// Starts the model's thread.
+    /// Starts the model's thread, and those that compute with it.
     pub fn start(settings: Settings) -> io::Result<(Self, Ended)> {
         let (commands, inbox) = mpsc::channel();
         let (publisher, activity) = watch::channel(Activity::default());
         let catalog = Catalog::new(settings.folders.clone());
-        let worker = Worker::new(settings, catalog.clone(), inbox, publisher);
+        let worker = Worker::new(settings, catalog.clone(), inbox, publisher)?;
         let ended = spawn(move || worker.run())?;
         Ok((
             Self {
@@ -136,6 +147,13 @@ fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<Ended> {
     Ok(Ended(ended))
 }
 
+/// The model that is loaded.
+struct Resident {
+    id: Arc<str>,
+    model: Arc<Model>,
+    graph: Graph,
+}
+
 /// The model's thread.
 struct Worker {
     inbox: mpsc::Receiver<Command>,
@@ -145,7 +163,9 @@ struct Worker {
     progress: u64,
     /// Tokens generated.
     generated: u64,
-    resident: Option<(Arc<str>, Arc<Model>)>,
+    resident: Option<Resident>,
+    compute: Compute,
+    pace: Pace,
     sequences: Vec<Option<Sequence>>,
     scheduler: Scheduler<Waiting>,
     /// Ends of complete answers that their readers have not made room for yet.
@@ -159,19 +179,21 @@ impl Worker {
         catalog: Catalog,
         inbox: mpsc::Receiver<Command>,
         activity: watch::Sender<Activity>,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        Ok(Self {
             inbox,
             catalog,
             activity,
             progress: 0,
             generated: 0,
             resident: None,
+            compute: Compute::new(settings.path, Pool::new(settings.threads)?, settings.fused),
+            pace: Pace::default(),
             sequences: (0..settings.slots.max(1)).map(|_| None).collect(),
-            scheduler: Scheduler::new(settings.slots, settings.queue, settings.chunk),
+            scheduler: Scheduler::new(settings.slots, settings.queue),
             draining: Vec::new(),
             settings,
-        }
+        })
     }
 
     fn run(mut self) {
@@ -195,7 +217,7 @@ impl Worker {
         self.deliver();
         self.admit();
         self.publish(self.scheduler.phase());
-        self.scheduler.next_turn()
+        self.scheduler.next_turn(self.pace.chunk())
     }
 
     fn obey(&mut self, command: Command) {
@@ -277,13 +299,15 @@ impl Worker {
     }
 
     fn is_resident(&self, model: &str) -> bool {
-        self.resident.as_ref().is_some_and(|(id, _)| **id == *model)
+        self.resident
+            .as_ref()
+            .is_some_and(|resident| *resident.id == *model)
     }
 
     /// The model of that name, loaded in place of the resident one if need be.
     fn model(&mut self, id: &str) -> Result<Arc<Model>, RequestError> {
-        if let Some((_, model)) = self.resident.as_ref().filter(|(resident, _)| **resident == *id) {
-            return Ok(Arc::clone(model));
+        if let Some(resident) = self.resident.as_ref().filter(|resident| *resident.id == *id) {
+            return Ok(Arc::clone(&resident.model));
         }
         let entry = self
             .catalog
@@ -291,33 +315,71 @@ impl Worker {
             .ok_or_else(|| RequestError::NoSuchModel(id.to_owned()))?;
         self.resident = None;
         self.publish(Phase::Loading);
-        let model = Model::load(&entry.path, self.settings.context).map_err(|error| RequestError::Load {
+        let loaded = model::load(&entry.source, self.settings.context, self.settings.kv);
+        let (model, graph) = loaded.map_err(|error| RequestError::Load {
             model: id.to_owned(),
             reason: error.to_string(),
         })?;
         let model = Arc::new(model);
-        self.resident = Some((id.into(), Arc::clone(&model)));
+        self.resident = Some(Resident {
+            id: id.into(),
+            model: Arc::clone(&model),
+            graph,
+        });
+        self.pace = Pace::default();
         self.publish(Phase::Loading);
         Ok(model)
     }
 
     fn compute(&mut self, work: &Work) {
-        let slot = work.slot();
-        let Some(sequence) = &mut self.sequences[slot.0] else {
-            return;
-        };
-        let before = sequence.made();
-        let step = sequence.step(work);
-        self.progress += work.tokens() as u64;
-        self.generated += (sequence.made() - before) as u64;
-        match step {
-            Ok(false) => {}
-            Ok(true) => self.release(slot),
+        let ended = match self.step(work) {
+            Ok(ended) => ended,
             Err(error) => {
-                sequence
-                    .outbox
-                    .push(Event::Failed(RequestError::Internal(error.to_string())));
-                self.release(slot);
+                self.fail(work.slots(), &error);
+                work.slots().to_vec()
+            }
+        };
+        ended.into_iter().for_each(|slot| self.release(slot));
+    }
+
+    /// Does one turn. Whose answers are complete then.
+    fn step(&mut self, work: &Work) -> Result<Vec<SlotId>, ForwardError> {
+        let Some(resident) = &mut self.resident else {
+            return Ok(Vec::new());
+        };
+        let mut running: Vec<(SlotId, &mut Sequence)> = self
+            .sequences
+            .iter_mut()
+            .enumerate()
+            .filter(|(index, _)| work.slots().contains(&SlotId(*index)))
+            .filter_map(|(index, sequence)| Some((SlotId(index), sequence.as_mut()?)))
+            .collect();
+        let mut parts: Vec<_> = running
+            .iter_mut()
+            .map(|(_, sequence)| sequence.part(work))
+            .collect();
+        let start = Instant::now();
+        let logits = resident.graph.forward(&mut self.compute, &mut parts)?;
+        if let Work::Prefill { tokens, .. } = work {
+            self.pace.took(tokens.len(), start.elapsed());
+        }
+        self.progress += work.tokens() as u64;
+        let mut ended = Vec::new();
+        for ((slot, sequence), row) in running.into_iter().zip(0..logits.rows()) {
+            let before = sequence.made();
+            if sequence.commit(logits.row(row)) {
+                ended.push(slot);
+            }
+            self.generated += (sequence.made() - before) as u64;
+        }
+        Ok(ended)
+    }
+
+    fn fail(&mut self, slots: &[SlotId], error: &ForwardError) {
+        for slot in slots {
+            if let Some(sequence) = &mut self.sequences[slot.0] {
+                let error = RequestError::Internal(error.to_string());
+                sequence.outbox.push(Event::Failed(error));
             }
         }
     }
@@ -337,7 +399,7 @@ impl Worker {
         let sequences = self.sequences.iter().flatten();
         let mut now = Activity {
             phase,
-            model: self.resident.as_ref().map(|(id, _)| Arc::clone(id)),
+            model: self.resident.as_ref().map(|resident| Arc::clone(&resident.id)),
             queued: self.scheduler.waiting(),
             active: self.scheduler.active(),
             kv_tokens: sequences.map(Sequence::kv_tokens).max().unwrap_or(0),

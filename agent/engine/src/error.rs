@@ -2,26 +2,19 @@
 
 use std::path::PathBuf;
 
-use crate::gguf::HeadError;
-
 /// Why a model file cannot be loaded. Every variant names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// It cannot be opened or read.
-    #[error("{path}: cannot be read: {source}", path = path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Its head is damaged, or beyond the limits.
+    /// Its weights cannot be had.
+    #[error(transparent)]
+    Weights(#[from] store::Error),
+    /// Its keys and values cannot be kept.
     #[error("{path}: {source}", path = path.display())]
-    Head {
+    Kv {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: HeadError,
+        source: kernels::kv::KvShapeError,
     },
     /// A metadata key is missing, or has a value that is not supported.
     #[error("{path}: `{key}` {problem}", path = path.display())]
@@ -33,14 +26,6 @@ pub enum LoadError {
         /// What is wrong, and what is allowed.
         problem: String,
     },
-    /// candle refuses it.
-    #[error("{path}: {source}", path = path.display())]
-    Candle {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: candle_core::Error,
-    },
     /// Its chat template cannot be compiled.
     #[error("{path}: `tokenizer.chat_template` cannot be used: {source}", path = path.display())]
     Template {
@@ -49,6 +34,30 @@ pub enum LoadError {
         /// Why.
         source: minijinja::Error,
     },
+}
+
+/// Why the graph cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum ForwardError {
+    /// A sequence has grown to the end of its context.
+    #[error("{needed} positions are needed, and the context holds {limit}")]
+    ContextFull {
+        /// Positions that are needed.
+        needed: usize,
+        /// Positions that there are.
+        limit: usize,
+    },
+    /// There is no such token.
+    #[error("there is no token {token}: the vocabulary has {vocabulary}")]
+    Token {
+        /// The token.
+        token: u32,
+        /// Tokens that there are.
+        vocabulary: usize,
+    },
+    /// The weights cannot be had.
+    #[error(transparent)]
+    Weights(#[from] store::Error),
 }
 
 /// Why a request fails.

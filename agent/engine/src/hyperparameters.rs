@@ -2,16 +2,29 @@
 
 use std::path::Path;
 
-use candle_core::quantized::gguf_file::{Content, Value};
+use kernels::ops::RopeScaling;
+use store::metadata::Metadata;
 
 use crate::error::LoadError;
+use crate::family::{FAMILIES, Family};
+use crate::keys::Keys;
 
-/// Architectures that the graph in [`crate::llama`] computes.
-pub const ARCHITECTURES: [&str; 1] = ["llama"];
+/// What widths are a multiple of: activations are rounded in blocks of so many.
+const BLOCK: usize = 32;
+/// Scales that some models of these families have and the graph does not.
+const OTHER_SCALES: [&str; 5] = [
+    "logit_scale",
+    "embedding_scale",
+    "residual_scale",
+    "attention.scale",
+    "rope.scaling.yarn_log_multiplier",
+];
 
-/// Dimensions of a Llama-family model.
+/// Dimensions of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hyperparameters {
+    /// What kind of model it is.
+    pub family: &'static Family,
     /// Layers.
     pub layers: usize,
     /// Width of the residual stream.
@@ -29,178 +42,192 @@ pub struct Hyperparameters {
     /// Tokens in the vocabulary.
     pub vocabulary: usize,
     /// Base of the rotary frequencies.
-    pub rope_base: f32,
+    pub rope_base: f64,
+    /// How rotary angles are scaled, beside factors that may be among the tensors.
+    pub rope_scaling: RopeScaling,
     /// Added under the root of RMSNorm.
-    pub rms_epsilon: f64,
+    pub rms_epsilon: f32,
 }
 
 impl Hyperparameters {
     /// Reads and checks them.
-    pub fn read(content: &Content, path: &Path) -> Result<Self, LoadError> {
-        let keys = Keys { content, path };
-        keys.supported()?;
-        let width = keys.count("llama.embedding_length", 1..=65_536)?;
-        let heads = keys.count("llama.attention.head_count", 1..=1_024)?;
-        let kv_heads = keys.count("llama.attention.head_count_kv", 1..=heads)?;
+    pub fn read(metadata: &Metadata, path: &Path) -> Result<Self, LoadError> {
+        let keys = Keys::new(metadata, path);
+        let family = family(&keys)?;
+        let reader = Reader { keys, family };
+        reader.refuse_unsupported()?;
+        let heads = reader.count("attention.head_count", 1..=1_024)?;
+        let width = reader.count("embedding_length", 1..=65_536)?;
         let parameters = Self {
-            layers: keys.count("llama.block_count", 1..=512)?,
+            family,
+            layers: reader.count("block_count", 1..=512)?,
             width,
-            feed_forward: keys.count("llama.feed_forward_length", 1..=1_048_576)?,
+            feed_forward: reader.count("feed_forward_length", 1..=1_048_576)?,
             heads,
-            kv_heads,
-            head_dim: width / heads,
-            context: keys.count("llama.context_length", 1..=16_777_216)?,
-            vocabulary: keys.vocabulary()?,
-            rope_base: keys.float("llama.rope.freq_base")?.unwrap_or(10_000.0),
-            rms_epsilon: f64::from(keys.required_float("llama.attention.layer_norm_rms_epsilon")?),
+            kv_heads: reader.count("attention.head_count_kv", 1..=heads)?,
+            head_dim: reader.head_dim(width, heads)?,
+            context: reader.count("context_length", 1..=16_777_216)?,
+            vocabulary: reader.vocabulary()?,
+            rope_base: reader.float("rope.freq_base", 1.0, 1e12)?.unwrap_or(10_000.0),
+            rope_scaling: reader.scaling()?,
+            rms_epsilon: reader.epsilon()?,
         };
-        parameters.check(&keys)?;
+        reader.check(&parameters)?;
         Ok(parameters)
     }
 
-    fn check(&self, keys: &Keys) -> Result<(), LoadError> {
-        if !self.width.is_multiple_of(self.heads) || !self.head_dim.is_multiple_of(2) {
-            let problem = format!(
-                "is {}, which {} heads do not divide evenly",
-                self.width, self.heads
-            );
-            return Err(keys.problem("llama.embedding_length", problem));
-        }
-        if !self.heads.is_multiple_of(self.kv_heads) {
-            let problem = format!(
-                "is {}, which does not divide the {} heads",
-                self.kv_heads, self.heads
-            );
-            return Err(keys.problem("llama.attention.head_count_kv", problem));
-        }
-        let rope = keys.count("llama.rope.dimension_count", 1..=self.width)?;
-        if rope != self.head_dim {
-            let problem = format!("is {rope}; only the whole head, {}, is supported", self.head_dim);
-            return Err(keys.problem("llama.rope.dimension_count", problem));
-        }
-        if !(self.rope_base.is_finite() && self.rope_base > 0.0) {
-            return Err(keys.problem("llama.rope.freq_base", format!("is {}", self.rope_base)));
-        }
-        if !(self.rms_epsilon > 0.0 && self.rms_epsilon < 1.0) {
-            let problem = format!("is {}; above 0 and below 1 is allowed", self.rms_epsilon);
-            return Err(keys.problem("llama.attention.layer_norm_rms_epsilon", problem));
-        }
-        Ok(())
+    /// Elements of all heads' queries.
+    pub fn query_width(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    /// Elements of all heads' keys, or values.
+    pub fn kv_width(&self) -> usize {
+        self.kv_heads * self.head_dim
     }
 }
 
-/// Metadata of one file, with errors that name it.
-pub(crate) struct Keys<'a> {
-    pub(crate) content: &'a Content,
-    pub(crate) path: &'a Path,
+fn family(keys: &Keys) -> Result<&'static Family, LoadError> {
+    let key = "general.architecture";
+    let found = keys.text(key)?.unwrap_or_default();
+    Family::of(found).ok_or_else(|| {
+        let supported = FAMILIES.map(|family| family.name).join(", ");
+        keys.problem(key, format!("is `{found}`; supported are: {supported}"))
+    })
 }
 
-impl<'a> Keys<'a> {
-    pub(crate) fn problem(&self, key: &str, problem: impl Into<String>) -> LoadError {
-        LoadError::Key {
-            path: self.path.to_owned(),
-            key: key.to_owned(),
-            problem: problem.into(),
-        }
+/// Keys that begin with a family's name.
+struct Reader<'a> {
+    keys: Keys<'a>,
+    family: &'static Family,
+}
+
+impl Reader<'_> {
+    fn key(&self, rest: &str) -> String {
+        format!("{}.{rest}", self.family.name)
     }
 
-    pub(crate) fn text(&self, key: &str) -> Result<Option<&str>, LoadError> {
-        match self.content.metadata.get(key) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(self.problem(key, format!("is {:?}, not a string", other.value_type()))),
-        }
+    fn problem(&self, rest: &str, problem: impl Into<String>) -> LoadError {
+        self.keys.problem(&self.key(rest), problem)
     }
 
-    pub(crate) fn flag(&self, key: &str) -> Result<Option<bool>, LoadError> {
-        match self.content.metadata.get(key) {
-            None => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(other) => Err(self.problem(
-                key,
-                format!("is {:?}, neither true nor false", other.value_type()),
-            )),
-        }
+    fn count(&self, rest: &str, allowed: std::ops::RangeInclusive<usize>) -> Result<usize, LoadError> {
+        self.keys.count(&self.key(rest), allowed)
     }
 
-    pub(crate) fn integer(&self, key: &str) -> Result<Option<u64>, LoadError> {
-        match self.content.metadata.get(key) {
-            None => Ok(None),
-            Some(value) => value
-                .to_u64()
-                .map(Some)
-                .map_err(|_| self.problem(key, format!("is {:?}, not a whole number", value.value_type()))),
-        }
-    }
-
-    /// The strings of an array.
-    pub(crate) fn texts(&self, key: &str) -> Result<Vec<&'a str>, LoadError> {
-        let Some(Value::Array(values)) = self.content.metadata.get(key) else {
-            return Err(self.problem(key, "is missing, or is not an array"));
-        };
-        let text = |value: &'a Value| match value {
-            Value::String(text) => Ok(text.as_str()),
-            _ => Err(self.problem(key, "has an element that is not a string")),
-        };
-        values.iter().map(text).collect()
-    }
-
-    fn float(&self, key: &str) -> Result<Option<f32>, LoadError> {
-        match self.content.metadata.get(key) {
-            None => Ok(None),
-            Some(Value::F32(value)) => Ok(Some(*value)),
-            Some(other) => Err(self.problem(key, format!("is {:?}, not a 32-bit float", other.value_type()))),
-        }
-    }
-
-    fn required_float(&self, key: &str) -> Result<f32, LoadError> {
-        self.float(key)?.ok_or_else(|| self.problem(key, "is missing"))
-    }
-
-    fn count(&self, key: &str, allowed: std::ops::RangeInclusive<usize>) -> Result<usize, LoadError> {
-        let found = self
-            .integer(key)?
-            .ok_or_else(|| self.problem(key, "is missing"))?;
-        usize::try_from(found)
-            .ok()
-            .filter(|count| allowed.contains(count))
-            .ok_or_else(|| {
-                let problem = format!("is {found}; {} to {} is allowed", allowed.start(), allowed.end());
-                self.problem(key, problem)
-            })
+    fn float(&self, rest: &str, low: f64, high: f64) -> Result<Option<f64>, LoadError> {
+        self.keys.float_between(&self.key(rest), low, high)
     }
 
     fn vocabulary(&self) -> Result<usize, LoadError> {
-        match self.content.metadata.get("tokenizer.ggml.tokens") {
-            Some(Value::Array(tokens)) if !tokens.is_empty() => Ok(tokens.len()),
-            _ => Err(self.problem("tokenizer.ggml.tokens", "is missing or empty")),
+        let key = "tokenizer.ggml.tokens";
+        match self.keys.texts(key)?.len() {
+            0 => Err(self.keys.problem(key, "is empty")),
+            count => Ok(count),
         }
     }
 
-    fn supported(&self) -> Result<(), LoadError> {
-        let key = "general.architecture";
-        let found = self.text(key)?.unwrap_or_default();
-        if !ARCHITECTURES.contains(&found) {
-            let problem = format!("is `{found}`; supported is: {}", ARCHITECTURES.join(", "));
-            return Err(self.problem(key, problem));
+    fn epsilon(&self) -> Result<f32, LoadError> {
+        let key = "attention.layer_norm_rms_epsilon";
+        let found = self.float(key, 0.0, 1.0)?;
+        found
+            .map(|epsilon| epsilon as f32)
+            .ok_or_else(|| self.problem(key, "is missing"))
+    }
+
+    fn head_dim(&self, width: usize, heads: usize) -> Result<usize, LoadError> {
+        let length = |rest: &str| self.keys.optional_count(&self.key(rest), 2..=1_024);
+        let (keys, values) = (length("attention.key_length")?, length("attention.value_length")?);
+        let head_dim = match keys {
+            Some(keys) => keys,
+            None if width.is_multiple_of(heads) => width / heads,
+            None => {
+                let problem = format!("is {width}, which {heads} heads do not divide evenly");
+                return Err(self.problem("embedding_length", problem));
+            }
+        };
+        if let Some(values) = values.filter(|&values| values != head_dim) {
+            let problem = format!("is {values}; only the keys' length, {head_dim}, is supported");
+            return Err(self.problem("attention.value_length", problem));
         }
-        if let Some(experts @ 2..) = self.integer("llama.expert_count")? {
-            let problem = format!("is {experts}; models with experts are not supported");
-            return Err(self.problem("llama.expert_count", problem));
-        }
-        match self.text("llama.rope.scaling.type")? {
-            None | Some("none") => {}
-            Some(other) => {
-                let problem = format!("is `{other}`; only `none` is supported");
-                return Err(self.problem("llama.rope.scaling.type", problem));
+        Ok(head_dim)
+    }
+
+    fn check(&self, p: &Hyperparameters) -> Result<(), LoadError> {
+        for (rest, elements) in [
+            ("embedding_length", p.width),
+            ("feed_forward_length", p.feed_forward),
+            ("attention.key_length", p.head_dim),
+        ] {
+            if !elements.is_multiple_of(BLOCK) {
+                let problem = format!("is {elements}; multiples of {BLOCK} are supported");
+                return Err(self.problem(rest, problem));
             }
         }
-        if self.content.tensor_infos.contains_key("rope_freqs.weight") {
-            return Err(self.problem(
-                "rope_freqs.weight",
-                "is there; scaled rotary frequencies are not supported",
-            ));
+        if !p.heads.is_multiple_of(p.kv_heads) {
+            let problem = format!("is {}, which does not divide the {} heads", p.kv_heads, p.heads);
+            return Err(self.problem("attention.head_count_kv", problem));
+        }
+        let key = self.key("rope.dimension_count");
+        if let Some(rope) = self.keys.optional_count(&key, 1..=p.width)?
+            && rope != p.head_dim
+        {
+            let problem = format!("is {rope}; only the whole head, {}, is supported", p.head_dim);
+            return Err(self.keys.problem(&key, problem));
         }
         Ok(())
+    }
+
+    /// Parts of an architecture that the graph lacks are refused by name; else answers would be silently wrong.
+    fn refuse_unsupported(&self) -> Result<(), LoadError> {
+        if let Some(experts @ 1..) = self.keys.integer(&self.key("expert_count"))? {
+            let problem = format!("is {experts}; models with experts are not supported");
+            return Err(self.problem("expert_count", problem));
+        }
+        let window = self.keys.integer(&self.key("attention.sliding_window"))?;
+        let context = self.keys.integer(&self.key("context_length"))?;
+        if let Some(window @ 1..) = window.filter(|&window| context.is_none_or(|context| window < context)) {
+            let problem =
+                format!("is {window}; attention that looks back on less than the context is not supported");
+            return Err(self.problem("attention.sliding_window", problem));
+        }
+        for rest in OTHER_SCALES {
+            if self.keys.get(&self.key(rest)).is_some() {
+                return Err(self.problem(rest, "is there, and is not supported"));
+            }
+        }
+        Ok(())
+    }
+
+    fn scaling(&self) -> Result<RopeScaling, LoadError> {
+        let key = "rope.scaling.type";
+        let factor = || {
+            let factor = self.float("rope.scaling.factor", 0.0, 1e6)?;
+            factor.ok_or_else(|| self.problem("rope.scaling.factor", "is missing"))
+        };
+        match self.keys.text(&self.key(key))? {
+            None | Some("none") => Ok(RopeScaling::None),
+            Some("linear") => Ok(RopeScaling::Linear { factor: factor()? }),
+            Some("yarn") => self.yarn(factor()?),
+            Some(other) => {
+                let problem = format!("is `{other}`; supported are: none, linear, yarn");
+                Err(self.problem(key, problem))
+            }
+        }
+    }
+
+    fn yarn(&self, factor: f64) -> Result<RopeScaling, LoadError> {
+        let within = |rest: &str| self.float(rest, 0.0, 1e6);
+        let key = "rope.scaling.yarn_ext_factor";
+        if let Some(value) = self.keys.float(&self.key(key))?.filter(|&value| value != 1.0) {
+            return Err(self.problem(key, format!("is {value}; only 1 is supported")));
+        }
+        Ok(RopeScaling::Yarn {
+            factor,
+            original_context: self.count("rope.scaling.original_context_length", 1..=16_777_216)? as f64,
+            beta_fast: within("rope.scaling.yarn_beta_fast")?.unwrap_or(32.0),
+            beta_slow: within("rope.scaling.yarn_beta_slow")?.unwrap_or(1.0),
+            attention_factor: within("rope.scaling.attn_factor")?.unwrap_or(1.0),
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens: model files, chat templates, sequences, the scheduler and the model's own thread.
+//! Tokens: models and their graphs, chat templates, sequences, the scheduler and the model's own thread.
 //!
 //! What is absent: this crate knows no HTTP, no D-Bus and no systemd. The model's thread has no async code; the handles'
 //! async functions only wait on channels. Time is asked only to measure and to choose a way of computing, never to
@@ -8,16 +8,18 @@ pub mod activity;
 pub mod catalog;
 pub mod engine;
 pub mod error;
-pub mod gguf;
+pub mod family;
+pub mod graph;
 pub mod hyperparameters;
+mod keys;
 pub mod kv;
-pub mod llama;
-pub mod matrix;
 pub mod model;
+pub mod pace;
 pub mod request;
 pub mod sampler;
 pub mod scheduler;
 mod sequence;
+pub mod solo;
 pub mod stop;
 pub mod template;
 pub mod text;

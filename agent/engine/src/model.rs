@@ -1,56 +1,51 @@
-//! A model that is ready to answer: weights, vocabulary, template.
+//! A model that is ready to answer: vocabulary, template, and the graph with its weights.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
-use candle_core::quantized::gguf_file::Content;
+use kernels::kv::{KvKind, KvShape};
+use store::packed::Packed;
 
+use crate::catalog::Source;
 use crate::error::{LoadError, RequestError};
-use crate::gguf;
+use crate::graph::Graph;
+use crate::hyperparameters::Hyperparameters;
 use crate::kv::KvCache;
-use crate::llama::Llama;
 use crate::template::{ChatTemplate, Message};
 use crate::vocabulary::Vocabulary;
 
-/// A model that is ready to answer.
+/// What sequences need of a model beside its arithmetic.
 pub struct Model {
-    /// The weights.
-    pub llama: Llama,
     /// Its tokens.
     pub vocabulary: Vocabulary,
     template: ChatTemplate,
     context: usize,
+    kv: KvShape,
+}
+
+/// Loads a model and what computes it. `context` is the most tokens that a sequence may have; less if the model was
+/// trained for less.
+pub fn load(source: &Source, context: usize, kv: KvKind) -> Result<(Model, Graph), LoadError> {
+    let packed = source.load()?;
+    let path = &source.path();
+    let model = Model::read(&packed, path, context, kv)?;
+    let graph = Graph::new(packed, path)?;
+    Ok((model, graph))
 }
 
 impl Model {
-    /// Loads a GGUF file. `context` is the most tokens that a sequence may have; less if the model was trained for
-    /// less.
-    pub fn load(path: &Path, context: usize) -> Result<Self, LoadError> {
-        let io = |source| LoadError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let mut file = BufReader::new(File::open(path).map_err(io)?);
-        let bytes = file.get_ref().metadata().map_err(io)?.len();
-        gguf::check(&mut file, bytes).map_err(|source| LoadError::Head {
-            path: path.to_owned(),
-            source,
-        })?;
-        std::io::Seek::rewind(&mut file).map_err(io)?;
-        let content = Content::read(&mut file).map_err(|source| LoadError::Candle {
-            path: path.to_owned(),
-            source,
-        })?;
-        let vocabulary = Vocabulary::read(&content, path)?;
-        let template = ChatTemplate::read(&content, path, &vocabulary)?;
-        let context = context.min(crate::hyperparameters::Hyperparameters::read(&content, path)?.context);
-        let llama = Llama::load(&content, &mut file, path, context)?;
+    fn read(packed: &Packed, path: &Path, context: usize, kv: KvKind) -> Result<Self, LoadError> {
+        let metadata = packed.metadata();
+        let parameters = Hyperparameters::read(metadata, path)?;
+        let kv = KvShape::new(parameters.layers, parameters.kv_heads, parameters.head_dim, kv);
+        let vocabulary = Vocabulary::read(metadata, path)?;
         Ok(Self {
-            llama,
+            template: ChatTemplate::read(metadata, path, &vocabulary)?,
             vocabulary,
-            template,
-            context,
+            context: context.min(parameters.context),
+            kv: kv.map_err(|source| LoadError::Kv {
+                path: path.to_owned(),
+                source,
+            })?,
         })
     }
 
@@ -81,8 +76,7 @@ impl Model {
     }
 
     /// Room for a new sequence.
-    pub fn new_kv(&self) -> Result<KvCache, RequestError> {
-        let kv = KvCache::new(self.llama.parameters(), self.context);
-        kv.map_err(|error| RequestError::Internal(error.to_string()))
+    pub fn new_kv(&self) -> KvCache {
+        KvCache::new(self.kv, self.context)
     }
 }

@@ -1,8 +1,9 @@
 //! Who computes next: a pure data structure of slots and a bounded queue.
 //!
 //! It holds no tensor, asks no clock and does no IO. The model's thread asks it for [`Work`], does it, and reports
-//! back. Slots take turns; a turn is one token of an answer or one chunk of a prompt, so that a long prompt delays
-//! the others by a chunk at most, and a cancellation is noticed as soon.
+//! back. All slots that answer take a step together, in one batch; slots that read their prompts take turns of one part
+//! each, with a step of the others between any two: a long prompt delays the others by a part at most, and a
+//! cancellation is noticed as soon.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -25,18 +26,19 @@ pub enum Work {
         /// Whether it is the last part, after which the first token is chosen.
         last: bool,
     },
-    /// Run the token chosen last and choose the next.
+    /// Run the tokens chosen last and choose the next.
     Decode {
-        /// Whose.
-        slot: SlotId,
+        /// Whose, in ascending order.
+        slots: Vec<SlotId>,
     },
 }
 
 impl Work {
     /// Whose turn it is.
-    pub fn slot(&self) -> SlotId {
+    pub fn slots(&self) -> &[SlotId] {
         match self {
-            Self::Prefill { slot, .. } | Self::Decode { slot } => *slot,
+            Self::Prefill { slot, .. } => std::slice::from_ref(slot),
+            Self::Decode { slots } => slots,
         }
     }
 
@@ -44,24 +46,18 @@ impl Work {
     pub fn tokens(&self) -> usize {
         match self {
             Self::Prefill { tokens, .. } => tokens.len(),
-            Self::Decode { .. } => 1,
+            Self::Decode { slots } => slots.len(),
         }
     }
 }
 
-/// Which tokens of a prompt are run next, when `done` have been run: `chunk` of them, or all if fewer than one and a half
-/// chunks are left.
-///
-/// A short rest is not run alone because candle multiplies a few rows by another kernel than many, with other rounding:
-/// so divided, by chunks that are a multiple of 32, a prompt gives the same bits as run at once.
+/// Which tokens of a prompt are run next, when `done` have been run: what is left is divided into as few parts as
+/// there can be of at most `chunk` tokens, all of about the same length, for a short rest would take about as long as
+/// a whole part.
 pub fn part(prompt: usize, done: usize, chunk: usize) -> Range<usize> {
     let left = prompt - done;
-    let end = if left < chunk + chunk / 2 {
-        prompt
-    } else {
-        done + chunk
-    };
-    done..end
+    let parts = left.div_ceil(chunk.max(1)).max(1);
+    done..done + left.div_ceil(parts)
 }
 
 /// Slots and a queue of things that wait for one.
@@ -72,8 +68,10 @@ pub struct Scheduler<T> {
     limit: usize,
     queue: VecDeque<T>,
     queue_limit: usize,
-    chunk: usize,
+    /// The slot whose prompt is read on next, if it has one.
     turn: usize,
+    /// Whether the last turn was a part of a prompt.
+    read: bool,
 }
 
 #[derive(Debug)]
@@ -84,16 +82,16 @@ struct Slot {
 }
 
 impl<T> Scheduler<T> {
-    /// `slots` places, a queue of `queue_limit`, prompts run in parts of `chunk` tokens.
-    pub fn new(slots: usize, queue_limit: usize, chunk: usize) -> Self {
+    /// `slots` places and a queue of `queue_limit`.
+    pub fn new(slots: usize, queue_limit: usize) -> Self {
         let slots: Vec<_> = (0..slots.max(1)).map(|_| None).collect();
         Self {
             limit: slots.len(),
             slots,
             queue: VecDeque::new(),
             queue_limit,
-            chunk: chunk.max(1),
             turn: 0,
+            read: false,
         }
     }
 
@@ -152,16 +150,41 @@ impl<T> Scheduler<T> {
         }
     }
 
-    /// The next turn, if any slot can have one. It counts as done.
-    pub fn next_turn(&mut self) -> Option<Work> {
+    /// The next turn, if any slot can have one; a part of a prompt has at most `chunk` tokens. It counts as done.
+    pub fn next_turn(&mut self, chunk: usize) -> Option<Work> {
+        let answering = self.answering();
+        if !answering.is_empty() && (self.read || self.next_reading().is_none()) {
+            self.read = false;
+            return Some(Work::Decode { slots: answering });
+        }
+        let index = self.next_reading()?;
+        self.turn = (index + 1) % self.slots.len();
+        self.read = true;
+        let slot = self.slots[index].as_mut()?;
+        Some(slot.read_on(SlotId(index), chunk))
+    }
+
+    /// Slots that can take a step of their answers.
+    fn answering(&self) -> Vec<SlotId> {
+        let slots = self.slots.iter().enumerate();
+        slots
+            .filter(|(_, slot)| {
+                slot.as_ref()
+                    .is_some_and(|slot| slot.can_run() && !slot.is_reading())
+            })
+            .map(|(index, _)| SlotId(index))
+            .collect()
+    }
+
+    /// The slot whose turn it is to read on in its prompt.
+    fn next_reading(&self) -> Option<usize> {
         let count = self.slots.len();
-        let order = (0..count).map(|step| (self.turn + step) % count);
-        let index = order.into_iter().find(|&index| self.is_runnable(index))?;
-        self.turn = (index + 1) % count;
-        let chunk = self.chunk;
-        self.slots[index]
-            .as_mut()
-            .map(|slot| slot.advance(SlotId(index), chunk))
+        let mut order = (0..count).map(|step| (self.turn + step) % count);
+        order.find(|&index| {
+            self.slots[index]
+                .as_ref()
+                .is_some_and(|slot| slot.can_run() && slot.is_reading())
+        })
     }
 
     /// Slots that are taken.
@@ -176,18 +199,13 @@ impl<T> Scheduler<T> {
 
     /// What the next turns are.
     pub fn phase(&self) -> Phase {
-        let mut runnable = self
-            .slots
-            .iter()
-            .flatten()
-            .filter(|slot| !slot.blocked)
-            .peekable();
-        if runnable.peek().is_none() {
-            Phase::Idle
-        } else if runnable.any(|slot| slot.prefilled < slot.prompt) {
+        let runnable = || self.slots.iter().flatten().filter(|slot| slot.can_run());
+        if runnable().any(Slot::is_reading) {
             Phase::Prefill
-        } else {
+        } else if runnable().next().is_some() {
             Phase::Decode
+        } else {
+            Phase::Idle
         }
     }
 
@@ -195,23 +213,24 @@ impl<T> Scheduler<T> {
     fn free(&self) -> usize {
         self.limit.saturating_sub(self.active())
     }
-
-    fn is_runnable(&self, index: usize) -> bool {
-        self.slots[index].as_ref().is_some_and(|slot| !slot.blocked)
-    }
 }
 
 impl Slot {
-    fn advance(&mut self, id: SlotId, chunk: usize) -> Work {
-        if self.prefilled == self.prompt {
-            return Work::Decode { slot: id };
-        }
-        let start = self.prefilled;
-        self.prefilled = part(self.prompt, start, chunk).end;
+    fn can_run(&self) -> bool {
+        !self.blocked
+    }
+
+    fn is_reading(&self) -> bool {
+        self.prefilled < self.prompt
+    }
+
+    fn read_on(&mut self, id: SlotId, chunk: usize) -> Work {
+        let tokens = part(self.prompt, self.prefilled, chunk);
+        self.prefilled = tokens.end;
         Work::Prefill {
             slot: id,
-            tokens: start..self.prefilled,
-            last: self.prefilled == self.prompt,
+            tokens,
+            last: !self.is_reading(),
         }
     }
 }
@@ -221,75 +240,77 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn decode(slots: &[SlotId]) -> Option<Work> {
+        Some(Work::Decode {
+            slots: slots.to_vec(),
+        })
+    }
+
+    fn read(slot: SlotId, tokens: Range<usize>, last: bool) -> Option<Work> {
+        Some(Work::Prefill { slot, tokens, last })
+    }
+
     #[test]
-    fn a_prompt_runs_in_chunks_and_then_decodes() {
-        let mut scheduler = Scheduler::<()>::new(1, 0, 4);
+    fn a_prompt_runs_in_parts_and_then_decodes() {
+        let mut scheduler = Scheduler::<()>::new(1, 0);
         let slot = scheduler.occupy(6).unwrap();
-        assert_eq!(
-            scheduler.next_turn(),
-            Some(Work::Prefill {
-                slot,
-                tokens: 0..4,
-                last: false
-            })
-        );
-        assert_eq!(
-            scheduler.next_turn(),
-            Some(Work::Prefill {
-                slot,
-                tokens: 4..6,
-                last: true
-            })
-        );
-        assert_eq!(scheduler.next_turn(), Some(Work::Decode { slot }));
+        assert_eq!(scheduler.next_turn(4), read(slot, 0..3, false));
+        assert_eq!(scheduler.next_turn(4), read(slot, 3..6, true));
+        assert_eq!(scheduler.next_turn(4), decode(&[slot]));
     }
 
     #[test]
-    fn a_short_rest_is_run_with_the_chunk_before_it() {
-        assert_eq!(part(37, 0, 32), 0..37);
-        assert_eq!(part(48, 0, 32), 0..32);
-        assert_eq!(part(48, 32, 32), 32..48);
-        assert_eq!(part(5, 0, 32), 0..5);
+    fn the_length_of_parts_may_change_on_the_way() {
+        let mut scheduler = Scheduler::<()>::new(1, 0);
+        let slot = scheduler.occupy(100).unwrap();
+        assert_eq!(scheduler.next_turn(4), read(slot, 0..4, false));
+        assert_eq!(scheduler.next_turn(500), read(slot, 4..100, true));
     }
 
     #[test]
-    fn a_long_prompt_does_not_starve_an_answer() {
-        let mut scheduler = Scheduler::<()>::new(2, 0, 4);
-        let answering = scheduler.occupy(1).unwrap();
-        scheduler.next_turn();
-        let reading = scheduler.occupy(100).unwrap();
-        let turns: Vec<_> = (0..6)
-            .filter_map(|_| scheduler.next_turn())
-            .map(|work| work.slot())
-            .collect();
-        assert_eq!(
-            turns,
-            [reading, answering, reading, answering, reading, answering]
-        );
+    fn a_rest_is_divided_evenly() {
+        assert_eq!(part(33, 0, 32), 0..17);
+        assert_eq!(part(33, 17, 32), 17..33);
+        assert_eq!(part(32, 0, 32), 0..32);
+        assert_eq!(part(5, 0, 0), 0..1);
+    }
+
+    #[test]
+    fn a_long_prompt_does_not_starve_answers_and_they_go_together() {
+        let mut scheduler = Scheduler::<()>::new(3, 0);
+        let (a, b) = (scheduler.occupy(1).unwrap(), scheduler.occupy(1).unwrap());
+        assert_eq!(scheduler.next_turn(4), read(a, 0..1, true));
+        assert_eq!(scheduler.next_turn(4), decode(&[a]));
+        assert_eq!(scheduler.next_turn(4), read(b, 0..1, true));
+        let reading = scheduler.occupy(8).unwrap();
+        assert_eq!(scheduler.next_turn(4), decode(&[a, b]));
+        assert_eq!(scheduler.next_turn(4), read(reading, 0..4, false));
+        assert_eq!(scheduler.next_turn(4), decode(&[a, b]));
+        assert_eq!(scheduler.next_turn(4), read(reading, 4..8, true));
+        assert_eq!(scheduler.next_turn(4), decode(&[a, b, reading]));
+        assert_eq!(scheduler.next_turn(4), decode(&[a, b, reading]));
     }
 
     #[test]
     fn a_blocked_slot_is_skipped() {
-        let mut scheduler = Scheduler::<()>::new(2, 0, 4);
+        let mut scheduler = Scheduler::<()>::new(2, 0);
         let (a, b) = (scheduler.occupy(1).unwrap(), scheduler.occupy(1).unwrap());
         scheduler.set_blocked(a, true);
-        assert_eq!(
-            [scheduler.next_turn(), scheduler.next_turn()].map(|work| work.unwrap().slot()),
-            [b, b]
-        );
+        assert_eq!(scheduler.next_turn(4), read(b, 0..1, true));
+        assert_eq!(scheduler.next_turn(4), decode(&[b]));
         scheduler.set_blocked(b, true);
-        assert_eq!(scheduler.next_turn(), None);
+        assert_eq!(scheduler.next_turn(4), None);
         scheduler.set_blocked(a, false);
-        assert_eq!(scheduler.next_turn().unwrap().slot(), a);
+        assert_eq!(scheduler.next_turn(4), read(a, 0..1, true));
     }
 
     #[test]
     fn prefill_outweighs_decode_and_a_blocked_slot_weighs_nothing() {
-        let mut scheduler = Scheduler::<()>::new(2, 0, 4);
+        let mut scheduler = Scheduler::<()>::new(2, 0);
         assert_eq!(scheduler.phase(), Phase::Idle);
         let answering = scheduler.occupy(1).unwrap();
         assert_eq!(scheduler.phase(), Phase::Prefill);
-        scheduler.next_turn();
+        scheduler.next_turn(4);
         assert_eq!(scheduler.phase(), Phase::Decode);
         let reading = scheduler.occupy(8).unwrap();
         assert_eq!(scheduler.phase(), Phase::Prefill);
@@ -301,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_limit_lets_running_sequences_finish_and_makes_new_ones_wait() {
-        let mut scheduler = Scheduler::new(3, 1, 4);
+        let mut scheduler = Scheduler::new(3, 1);
         let (a, b) = (scheduler.occupy(1).unwrap(), scheduler.occupy(1).unwrap());
         scheduler.limit(Some(1));
         assert_eq!(scheduler.enqueue('c'), Ok(()));
@@ -312,8 +333,10 @@ mod tests {
         );
         assert_eq!(scheduler.next_waiting(), None);
         assert_eq!(scheduler.occupy(1), None);
-        let turns = [scheduler.next_turn(), scheduler.next_turn()];
-        assert_eq!(turns.map(|work| work.unwrap().slot()), [a, b]);
+        scheduler.next_turn(4);
+        scheduler.next_turn(4);
+        scheduler.next_turn(4);
+        assert_eq!(scheduler.next_turn(4), decode(&[a, b]));
         scheduler.release(a);
         assert_eq!(scheduler.next_waiting(), None, "one still runs");
         scheduler.release(b);
@@ -322,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_limit_is_lifted_and_never_leaves_nothing() {
-        let mut scheduler = Scheduler::new(2, 1, 4);
+        let mut scheduler = Scheduler::new(2, 1);
         scheduler.limit(Some(0));
         assert!(scheduler.occupy(1).is_some());
         assert_eq!(scheduler.enqueue('a'), Ok(()));
@@ -336,7 +359,7 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded() {
-        let mut scheduler = Scheduler::new(1, 1, 4);
+        let mut scheduler = Scheduler::new(1, 1);
         assert_eq!(scheduler.enqueue('a'), Ok(()));
         assert_eq!(scheduler.take_waiting(), Some('a'));
         let slot = scheduler.occupy(1).unwrap();
@@ -348,30 +371,37 @@ mod tests {
     }
 
     proptest! {
-        /// Every prompt token is run once and in order, and between two turns of a slot every other that can run has
-        /// one.
+        /// Every prompt token is run once and in order, prompts take turns, and whoever answers has a step after each
+        /// part of a prompt.
         #[test]
         fn turns_are_fair_and_prompts_complete(
             prompts in proptest::collection::vec(1_usize..50, 1..5),
             chunk in 1_usize..9,
         ) {
-            let mut scheduler = Scheduler::<()>::new(prompts.len(), 0, chunk);
+            let mut scheduler = Scheduler::<()>::new(prompts.len(), 0);
             let slots: Vec<_> = prompts.iter().map(|&prompt| scheduler.occupy(prompt).unwrap()).collect();
             let mut read = vec![0; prompts.len()];
-            for round in 0..60 {
-                for &slot in &slots {
-                    let work = scheduler.next_turn().unwrap();
-                    prop_assert_eq!(work.slot(), slot, "round {}", round);
-                    if let Work::Prefill { tokens, last, .. } = work {
+            let (mut parts, mut before) = (vec![0_usize; prompts.len()], None);
+            for _ in 0..250 {
+                let work = scheduler.next_turn(chunk).unwrap();
+                let answering: Vec<_> = slots.iter().copied().filter(|slot| read[slot.0] == prompts[slot.0]).collect();
+                match &work {
+                    Work::Prefill { slot, tokens, last } => {
+                        let twice = matches!(before, Some(Work::Prefill { .. }));
+                        prop_assert!(answering.is_empty() || !twice);
                         prop_assert_eq!(tokens.start, read[slot.0]);
-                        prop_assert!(!tokens.is_empty() && tokens.len() < chunk + chunk.max(2) / 2 + 1);
+                        prop_assert!(!tokens.is_empty() && tokens.len() <= chunk);
                         read[slot.0] = tokens.end;
-                        prop_assert_eq!(last, tokens.end == prompts[slot.0]);
-                    } else {
-                        prop_assert_eq!(read[slot.0], prompts[slot.0]);
+                        prop_assert_eq!(*last, tokens.end == prompts[slot.0]);
+                        parts[slot.0] += 1;
+                        let behind = slots.iter().filter(|slot| read[slot.0] < prompts[slot.0]);
+                        prop_assert!(behind.into_iter().all(|other| parts[other.0] + 1 >= parts[slot.0]));
                     }
+                    Work::Decode { slots } => prop_assert_eq!(slots, &answering),
                 }
+                before = Some(work);
             }
+            prop_assert_eq!(read, prompts);
         }
     }
 }

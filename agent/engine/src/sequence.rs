@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::RequestError;
+use crate::graph::Part;
 use crate::kv::KvCache;
 use crate::model::Model;
 use crate::request::{Event, FinishReason, Outbox, Request, Summary};
@@ -33,11 +34,8 @@ impl Sequence {
         request: Request,
         mut outbox: Outbox,
     ) -> Result<Self, (Outbox, RequestError)> {
-        let prepared = model
-            .prompt(&request.messages)
-            .and_then(|prompt| Ok((prompt, model.new_kv()?)));
-        let (prompt, kv) = match prepared {
-            Ok(prepared) => prepared,
+        let prompt = match model.prompt(&request.messages) {
+            Ok(prompt) => prompt,
             Err(error) => return Err((outbox, error)),
         };
         outbox.push(Event::Started {
@@ -46,9 +44,9 @@ impl Sequence {
         let room = model.context() - prompt.len();
         Ok(Self {
             limit: request.max_tokens.map_or(room, |most| most.min(room)),
+            kv: model.new_kv(),
             model,
             prompt,
-            kv,
             last: None,
             made: 0,
             sampler: Sampler::new(request.sampling),
@@ -73,28 +71,24 @@ impl Sequence {
         self.kv.length()
     }
 
-    /// Does one turn. Whether the answer is complete.
-    pub(crate) fn step(&mut self, work: &Work) -> candle_core::Result<bool> {
-        let logits = match work {
-            Work::Prefill {
-                tokens, last: false, ..
-            } => {
-                self.model
-                    .llama
-                    .prefill(&self.prompt[tokens.clone()], &mut self.kv)?;
-                return Ok(false);
-            }
-            Work::Prefill { tokens, .. } => self
-                .model
-                .llama
-                .forward(&self.prompt[tokens.clone()], &mut self.kv)?,
-            Work::Decode { .. } => self.model.llama.forward(self.last.as_slice(), &mut self.kv)?,
-        };
-        Ok(self.commit(&logits))
+    /// What is run in its turn.
+    pub(crate) fn part(&mut self, work: &Work) -> Part<'_> {
+        match work {
+            Work::Prefill { tokens, last, .. } => Part {
+                tokens: &self.prompt[tokens.clone()],
+                kv: &mut self.kv,
+                logits: *last,
+            },
+            Work::Decode { .. } => Part {
+                tokens: self.last.as_slice(),
+                kv: &mut self.kv,
+                logits: true,
+            },
+        }
     }
 
     /// Chooses a token and sends its text. Whether the answer is complete.
-    fn commit(&mut self, logits: &[f32]) -> bool {
+    pub(crate) fn commit(&mut self, logits: &[f32]) -> bool {
         if self.made == self.limit {
             return self.finish(FinishReason::Length);
         }

@@ -7,14 +7,14 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use candle_core::quantized::gguf_file::Content;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{Environment, ErrorKind, context};
+use store::metadata::Metadata;
 
 use crate::error::{LoadError, RequestError};
-use crate::hyperparameters::Keys;
-use crate::vocabulary::{Vocabulary, token_id};
+use crate::keys::Keys;
+use crate::vocabulary::Vocabulary;
 
 /// Longest template, in bytes; the longest that are real have a third of it. A longer one could nest its code so deep
 /// that compiling it takes more stack than there is.
@@ -69,8 +69,8 @@ pub struct ChatTemplate {
 
 impl ChatTemplate {
     /// Compiles the one in GGUF metadata.
-    pub fn read(content: &Content, path: &Path, vocabulary: &Vocabulary) -> Result<Self, LoadError> {
-        let keys = Keys { content, path };
+    pub fn read(metadata: &Metadata, path: &Path, vocabulary: &Vocabulary) -> Result<Self, LoadError> {
+        let keys = Keys::new(metadata, path);
         let key = "tokenizer.chat_template";
         let source = keys
             .text(key)?
@@ -83,8 +83,8 @@ impl ChatTemplate {
             return Err(keys.problem(key, problem));
         }
         let count = keys.texts("tokenizer.ggml.tokens")?.len();
-        let spelling = |key| {
-            let id = token_id(&keys, key, count)?;
+        let spelling = |key| -> Result<String, LoadError> {
+            let id = keys.token(key, count)?;
             Ok(id.and_then(|id| vocabulary.spelling(id)).unwrap_or_default())
         };
         let environment = environment(source).map_err(|source| LoadError::Template {

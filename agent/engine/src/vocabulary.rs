@@ -1,13 +1,14 @@
 //! From text to tokens and back.
 //!
-//! candle reads the vocabulary and merges out of GGUF; the way text is split before merging is set here, since
-//! candle takes a wrong one for the names that it does not know.
+//! Byte-pair encoding as GPT-2's (<https://github.com/openai/gpt-2/blob/master/src/encoder.py>); how text is split
+//! before it is merged differs between vocabularies, and goes by a name in the file.
 
 use std::collections::HashSet;
 use std::path::Path;
 
-use candle_core::quantized::gguf_file::Content;
-use candle_core::quantized::tokenizer::TokenizerFromGguf;
+use store::metadata::{Metadata, Texts, Value};
+use tokenizers::models::bpe::{BPE, Merges, Vocab};
+use tokenizers::normalizers::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
@@ -16,7 +17,7 @@ use tokenizers::tokenizer::SplitDelimiterBehavior;
 use tokenizers::{PreTokenizerWrapper, Tokenizer};
 
 use crate::error::{LoadError, RequestError};
-use crate::hyperparameters::Keys;
+use crate::keys::Keys;
 
 /// Names of `tokenizer.ggml.pre` whose splitting is known.
 pub const SPLITTERS: [&str; 6] = ["smollm", "gpt-2", "gpt2", "llama-bpe", "llama3", "qwen2"];
@@ -39,35 +40,21 @@ pub struct Vocabulary {
 
 impl Vocabulary {
     /// Reads it from GGUF metadata.
-    pub fn read(content: &Content, path: &Path) -> Result<Self, LoadError> {
-        let keys = Keys { content, path };
-        let kind = keys.text("tokenizer.ggml.model")?.unwrap_or_default();
-        if kind != "gpt2" {
-            let problem = format!("is `{kind}`; supported is: gpt2");
-            return Err(keys.problem("tokenizer.ggml.model", problem));
-        }
-        let splitter = splitter(&keys)?;
-        let candle = |source| LoadError::Candle {
-            path: path.to_owned(),
-            source,
-        };
-        let mut tokenizer = Tokenizer::from_gguf(content).map_err(candle)?;
-        tokenizer.with_pre_tokenizer(Some(splitter));
-        // Whatever reaches the tokenizer is text; the marks of a template are looked up, never parsed out of it.
-        tokenizer.set_encode_special_tokens(true);
+    pub fn read(metadata: &Metadata, path: &Path) -> Result<Self, LoadError> {
+        let keys = Keys::new(metadata, path);
         let tokens = keys.texts("tokenizer.ggml.tokens")?;
-        let marks = marks(&keys, &tokens)?;
+        let marks = marks(&keys, tokens)?;
         let mut mark_beginnings = [false; 256];
         for (mark, _) in &marks {
             mark_beginnings[usize::from(mark.as_bytes()[0])] = true;
         }
         Ok(Self {
-            bytes: TokenBytes::new(&tokens, &marks),
+            tokenizer: tokenizer(&keys, tokens)?,
+            bytes: TokenBytes::new(tokens, &marks),
             ends: ends(&keys, &marks, tokens.len())?,
             first: first(&keys, tokens.len())?,
             marks,
             mark_beginnings,
-            tokenizer,
         })
     }
 
@@ -121,7 +108,45 @@ impl Vocabulary {
     }
 }
 
-fn splitter(keys: &Keys) -> Result<PreTokenizerWrapper, LoadError> {
+/// What turns text into tokens. It knows no marks: whatever reaches it is text, and the marks of a template are looked
+/// up, never parsed out of it.
+fn tokenizer(keys: &Keys, tokens: &Texts) -> Result<Tokenizer, LoadError> {
+    let key = "tokenizer.ggml.model";
+    let kind = keys.text(key)?.unwrap_or_default();
+    if kind != "gpt2" {
+        return Err(keys.problem(key, format!("is `{kind}`; supported is: gpt2")));
+    }
+    let name = keys.text("tokenizer.ggml.pre")?.unwrap_or("gpt-2");
+    let vocabulary: Vocab = tokens
+        .iter()
+        .zip(0..)
+        .map(|(token, id)| (token.to_owned(), id))
+        .collect();
+    let model = BPE::builder()
+        .vocab_and_merges(vocabulary, merges(keys)?)
+        // Llama 3 takes a word that is a token as that token, whatever merging would make of it.
+        .ignore_merges(matches!(name, "llama-bpe" | "llama3"))
+        .build()
+        .map_err(|error| keys.problem("tokenizer.ggml.merges", error.to_string()))?;
+    let mut tokenizer = Tokenizer::new(model);
+    tokenizer.with_pre_tokenizer(Some(splitter(keys, name)?));
+    if name == "qwen2" {
+        let normalised = tokenizer.with_normalizer(Some(NFC));
+        normalised.map_err(|error| keys.problem("tokenizer.ggml.pre", error.to_string()))?;
+    }
+    Ok(tokenizer)
+}
+
+fn merges(keys: &Keys) -> Result<Merges, LoadError> {
+    let key = "tokenizer.ggml.merges";
+    let pair = |merge: &str| match merge.split_once(' ') {
+        Some((left, right)) => Ok((left.to_owned(), right.to_owned())),
+        None => Err(keys.problem(key, format!("has `{merge}`, which is no pair"))),
+    };
+    keys.texts(key)?.iter().map(pair).collect()
+}
+
+fn splitter(keys: &Keys, name: &str) -> Result<PreTokenizerWrapper, LoadError> {
     let key = "tokenizer.ggml.pre";
     let bytes = |regex| ByteLevel::new(false, true, regex).into();
     let split = |pattern: &str| {
@@ -133,7 +158,7 @@ fn splitter(keys: &Keys) -> Result<PreTokenizerWrapper, LoadError> {
         .map(|split| Sequence::new(vec![split.into(), bytes(false)]).into())
         .map_err(|error| keys.problem(key, format!("has a splitting that cannot be compiled: {error}")))
     };
-    match keys.text(key)?.unwrap_or("gpt-2") {
+    match name {
         "smollm" => Ok(Sequence::new(vec![Digits::new(true).into(), bytes(true)]).into()),
         "gpt-2" | "gpt2" => Ok(bytes(true)),
         "qwen2" => split(SPLIT_QWEN2),
@@ -146,28 +171,26 @@ fn splitter(keys: &Keys) -> Result<PreTokenizerWrapper, LoadError> {
 }
 
 /// Tokens of another type than normal (1) and byte (6). Source: llama.cpp's `enum llama_token_type`.
-fn marks(keys: &Keys, tokens: &[&str]) -> Result<Vec<(String, u32)>, LoadError> {
+fn marks(keys: &Keys, tokens: &Texts) -> Result<Vec<(String, u32)>, LoadError> {
     let key = "tokenizer.ggml.token_type";
-    let Some(types) = keys.content.metadata.get(key) else {
-        return Ok(Vec::new());
+    let types = match keys.get(key) {
+        None => return Ok(Vec::new()),
+        Some(Value::Integers(types)) => types,
+        Some(_) => return Err(keys.problem(key, "is not a list of whole numbers")),
     };
-    let types = types.to_vec().map_err(|_| keys.problem(key, "is not an array"))?;
     if types.len() != tokens.len() {
         let problem = format!("has {} elements for {} tokens", types.len(), tokens.len());
         return Err(keys.problem(key, problem));
     }
-    let mark = |(id, (token, kind)): (usize, (&&str, &_))| {
-        let mark = !token.is_empty() && matches!(number(kind), Some(2..=5));
-        mark.then(|| ((*token).to_owned(), id as u32))
-    };
-    let mut marks: Vec<_> = tokens.iter().zip(types).enumerate().filter_map(mark).collect();
+    let mut marks: Vec<_> = tokens
+        .iter()
+        .zip(types)
+        .zip(0..)
+        .filter(|((token, kind), _)| !token.is_empty() && matches!(kind, 2..=5))
+        .map(|((token, _), id)| (token.to_owned(), id))
+        .collect();
     marks.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
     Ok(marks)
-}
-
-fn number(value: &candle_core::quantized::gguf_file::Value) -> Option<i64> {
-    let unsigned = || value.to_u64().ok().and_then(|number| i64::try_from(number).ok());
-    value.to_i32().map(i64::from).ok().or_else(unsigned)
 }
 
 fn ends(keys: &Keys, marks: &[(String, u32)], count: usize) -> Result<HashSet<u32>, LoadError> {
@@ -177,7 +200,7 @@ fn ends(keys: &Keys, marks: &[(String, u32)], count: usize) -> Result<HashSet<u3
         .map(|&(_, id)| id)
         .collect();
     for key in ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"] {
-        ends.extend(token_id(keys, key, count)?);
+        ends.extend(keys.token(key, count)?);
     }
     if ends.is_empty() {
         return Err(keys.problem(
@@ -190,16 +213,8 @@ fn ends(keys: &Keys, marks: &[(String, u32)], count: usize) -> Result<HashSet<u3
 
 fn first(keys: &Keys, count: usize) -> Result<Option<u32>, LoadError> {
     match keys.flag("tokenizer.ggml.add_bos_token")? {
-        Some(true) => token_id(keys, "tokenizer.ggml.bos_token_id", count),
+        Some(true) => keys.token("tokenizer.ggml.bos_token_id", count),
         _ => Ok(None),
-    }
-}
-
-pub(crate) fn token_id(keys: &Keys, key: &str, count: usize) -> Result<Option<u32>, LoadError> {
-    match keys.integer(key)? {
-        None => Ok(None),
-        Some(id) if id < count as u64 => Ok(Some(id as u32)),
-        Some(id) => Err(keys.problem(key, format!("is {id}, and the vocabulary has {count} tokens"))),
     }
 }
 
@@ -211,7 +226,7 @@ struct TokenBytes {
 }
 
 impl TokenBytes {
-    fn new(tokens: &[&str], marks: &[(String, u32)]) -> Self {
+    fn new(tokens: &Texts, marks: &[(String, u32)]) -> Self {
         let marks: HashSet<u32> = marks.iter().map(|&(_, id)| id).collect();
         let table = byte_of_char();
         let mut bytes = Self {

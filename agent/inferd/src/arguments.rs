@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use kernels::kv::KvKind;
 
 use crate::offline;
 
@@ -54,8 +55,18 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "PATH", default_value = api::phase::PHASE_SOCKET)]
     pub(crate) phase_socket: PathBuf,
     /// Threads that compute; as many as the machine lets this process use at once if nothing is said.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=65))]
     pub(crate) threads: Option<u16>,
+    /// Instructions that compute: scalar, avx2, avxvnni, avx512 or amx; the fastest by measurement if nothing is said.
+    /// Answers do not depend on it.
+    #[arg(long, value_name = "NAME", env = "HEARTH_CPU")]
+    pub(crate) cpu: Option<String>,
+    /// How keys and values are kept: in 16 bits, or in 8 with half the memory.
+    #[arg(long, value_enum, default_value_t = Kv::F16)]
+    pub(crate) kv: Kv,
+    /// A folder for what is measured once and kept.
+    #[arg(long, value_name = "DIR", env = "STATE_DIRECTORY")]
+    pub(crate) state: Option<PathBuf>,
     /// Answers that are made at the same time.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u16).range(1..=64))]
     pub(crate) slots: u16,
@@ -85,7 +96,7 @@ pub(crate) struct Bench {
     #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "0")]
     pub(crate) depth: Vec<usize>,
     /// Threads that compute; as many as the machine lets this process use at once if nothing is said.
-    #[arg(short, long, value_name = "N,…", value_delimiter = ',', value_parser = value_parser!(u16).range(1..=1024))]
+    #[arg(short, long, value_name = "N,…", value_delimiter = ',', value_parser = value_parser!(u16).range(1..=65))]
     pub(crate) threads: Vec<u16>,
     /// Timed runs of each test; one before them is not counted.
     #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..=1000))]
@@ -102,4 +113,22 @@ pub(crate) struct Bench {
     /// What a process that this one starts is to do.
     #[arg(long, hide = true, value_name = "JSON")]
     pub(crate) order: Option<String>,
+}
+
+/// How keys and values are kept.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Kv {
+    /// In 16 bits.
+    F16,
+    /// In 8 bits.
+    Q8,
+}
+
+impl From<Kv> for KvKind {
+    fn from(kv: Kv) -> Self {
+        match kv {
+            Kv::F16 => Self::F16,
+            Kv::Q8 => Self::Q8,
+        }
+    }
 }

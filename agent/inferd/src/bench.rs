@@ -20,7 +20,6 @@ use serde::de::DeserializeOwned;
 use crate::arguments::Bench;
 use plan::{Order, Plan};
 use row::Row;
-use subject::Subject;
 
 /// Measures and prints.
 pub(crate) fn run(arguments: &Bench) -> Result<()> {
@@ -79,14 +78,11 @@ fn plans(arguments: &Bench) -> Result<Vec<Plan>> {
 /// Has this program, started anew, carry out an order.
 fn in_a_process<T: DeserializeOwned>(order: &Order) -> Result<T> {
     let program = env::current_exe().context("cannot find this program's own file")?;
-    let mut command = Command::new(program);
-    command
+    let output = Command::new(program)
         .args(["bench", "--order", &serde_json::to_string(order)?])
-        .stderr(Stdio::inherit());
-    if let Order::Model(plan) = order {
-        command.envs(Subject::environment(plan.threads));
-    }
-    let output = command.output().context("cannot start this program anew")?;
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start this program anew")?;
     ensure!(
         output.status.success(),
         "a measurement ({order}) failed ({}); its words are above",

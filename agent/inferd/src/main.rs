@@ -6,6 +6,7 @@
 mod arguments;
 mod bench;
 mod chat;
+mod cpu;
 mod log;
 mod offline;
 mod refusal;
@@ -14,7 +15,6 @@ mod report;
 mod routes;
 mod serve;
 mod sockets;
-mod threads;
 
 use std::process::ExitCode;
 

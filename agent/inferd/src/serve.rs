@@ -1,6 +1,7 @@
 //! `inferd serve`: the engine, the sockets, and the end of both.
 
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use kernels::compute::Fusions;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,14 +22,14 @@ use tokio::time::timeout;
 use crate::arguments::Serve;
 use crate::report::report;
 use crate::sockets::{self, Sockets};
-use crate::{routes, threads};
+use crate::{cpu, routes};
 
 /// The model that is loaded before anyone asks, if it is there.
 const DEFAULT_MODEL: &str = "smollm2-135m-instruct";
 /// Requests that may wait for a slot.
 const QUEUE: usize = 32;
-/// Tokens of a prompt that are run in one turn.
-const CHUNK: usize = 32;
+/// Most threads that compute.
+const MAX_THREADS: usize = 65;
 /// Connections that are open at once; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 128;
 /// How long a client may take to send its headers.
@@ -41,14 +43,8 @@ const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
 /// Serves until told to stop.
 pub(crate) fn run(arguments: &Serve) -> Result<()> {
-    let threads = threads::settle(arguments.threads)?;
-    let settings = Settings {
-        folders: arguments.models.clone(),
-        slots: usize::from(arguments.slots),
-        queue: QUEUE,
-        context: arguments.context as usize,
-        chunk: CHUNK,
-    };
+    let settings = settings(arguments)?;
+    let threads = settings.threads;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(async {
         let sockets = sockets::open(arguments.listen).await?;
@@ -63,6 +59,28 @@ pub(crate) fn run(arguments: &Serve) -> Result<()> {
         tokio::spawn(preload(engine.clone()));
         serve(sockets, routes::router(engine), ended).await
     })
+}
+
+fn settings(arguments: &Serve) -> Result<Settings> {
+    Ok(Settings {
+        folders: arguments.models.clone(),
+        slots: usize::from(arguments.slots),
+        queue: QUEUE,
+        context: arguments.context as usize,
+        path: cpu::choose(arguments.cpu.as_deref(), arguments.state.as_deref())?,
+        threads: threads(arguments.threads)?,
+        fused: Fusions::ALL,
+        kv: arguments.kv.into(),
+    })
+}
+
+/// The standard library counts what affinity and cgroup quotas leave.
+fn threads(wanted: Option<u16>) -> Result<usize> {
+    if let Some(wanted) = wanted {
+        return Ok(usize::from(wanted));
+    }
+    let available = available_parallelism().context("cannot count the processors that may be used")?;
+    Ok(available.get().min(MAX_THREADS))
 }
 
 /// Loads the default model, or the only one, so that the first question need not wait for it.

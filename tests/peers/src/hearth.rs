@@ -2,54 +2,56 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
-use engine::kv::KvCache;
-use engine::model::Model;
+use anyhow::{Context, Result, ensure};
+use engine::catalog::Source;
+use engine::solo::Solo;
+use kernels::compute::{Compute, Fusions};
+use kernels::kv::KvKind;
+use kernels::path::choose;
+use kernels::pool::Pool;
 
 use crate::subject::Subject;
 
-/// Tokens of a prompt that are run at once.
-const CHUNK: usize = 32;
-
 /// A loaded model with one sequence.
 pub struct Hearth {
-    model: Model,
-    kv: KvCache,
+    solo: Solo,
 }
 
 impl Hearth {
     /// Loads a model for sequences of up to `positions` tokens.
     pub fn load(path: &Path, positions: usize) -> Result<Self> {
-        let model = Model::load(path, positions)?;
+        let pool = Pool::new(threads()?).context("cannot start the threads that compute")?;
+        let compute = Compute::new(choose().path, pool, Fusions::ALL);
+        let solo = Solo::load(&Source::Gguf(path.to_owned()), positions, KvKind::F16, compute)?;
+        let context = solo.model().context();
         ensure!(
-            model.context() >= positions,
-            "{} was trained for {} tokens",
-            path.display(),
-            model.context()
+            context >= positions,
+            "{} was trained for {context} tokens",
+            path.display()
         );
-        Ok(Self {
-            kv: model.new_kv()?,
-            model,
-        })
+        Ok(Self { solo })
     }
 
     /// The tokens of a text, without any that the template would add.
     pub fn tokens(&self, text: &str) -> Result<Vec<u32>> {
-        Ok(self.model.vocabulary.encode(text)?)
+        Ok(self.solo.model().vocabulary.encode(text)?)
     }
 }
 
 impl Subject for Hearth {
     fn start(&mut self) -> Result<()> {
-        self.kv = self.model.new_kv()?;
+        self.solo.start();
         Ok(())
     }
 
     fn run(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
-        let last = (tokens.len() - 1) / CHUNK * CHUNK;
-        for part in tokens[..last].chunks(CHUNK) {
-            self.model.llama.prefill(part, &mut self.kv)?;
-        }
-        Ok(self.model.llama.forward(&tokens[last..], &mut self.kv)?)
+        Ok(self.solo.run(tokens)?.to_vec())
     }
+}
+
+/// As many as candle is told to use, so that both use the same.
+fn threads() -> Result<usize> {
+    let told = std::env::var("RAYON_NUM_THREADS").ok();
+    let told = told.and_then(|threads| threads.parse().ok());
+    told.map_or_else(|| Ok(std::thread::available_parallelism()?.get()), Ok)
 }

@@ -5,17 +5,29 @@ use crate::template::{Message, Role};
 use crate::tiny;
 use std::path::Path;
 
-use candle_core::quantized::gguf_file::Value;
+use store::metadata::Value;
 
-fn start(folder: &Path, slots: usize, queue: usize, context: usize) -> Engine {
-    let settings = Settings {
+fn settings(folder: &Path, slots: usize, queue: usize, context: usize) -> Settings {
+    Settings {
         folders: vec![folder.to_owned()],
         slots,
         queue,
         context,
-        chunk: 32,
-    };
-    Engine::start(settings).unwrap().0
+        path: *kernels::path::Path::offered().last().unwrap(),
+        threads: 2,
+        fused: Fusions::ALL,
+        kv: KvKind::F16,
+    }
+}
+
+fn start(folder: &Path, slots: usize, queue: usize, context: usize) -> Engine {
+    Engine::start(settings(folder, slots, queue, context)).unwrap().0
+}
+
+fn worker(folder: &Path, slots: usize, activity: watch::Sender<Activity>) -> Worker {
+    let settings = settings(folder, slots, 1, 256);
+    let catalog = Catalog::new(settings.folders.clone());
+    Worker::new(settings, catalog, mpsc::channel().1, activity).unwrap()
 }
 
 fn folder(models: &[&str]) -> tempfile::TempDir {
@@ -224,15 +236,7 @@ fn told(worker: &mut Worker, request: Request) -> Vec<Activity> {
 #[test]
 fn every_turn_is_counted_under_its_phase() {
     let folder = folder(&["tiny"]);
-    let settings = Settings {
-        folders: vec![folder.path().to_owned()],
-        slots: 1,
-        queue: 1,
-        context: 256,
-        chunk: 32,
-    };
-    let catalog = Catalog::new(settings.folders.clone());
-    let mut worker = Worker::new(settings, catalog, mpsc::channel().1, watch::Sender::default());
+    let mut worker = worker(folder.path(), 1, watch::Sender::default());
     let told = told(&mut worker, request(&"word ".repeat(20), 3));
     let [first, .., end] = told.as_slice() else {
         panic!()
@@ -244,7 +248,7 @@ fn every_turn_is_counted_under_its_phase() {
         .progress;
     assert!(prompt > 100, "a prompt of several parts: {prompt} tokens");
     let parts = told.iter().filter(|now| now.phase == Phase::Prefill).count();
-    assert_eq!(parts as u64, prompt.div_ceil(32) - u64::from(prompt % 32 < 16));
+    assert!(parts > 1, "{parts} parts");
     let decoding: Vec<_> = told[parts..told.len() - 1]
         .iter()
         .map(|now| (now.phase, now.generated, now.progress, now.kv_tokens as u64))
@@ -266,15 +270,7 @@ fn every_turn_is_counted_under_its_phase() {
 fn a_token_more_wakes_nobody() {
     let (publisher, mut activity) = watch::channel(Activity::default());
     let folder = folder(&["tiny"]);
-    let settings = Settings {
-        folders: vec![folder.path().to_owned()],
-        slots: 2,
-        queue: 1,
-        context: 256,
-        chunk: 32,
-    };
-    let catalog = Catalog::new(settings.folders.clone());
-    let mut worker = Worker::new(settings, catalog, mpsc::channel().1, publisher);
+    let mut worker = worker(folder.path(), 2, publisher);
     let (outbox, _answer) = answer(|| {});
     let request = request("a", 9);
     worker.obey(Command::Submit(Waiting { request, outbox }));
@@ -352,14 +348,10 @@ fn no_template_takes_more_stack_than_the_thread_has() {
     let templates = [nest.to_owned(), show.to_owned(), branches, sum, nots, filters];
     let folder = folder(&["good"]);
     for (index, template) in templates.into_iter().enumerate() {
-        let mut model = tiny::Model::new(256).unwrap();
+        let mut model = tiny::Model::new(256);
         let key = "tokenizer.chat_template".to_owned();
-        model.metadata.insert(key, Value::String(template));
-        std::fs::write(
-            folder.path().join(format!("{index}.gguf")),
-            model.bytes().unwrap(),
-        )
-        .unwrap();
+        model.metadata.insert(key, Value::Text(template));
+        std::fs::write(folder.path().join(format!("{index}.gguf")), model.bytes()).unwrap();
         let engine = start(folder.path(), 1, 1, 256);
         for model in [index.to_string().as_str(), "good"] {
             let request = Request {

@@ -1,17 +1,14 @@
 use super::*;
 use crate::tiny;
-use candle_core::quantized::gguf_file::Value as Metadata;
+use store::metadata::Value as Metadata;
 
 fn read(template: &str) -> Result<(ChatTemplate, Vocabulary), LoadError> {
-    let mut model = tiny::Model::new(256).unwrap();
-    let value = Metadata::String(template.to_owned());
-    model.metadata.insert("tokenizer.chat_template".to_owned(), value);
-    let content = tiny::content(&model);
-    let vocabulary = Vocabulary::read(&content, Path::new("tiny.gguf"))?;
-    Ok((
-        ChatTemplate::read(&content, Path::new("tiny.gguf"), &vocabulary)?,
-        vocabulary,
-    ))
+    let mut metadata = tiny::Model::new(256).metadata;
+    let key = "tokenizer.chat_template".to_owned();
+    metadata.insert(key, Metadata::Text(template.to_owned()));
+    let path = Path::new("tiny.gguf");
+    let vocabulary = Vocabulary::read(&metadata, path)?;
+    Ok((ChatTemplate::read(&metadata, path, &vocabulary)?, vocabulary))
 }
 
 fn user(content: &str) -> Vec<Message> {

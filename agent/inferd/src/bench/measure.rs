@@ -18,7 +18,7 @@ pub(super) fn all(plan: &Plan) -> Result<Vec<Row>> {
         read(&plan.model)?;
     }
     let loading = Instant::now();
-    let mut subject = Subject::load(&plan.model, positions(&plan.tests))?;
+    let mut subject = Subject::load(&plan.model, positions(&plan.tests), plan.threads)?;
     let load_seconds = loading.elapsed().as_secs_f64();
     let mut rows = Vec::new();
     for test in &plan.tests {

@@ -3,40 +3,41 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use engine::catalog;
 use engine::hyperparameters::Hyperparameters;
-use engine::kv::KvCache;
-use engine::model::Model;
+use engine::solo::Solo;
+use kernels::compute::{Compute, Fusions};
+use kernels::kv::KvKind;
+use kernels::pool::Pool;
 use store::source::Source;
 
-/// Tokens of a prompt that are run at once, as `inferd serve` does.
-const CHUNK: usize = 32;
+use crate::cpu;
+
 /// Bytes of a key's or value's element.
-const KV_ELEMENT: u64 = 4;
+const KV_ELEMENT: u64 = 2;
 const EMBEDDING: &str = "token_embd.weight";
 const OUTPUT: &str = "output.weight";
 
 /// A loaded model with one sequence.
 pub(super) struct Subject {
-    model: Model,
-    kv: KvCache,
+    solo: Solo,
     name: String,
     source: Source,
 }
 
 impl Subject {
-    /// The variables that a process is to be started with, so that it computes with that many threads.
-    pub(super) fn environment(threads: u16) -> [(&'static str, String); 2] {
-        ["CANDLE_NUM_THREADS", "RAYON_NUM_THREADS"].map(|name| (name, threads.to_string()))
-    }
-
-    /// Loads a model for sequences of up to `positions` tokens.
-    pub(super) fn load(path: &Path, positions: usize) -> Result<Self> {
-        let model = Model::load(path, positions)?;
-        if model.context() < positions {
+    /// Loads a model for sequences of up to `positions` tokens. `HEARTH_CPU` may name the instructions that compute.
+    pub(super) fn load(path: &Path, positions: usize, threads: u16) -> Result<Self> {
+        let cpu = cpu::choose(std::env::var("HEARTH_CPU").ok().as_deref(), None)?;
+        let pool = Pool::new(usize::from(threads)).context("cannot start the threads that compute")?;
+        let compute = Compute::new(cpu, pool, Fusions::ALL);
+        let source = catalog::Source::Gguf(path.to_owned());
+        let solo = Solo::load(&source, positions, KvKind::F16, compute)?;
+        if solo.model().context() < positions {
             bail!(
                 "{} was trained for {} tokens, and {positions} are asked for",
                 path.display(),
-                model.context()
+                solo.model().context()
             );
         }
         let name = path
@@ -45,8 +46,7 @@ impl Subject {
             .to_string_lossy()
             .into_owned();
         Ok(Self {
-            kv: model.new_kv()?,
-            model,
+            solo,
             name,
             source: Source::open(path)?,
         })
@@ -79,7 +79,7 @@ impl Subject {
 
     /// Which instructions compute.
     pub(super) fn path(&self) -> String {
-        "candle".to_owned()
+        self.solo.compute().path().instructions().name().to_owned()
     }
 
     /// Tokens of its vocabulary.
@@ -109,24 +109,18 @@ impl Subject {
     }
 
     fn parameters(&self) -> &Hyperparameters {
-        self.model.llama.parameters()
+        self.solo.parameters()
     }
 
     /// Begins a sequence anew, with these tokens in it.
     pub(super) fn start_after(&mut self, tokens: &[u32]) -> Result<()> {
-        self.kv = self.model.new_kv()?;
-        tokens
-            .chunks(CHUNK)
-            .try_for_each(|part| Ok(self.model.llama.prefill(part, &mut self.kv)?))
+        self.solo.start();
+        Ok(self.solo.read(tokens)?)
     }
 
     /// Runs tokens through the model, up to the logits after the last one.
     pub(super) fn prompt(&mut self, tokens: &[u32]) -> Result<()> {
-        let last = (tokens.len() - 1) / CHUNK * CHUNK;
-        for part in tokens[..last].chunks(CHUNK) {
-            self.model.llama.prefill(part, &mut self.kv)?;
-        }
-        self.model.llama.forward(&tokens[last..], &mut self.kv)?;
+        self.solo.run(tokens)?;
         Ok(())
     }
 }

@@ -21,7 +21,10 @@ fn fixture(slots: usize, queue: usize) -> Fixture {
         slots,
         queue,
         context: 4096,
-        chunk: 32,
+        path: kernels::path::Path::SCALAR,
+        threads: 1,
+        fused: kernels::compute::Fusions::ALL,
+        kv: kernels::kv::KvKind::F16,
     };
     let (engine, _ended) = Engine::start(settings).unwrap();
     Fixture {

@@ -90,9 +90,9 @@ impl Parts {
         Ok((setup, flashed))
     }
 
-    /// What candle's own model answers on this host.
+    /// What the engine itself answers on this host.
     pub(crate) fn oracle(&self, questions: &[&str], tokens: u32) -> Result<Vec<Answer>> {
-        report::step("ask candle's own model on this host", || {
+        report::step("ask the engine and candle's own model on this host", || {
             oracle::ask(&self.model, questions, tokens)
         })
     }

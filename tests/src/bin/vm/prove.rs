@@ -115,10 +115,9 @@ fn in_the_guest(
     });
     report.check("no unit has failed", || settled::no_failed_units(&mut guest));
     figures(&mut guest)?;
-    report.check(
-        "ten questions by three ways are answered as by candle's own model",
-        || conversation(parts, &mut guest, expected),
-    );
+    report.check("ten questions by three ways are answered as on the host", || {
+        conversation(parts, &mut guest, expected)
+    });
     if !report.failures().is_empty() {
         guest.machine.collect_evidence()?;
     }
@@ -233,7 +232,7 @@ fn conversation(parts: &Parts, guest: &mut Guest, expected: &[Answer]) -> Result
     ));
     let header = [
         "question",
-        "candle's own answer",
+        "the host's own answer",
         "tokens",
         "hearth ask over SSH",
         "openai",

@@ -110,7 +110,7 @@ fn first_boot(setup: &Setup, expected: &Answer, report: &mut Report) -> Result<G
 }
 
 fn first_checks(parts: &Parts, guest: &mut Guest, expected: &Answer, report: &mut Report) {
-    report.check("a greedy answer over REST is candle's own", || {
+    report.check("a greedy answer over REST is the host's own", || {
         answers::over_rest(guest, expected)
     });
     report.check("hearth ask over SSH says the same", || {

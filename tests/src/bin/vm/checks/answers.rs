@@ -1,4 +1,4 @@
-//! Answers of the guest's model, against what candle's own model says on this host.
+//! Answers of the guest's model, against what the engine says on this host.
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,92 @@
+//! Which instructions compute. What was measured is kept for the next start, for as long as the processor is the same.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use kernels::cpu;
+use kernels::path::{self, Choice};
+
+/// The file in the state folder: the processor's identity, and what was chosen for it, a line each.
+const FILE: &str = "cpu-path";
+
+/// Takes the path that is forced, that was chosen before for this processor, or that is fastest now.
+pub(crate) fn choose(forced: Option<&str>, state: Option<&Path>) -> Result<path::Path> {
+    if let Some(name) = forced {
+        let path = path::Path::from_environment(name)?;
+        tracing::info!(choice = %Choice::forced(path), "computing");
+        return Ok(path);
+    }
+    let identity = cpu::identity();
+    let file = state.map(|state| state.join(FILE));
+    let kept = file.as_deref().and_then(|file| kept(file, &identity));
+    if let Some(choice) = kept {
+        tracing::info!(%choice, "computing, as measured before");
+        return Ok(choice.path);
+    }
+    let choice = path::choose();
+    tracing::info!(%choice, processor = identity, "computing, as measured now");
+    if let Some(file) = file
+        && let Err(error) = keep(&file, &identity, &choice)
+    {
+        tracing::warn!("what was measured cannot be kept, and is measured again next time: {error:#}");
+    }
+    Ok(choice.path)
+}
+
+/// The choice that is kept, if it is there, whole, and for this processor.
+fn kept(file: &Path, identity: &str) -> Option<Choice> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::warn!("{} cannot be read: {error}", file.display());
+            return None;
+        }
+    };
+    let (processor, choice) = text.trim_end().split_once('\n')?;
+    choice.parse().ok().filter(|_| processor == identity)
+}
+
+fn keep(file: &Path, identity: &str, choice: &Choice) -> Result<()> {
+    let new = file.with_extension("new");
+    fs::write(&new, format!("{identity}\n{choice}\n")).with_context(|| new.display().to_string())?;
+    fs::rename(&new, file).with_context(|| file.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_kept_for_its_processor_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE);
+        assert_eq!(kept(&file, "this one"), None);
+        let choice = Choice::forced(path::Path::SCALAR);
+        keep(&file, "this one", &choice).unwrap();
+        assert_eq!(kept(&file, "this one"), Some(choice));
+        assert_eq!(kept(&file, "another"), None);
+        fs::write(&file, "this one\nneon: forced\n").unwrap();
+        assert_eq!(kept(&file, "this one"), None);
+    }
+
+    #[test]
+    fn what_was_measured_is_taken_again() {
+        let folder = tempfile::tempdir().unwrap();
+        choose(None, Some(folder.path())).unwrap();
+        let file = folder.path().join(FILE);
+        let slower = format!("{}\nscalar: scalar 7\n", cpu::identity());
+        fs::write(&file, &slower).unwrap();
+        assert_eq!(choose(None, Some(folder.path())).unwrap(), path::Path::SCALAR);
+        assert_eq!(fs::read_to_string(&file).unwrap(), slower);
+    }
+
+    #[test]
+    fn a_forced_path_is_taken_or_refused_by_name() {
+        assert_eq!(choose(Some("scalar"), None).unwrap(), path::Path::SCALAR);
+        let error = choose(Some("neon"), None).unwrap_err().to_string();
+        assert!(error.contains("neon") && error.contains("avx2"), "{error}");
+    }
+}
