@@ -109,6 +109,7 @@ fn carry_out(command: &Command, parts: &Parts, json: bool, results: &mut Map<Str
             if !json {
                 memory::print(&peaks);
             }
+            memory::judge(&peaks)?;
         }
         Command::Limited(options) => {
             let limited = limited::measure(parts, options)?;

@@ -9,6 +9,7 @@ pub mod corpus;
 pub mod divergence;
 pub mod engines;
 pub mod hearth;
+pub mod kv;
 pub mod llama_server;
 pub mod logits;
 pub mod machine;

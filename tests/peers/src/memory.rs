@@ -8,6 +8,7 @@ use ::tests::report::table;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use peers::engines::{Engine, Engines, Instructions, Job, model};
+use peers::kv::kv_bytes;
 use peers::machine::forget;
 use peers::memory_group::MemoryGroup;
 use peers::parts::Parts;
@@ -35,8 +36,10 @@ pub(crate) struct Peak {
     model: String,
     engine: &'static str,
     file_bytes: u64,
-    /// What the cgroup took at most, page cache included.
-    peak_bytes: u64,
+    /// Keys and values of the work's tokens in f16.
+    kv_bytes: u64,
+    /// What the cgroup took at most, page cache included; `None` if the engine failed.
+    peak_bytes: Option<u64>,
 }
 
 /// An engine with the arguments that make it load in some way.
@@ -54,23 +57,38 @@ pub(crate) fn measure(parts: &Parts, options: &Options) -> Result<Vec<Peak>> {
     for name in &options.models {
         let file = model(parts, name);
         let file_bytes = file.metadata().with_context(|| file.display().to_string())?.len();
+        let kv_bytes = kv_bytes(&file, WORK.0 + WORK.1)?;
         for (engine, kind, arguments) in WAYS {
             let mut command = engines.command(kind, &job(&file, options.threads))?;
             command.args(arguments);
             let peak = step(&format!("{name}: memory of {engine}"), || peak(&command, &file));
-            match peak {
-                Ok(peak_bytes) => peaks.push(Peak {
-                    model: name.clone(),
-                    engine,
-                    file_bytes,
-                    peak_bytes,
-                }),
-                Err(error) => note(&format!("FAIL {engine}: {error:#}")),
+            if let Err(error) = &peak {
+                note(&format!("FAIL {engine}: {error:#}"));
             }
+            peaks.push(Peak {
+                model: name.clone(),
+                engine,
+                file_bytes,
+                kv_bytes,
+                peak_bytes: peak.ok(),
+            });
         }
     }
-    ensure!(!peaks.is_empty(), "no engine's memory could be measured");
     Ok(peaks)
+}
+
+/// An error that names the engines whose memory could not be measured.
+pub(crate) fn judge(peaks: &[Peak]) -> Result<()> {
+    let failed = peaks.iter().filter(|peak| peak.peak_bytes.is_none());
+    let failed: Vec<_> = failed
+        .map(|peak| format!("{} with {}", peak.engine, peak.model))
+        .collect();
+    ensure!(
+        failed.is_empty(),
+        "no memory could be measured of {}",
+        failed.join(", ")
+    );
+    Ok(())
 }
 
 fn job(model: &Path, threads: u16) -> Job<'_> {
@@ -98,18 +116,24 @@ pub(crate) fn print(peaks: &[Peak]) {
     );
     let mib = |bytes: u64| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20));
     let row = |peak: &Peak| {
-        let ratio = peak.peak_bytes as f64 / peak.file_bytes as f64;
+        let ratio = |bytes: u64| bytes as f64 / (peak.file_bytes + peak.kv_bytes) as f64;
+        let failed = || "failed".to_owned();
         vec![
             peak.model.clone(),
             peak.engine.to_owned(),
             mib(peak.file_bytes),
-            mib(peak.peak_bytes),
-            format!("{ratio:.2}"),
+            mib(peak.kv_bytes),
+            peak.peak_bytes.map_or_else(failed, mib),
+            peak.peak_bytes
+                .map_or_else(failed, |bytes| format!("{:.2}", ratio(bytes))),
         ]
     };
     let rows: Vec<Vec<String>> = peaks.iter().map(row).collect();
     println!(
         "{}",
-        table(&["model", "engine", "file", "peak", "peak / file"], &rows)
+        table(
+            &["model", "engine", "file", "KV", "peak", "peak / (file + KV)"],
+            &rows
+        )
     );
 }

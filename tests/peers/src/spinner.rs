@@ -26,7 +26,7 @@ pub(crate) struct Options {
     #[arg(short, long, default_value = "smollm2")]
     model: String,
     /// Tokens to generate
-    #[arg(short = 'n', long, default_value_t = 64)]
+    #[arg(short = 'n', long, default_value_t = 32)]
     generate: usize,
     /// Rounds
     #[arg(short, long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
@@ -61,7 +61,7 @@ pub(crate) fn measure(parts: &Parts, options: &Options) -> Result<Vec<Disturbed>
                     generate: options.generate,
                     depth: 0,
                     threads,
-                    repetitions: 2,
+                    repetitions: 1,
                 };
                 samples[way].push(decode(&engines, *engine, &job, spinner)?);
             }
