@@ -1,8 +1,9 @@
 //! The clock follows the engine, and people set what they want of both.
 
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use api::power::{Power, Thermal};
 use api::rest::Problem;
 use bytes::Bytes;
@@ -15,6 +16,8 @@ use crate::models::{SMOLLM2, smollm2, with_tiny};
 
 /// Longer than the laws ever wait to look again.
 const SETTLED: Duration = Duration::from_secs(30);
+/// How often the governor's file is read while the engine works.
+const LOOK: Duration = Duration::from_millis(2);
 /// What the captured machine is found with, and goes back to when nothing is done.
 const FOUND: &str = "schedutil";
 const GOVERNOR: &str = "sys/devices/system/cpu/cpufreq/policy0/scaling_governor";
@@ -30,20 +33,19 @@ fn a_question_is_prefilled_at_full_clock_and_rest_follows_its_answer() -> Result
         );
         let question = "What is a hearth, and what was it for? ".repeat(20);
         let request = greedy(SMOLLM2, &question, 24);
-        stack
-            .admin()
-            .post("/v1/chat/completions", &request)?
-            .expect(200)?;
+        let seen = governors_while(stack, || {
+            let answer = stack.admin().post("/v1/chat/completions", &request)?;
+            answer.expect(200).map(drop)
+        })?;
+        ensure!(
+            seen.iter().any(|governor| governor == "performance"),
+            "while it worked the governor was {seen:?}"
+        );
         let samples = wait::until("rest after the answer", SETTLED, || at_rest(stack))?;
         let phases = phases(&samples);
         ensure!(
             phases.ends_with(&[Phase::Prefill, Phase::Decode, Phase::Idle]),
             "the engine told {phases:?}"
-        );
-        let seen = governors(&samples, &[Phase::Prefill, Phase::Decode]);
-        ensure!(
-            seen.iter().any(|governor| governor == "performance"),
-            "while it worked the governor was {seen:?}"
         );
         let decoding = samples.iter().filter_map(|sample| sample.engine.as_ref());
         let speeds: Vec<f32> = decoding.filter_map(|engine| engine.tokens_per_second).collect();
@@ -70,21 +72,19 @@ fn phases(samples: &[Sample]) -> Vec<Phase> {
     phases
 }
 
-/// The governor at each sample of these phases. It may have been read before the laws answered to the phase.
-fn governors(samples: &[Sample], phases: &[Phase]) -> Vec<String> {
-    let told = |sample: &&Sample| {
-        sample
-            .engine
-            .as_ref()
-            .is_some_and(|engine| phases.contains(&engine.phase))
-    };
-    let policies = samples
-        .iter()
-        .filter(told)
-        .filter_map(|sample| sample.policies.first());
-    policies
-        .filter_map(|policy| policy.scaling_governor.clone())
-        .collect()
+/// The governors that were set while `work` was done, in their order. Samples tell of them too rarely for a short answer.
+fn governors_while(stack: &HostStack, work: impl FnOnce() -> Result<()> + Send) -> Result<Vec<String>> {
+    thread::scope(|scope| {
+        let worker = scope.spawn(work);
+        let mut governors = Vec::new();
+        while !worker.is_finished() {
+            governors.push(stack.kernel_file(GOVERNOR)?);
+            governors.dedup();
+            thread::sleep(LOOK);
+        }
+        let worked = worker.join().map_err(|_| anyhow!("the work panicked"))?;
+        worked.map(|()| governors)
+    })
 }
 
 #[test]
