@@ -4,6 +4,8 @@
 //! Types only. The daemons share this crate and never a library of one another.
 
 pub mod agent;
+pub mod import;
+pub mod models;
 pub mod openai;
 pub mod phase;
 pub mod power;

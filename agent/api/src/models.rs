@@ -1,0 +1,186 @@
+//! The models that the appliance has: `/api/v1/models`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::rest::Problem;
+
+/// Answer to `GET /api/v1/models`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredModels {
+    /// The models, those of the image first.
+    pub models: Vec<StoredModel>,
+}
+
+/// A model on the appliance's disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredModel {
+    /// The name that requests give.
+    pub id: String,
+    /// How it came here.
+    pub place: Place,
+    /// The hash that names all of it; `null` for a GGUF file that was never imported.
+    pub root: Option<String>,
+    /// What its maker calls it.
+    pub name: Option<String>,
+    /// Its architecture: `llama`, `qwen2`, `qwen3`.
+    pub family: Option<String>,
+    /// Elements of all tensors.
+    pub parameters: Option<u64>,
+    /// The element type that most bytes are of, in ggml's spelling.
+    pub kind: Option<String>,
+    /// Tokens that it was trained to look back on.
+    pub context: Option<u64>,
+    /// Bytes of its blocks when decoded; of the file, for one that was never imported.
+    pub bytes: u64,
+    /// Bytes on disk; blocks that other models share count, too.
+    pub stored: u64,
+    /// Its blocks by how they are stored.
+    pub codecs: Vec<CodecShare>,
+    /// Why it cannot be read, if that is so.
+    pub problem: Option<String>,
+}
+
+/// How a model came to be here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// It is part of the image and cannot be removed.
+    Image,
+    /// Somebody added it.
+    Added,
+}
+
+/// The blocks of a model that are stored in the same way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodecShare {
+    /// `raw`, `lz4` or `zstd`.
+    pub codec: String,
+    /// How many.
+    pub blocks: u64,
+    /// Their bytes when decoded.
+    pub bytes: u64,
+    /// Their bytes on disk.
+    pub stored: u64,
+}
+
+/// A line of a streamed answer: to `PUT /api/v1/models/{name}` and to `POST /api/v1/models/{name}/verify`. The last
+/// line is never progress; an answer without a last line has broken off.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// How far it is.
+    Progress(Progress),
+    /// The model is there and can be asked.
+    Added(Box<StoredModel>),
+    /// All blocks were read.
+    Verified(Verification),
+    /// It has failed.
+    Problem(Problem),
+}
+
+/// How far a long work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What is being done.
+    pub phase: Phase,
+    /// Bytes that it is done for.
+    pub done: u64,
+    /// All bytes.
+    pub total: u64,
+}
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Tensors are packed and written as blocks.
+    Packing,
+    /// Blocks are read and their hashes compared.
+    Verifying,
+}
+
+/// What came out of reading all blocks of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// The model.
+    pub id: String,
+    /// The hash that names all of it.
+    pub root: String,
+    /// How many blocks it has.
+    pub blocks: u64,
+    /// Bytes that were read.
+    pub stored: u64,
+    /// The damaged ones; none in a model that is whole.
+    pub damaged: Vec<DamagedBlock>,
+}
+
+/// A block that is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedBlock {
+    /// Its number in the model.
+    pub block: u64,
+    /// What is wrong with it.
+    pub problem: String,
+    /// The tensors that lie in it, wholly or in part; none in a block of the metadata.
+    pub tensors: Vec<String>,
+}
+
+/// Answer to `DELETE /api/v1/models/{name}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedModel {
+    /// The model that is gone.
+    pub id: String,
+    /// Bytes of disk that were given back.
+    pub freed: u64,
+    /// What whoever removed it should know, for example that the room comes back later.
+    pub note: Option<String>,
+}
+
+/// The name for a model from its file's: lower case, without folders, `.gguf` and the number of a part.
+pub fn name_from_file(file: &str) -> String {
+    let name = file.rsplit('/').next().unwrap_or_default();
+    let stem = name.strip_suffix(".gguf").unwrap_or(name);
+    without_part(stem).to_lowercase()
+}
+
+/// Parts of split models are called `NAME-00001-of-00003.gguf`.
+fn without_part(stem: &str) -> &str {
+    let is_number = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let part = stem
+        .rsplit_once("-of-")
+        .filter(|(_, count)| is_number(count))
+        .and_then(|(numbered, _)| numbered.rsplit_once('-'))
+        .filter(|(_, number)| is_number(number));
+    part.map_or(stem, |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_lends_its_name() {
+        for (file, name) in [
+            ("/m/SmolLM2-135M.Q4_1.gguf", "smollm2-135m.q4_1"),
+            ("qwen-00001-of-00003.gguf", "qwen"),
+            ("the-best-of-3.gguf", "the-best-of-3"),
+            ("a-00001-of-three.gguf", "a-00001-of-three"),
+            ("größe.gguf", "größe"),
+            ("", ""),
+        ] {
+            assert_eq!(name_from_file(file), name);
+        }
+    }
+
+    #[test]
+    fn lines_are_told_apart_by_their_one_key() {
+        let progress = Step::Progress(Progress {
+            phase: Phase::Packing,
+            done: 1,
+            total: 2,
+        });
+        let line = r#"{"progress":{"phase":"packing","done":1,"total":2}}"#;
+        assert_eq!(serde_json::to_string(&progress).unwrap(), line);
+        assert_eq!(serde_json::from_str::<Step>(line).unwrap(), progress);
+    }
+}
