@@ -78,7 +78,7 @@ fn main() -> Result<()> {
     };
     let kv = if arguments.q8 { KvKind::Q8 } else { KvKind::F16 };
     let loading = Instant::now();
-    let (model, graph) = model::load(&Source::Gguf(arguments.model.clone()), 4096, kv)?;
+    let (model, graph) = model::load(&Source::Gguf(arguments.model.clone()), None, 4096, kv)?;
     let load_seconds = loading.elapsed().as_secs_f64();
     let mut ours = Ours {
         model,

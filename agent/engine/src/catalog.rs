@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use store::packed::Packed;
+use store::part::Part;
 use store::{ModelId, Store};
 
-/// Folders that are searched for models: for GGUF files in them, and for models that were imported, for which a folder
-/// is a store.
+/// Folders that are searched for models. Each is a store, to which another process may add models and from which it may
+/// remove some at any time: nothing of it is remembered from one look to the next but which blocks were verified. A GGUF
+/// file in a folder, or a split one, is a model as well, for those who develop; it is packed into memory.
 #[derive(Clone, Debug)]
 pub struct Catalog {
     folders: Vec<PathBuf>,
@@ -19,7 +21,7 @@ pub struct Catalog {
     stores: Vec<Arc<Store>>,
 }
 
-/// A model.
+/// A model, as it was found.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The name that requests give.
@@ -33,18 +35,21 @@ pub struct Entry {
 /// Where a model is.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// A GGUF file, whose name without `.gguf` is the model's.
+    /// A GGUF file, whose name without `.gguf` and without the number of a part is the model's.
     Gguf(PathBuf),
     /// A model of a store.
     Stored(Arc<Store>, ModelId),
 }
 
 impl Source {
-    /// The model's weights, ready for the kernels.
-    pub fn load(&self) -> Result<Packed, store::Error> {
-        match self {
-            Self::Gguf(path) => Packed::from_gguf(path),
-            Self::Stored(store, id) => store.load(id),
+    /// The model's weights, ready for the kernels. Of more than `budget` bytes of them only so many are in memory at a
+    /// time, and the others are read when they are needed; from a GGUF file they cannot be.
+    pub fn load(&self, budget: Option<usize>) -> Result<Packed, store::Error> {
+        match (self, budget) {
+            (Self::Gguf(path), None) => Packed::from_gguf(path),
+            (Self::Gguf(path), Some(budget)) => packed_within(path, budget),
+            (Self::Stored(store, id), None) => store.load(id),
+            (Self::Stored(store, id), Some(budget)) => store.load_within(id, budget),
         }
     }
 
@@ -54,6 +59,13 @@ impl Source {
             Self::Gguf(path) => path.clone(),
             Self::Stored(store, id) => store.path().join(id.as_str()),
         }
+    }
+}
+
+impl Entry {
+    /// Whether this is what that was found to be, and not another model that has come under the same name since.
+    pub fn is_still(&self, found: &Self) -> bool {
+        self.id == found.id && self.written == found.written && self.source.path() == found.source.path()
     }
 }
 
@@ -90,6 +102,16 @@ impl Catalog {
     }
 }
 
+fn packed_within(path: &Path, budget: usize) -> Result<Packed, store::Error> {
+    let source = store::source::Source::open(path)?;
+    let least = source.tensors().map(|tensor| tensor.bytes).sum::<u64>() as usize;
+    if least > budget {
+        let path = path.to_owned();
+        return Err(store::Error::Budget { path, budget, least });
+    }
+    Packed::from_gguf(path)
+}
+
 fn files(folder: &Path) -> Vec<PathBuf> {
     let paths = |files: fs::ReadDir| files.filter_map(Result::ok).map(|file| file.path()).collect();
     fs::read_dir(folder).map(paths).unwrap_or_default()
@@ -98,8 +120,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn stored(store: &Arc<Store>) -> impl Iterator<Item = Entry> {
     let entry = |id: ModelId| Entry {
         id: id.to_string(),
+        written: store.written(&id),
         source: Source::Stored(Arc::clone(store), id),
-        written: None,
     };
     store.models().unwrap_or_default().into_iter().map(entry)
 }
@@ -114,11 +136,15 @@ fn file(path: PathBuf) -> Option<Entry> {
     if &magic != b"GGUF" {
         return None;
     }
-    let id = path.file_stem()?.to_str()?.to_owned();
+    let id = match Part::of(&path) {
+        Some(part) if part.index > 1 => return None,
+        Some(part) => part.name,
+        None => path.file_stem()?.to_str()?,
+    };
     Some(Entry {
-        id,
-        source: Source::Gguf(path),
+        id: id.to_owned(),
         written: metadata.modified().ok(),
+        source: Source::Gguf(path),
     })
 }
 
@@ -151,25 +177,81 @@ mod tests {
         assert!(catalog.find("../b").is_none());
     }
 
+    /// Imports a made-up model that looks back on `context` tokens.
+    fn import(store: &Store, id: &str, context: u32) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.gguf");
+        tiny::write(&file, context).unwrap();
+        let source = store::source::Source::open(&file).unwrap();
+        store.import(&source, &id.parse().unwrap(), &|_| {}).unwrap();
+    }
+
+    fn ids(catalog: &Catalog) -> Vec<String> {
+        catalog.entries().into_iter().map(|entry| entry.id).collect()
+    }
+
     #[test]
     fn models_that_were_imported_are_found_and_hide_files_of_their_name() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.gguf");
-        tiny::write(&file, 64).unwrap();
+        tiny::write(&folder.path().join("a.gguf"), 64).unwrap();
         let store = Store::new(folder.path());
-        let source = store::source::Source::open(&file).unwrap();
-        for id in ["a", "b"] {
-            store.import(&source, &id.parse().unwrap(), &|_| {}).unwrap();
+        import(&store, "a", 64);
+        import(&store, "b", 64);
+        let catalog = Catalog::new(vec![folder.path().to_owned()]);
+        assert_eq!(ids(&catalog), ["a", "b"]);
+        for entry in catalog.entries() {
+            assert!(matches!(entry.source, Source::Stored(..)), "{entry:?}");
+            assert!(entry.written.is_some(), "{entry:?}");
+            assert!(entry.source.load(None).unwrap().root().is_some());
+        }
+    }
+
+    #[test]
+    fn what_another_process_adds_removes_and_replaces_is_seen_at_the_next_look() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [shipped, added] = folders.each_ref().map(|folder| Store::new(folder.path()));
+        let catalog = Catalog::new(folders.iter().map(|folder| folder.path().to_owned()).collect());
+        assert!(ids(&catalog).is_empty());
+        import(&added, "a", 64);
+        import(&shipped, "b", 64);
+        assert_eq!(ids(&catalog), ["a", "b"]);
+        let seen = catalog.find("a").unwrap();
+        assert!(catalog.find("a").unwrap().is_still(&seen));
+        import(&added, "a", 128);
+        assert!(!catalog.find("a").unwrap().is_still(&seen), "it was replaced");
+        import(&shipped, "a", 64);
+        assert_eq!(
+            catalog.find("a").unwrap().source.path(),
+            folders[0].path().join("a"),
+            "the earlier folder hides the later one"
+        );
+        for store in [&shipped, &added] {
+            store.remove(&"a".parse().unwrap()).unwrap();
+        }
+        assert_eq!(ids(&catalog), ["b"]);
+    }
+
+    #[test]
+    fn a_split_file_is_one_model() {
+        let folder = tempfile::tempdir().unwrap();
+        for index in 1..=3 {
+            let name = format!("qwen-0000{index}-of-00003.gguf");
+            tiny::write(&folder.path().join(name), 64).unwrap();
         }
         let catalog = Catalog::new(vec![folder.path().to_owned()]);
-        let entries = catalog.entries();
-        assert_eq!(
-            entries.iter().map(|entry| entry.id.as_str()).collect::<Vec<_>>(),
-            ["a", "b"]
-        );
-        for entry in entries {
-            assert!(matches!(entry.source, Source::Stored(..)), "{entry:?}");
-            assert!(entry.source.load().unwrap().root().is_some());
-        }
+        assert_eq!(ids(&catalog), ["qwen"]);
+        let path = catalog.find("qwen").unwrap().source.path();
+        assert!(path.ends_with("qwen-00001-of-00003.gguf"), "{path:?}");
+    }
+
+    #[test]
+    fn a_gguf_file_larger_than_the_budget_is_refused_for_it_cannot_be_streamed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.gguf");
+        tiny::write(&file, 64).unwrap();
+        let source = Source::Gguf(file);
+        assert!(source.load(Some(1 << 20)).is_ok());
+        let error = source.load(Some(1 << 10)).unwrap_err().to_string();
+        assert!(error.contains("a.gguf") && error.contains("1024"), "{error}");
     }
 }

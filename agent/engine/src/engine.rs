@@ -14,7 +14,7 @@ use kernels::pool::Pool;
 use tokio::sync::{oneshot, watch};
 
 use crate::activity::{Activity, Phase};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Entry};
 use crate::error::{ForwardError, RequestError};
 use crate::graph::Graph;
 use crate::model::{self, Model};
@@ -43,6 +43,8 @@ pub struct Settings {
     pub fused: Fusions,
     /// How keys and values are kept.
     pub kv: KvKind,
+    /// Most bytes of weights in memory at a time; what is over it is read again for each token. `None`: all are mapped.
+    pub memory_budget: Option<usize>,
 }
 
 /// The handle.
@@ -150,6 +152,8 @@ fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<Ended> {
 /// The model that is loaded.
 struct Resident {
     id: Arc<str>,
+    /// What it was loaded from.
+    entry: Entry,
     model: Arc<Model>,
     graph: Graph,
 }
@@ -304,9 +308,12 @@ impl Worker {
             .is_some_and(|resident| *resident.id == *model)
     }
 
-    /// The model of that name, loaded in place of the resident one if need be.
+    /// The model of that name, loaded in place of the resident one if need be. One that was removed from its folder is
+    /// there until another is asked for; one that another was stored in place of, until nobody is being answered by it.
     fn model(&mut self, id: &str) -> Result<Arc<Model>, RequestError> {
-        if let Some(resident) = self.resident.as_ref().filter(|resident| *resident.id == *id) {
+        if let Some(resident) = self.resident.as_ref().filter(|resident| *resident.id == *id)
+            && (self.scheduler.active() > 0 || self.is_current(resident))
+        {
             return Ok(Arc::clone(&resident.model));
         }
         let entry = self
@@ -315,7 +322,13 @@ impl Worker {
             .ok_or_else(|| RequestError::NoSuchModel(id.to_owned()))?;
         self.resident = None;
         self.publish(Phase::Loading);
-        let loaded = model::load(&entry.source, self.settings.context, self.settings.kv);
+        let Settings {
+            memory_budget,
+            context,
+            kv,
+            ..
+        } = self.settings;
+        let loaded = model::load(&entry.source, memory_budget, context, kv);
         let (model, graph) = loaded.map_err(|error| RequestError::Load {
             model: id.to_owned(),
             reason: error.to_string(),
@@ -323,12 +336,19 @@ impl Worker {
         let model = Arc::new(model);
         self.resident = Some(Resident {
             id: id.into(),
+            entry,
             model: Arc::clone(&model),
             graph,
         });
         self.pace = Pace::default();
         self.publish(Phase::Loading);
         Ok(model)
+    }
+
+    /// Whether no other model has taken the name of the one that is loaded.
+    fn is_current(&self, resident: &Resident) -> bool {
+        let found = self.catalog.find(&resident.id);
+        found.is_none_or(|found| resident.entry.is_still(&found))
     }
 
     fn compute(&mut self, work: &Work) {

@@ -22,10 +22,15 @@ pub struct Model {
     kv: KvShape,
 }
 
-/// Loads a model and what computes it. `context` is the most tokens that a sequence may have; less if the model was
-/// trained for less.
-pub fn load(source: &Source, context: usize, kv: KvKind) -> Result<(Model, Graph), LoadError> {
-    let packed = source.load()?;
+/// Loads a model and what computes it. `budget` is the most bytes of weights in memory at a time, `context` the most
+/// tokens that a sequence may have; less if the model was trained for less.
+pub fn load(
+    source: &Source,
+    budget: Option<usize>,
+    context: usize,
+    kv: KvKind,
+) -> Result<(Model, Graph), LoadError> {
+    let packed = source.load(budget)?;
     let path = &source.path();
     let model = Model::read(&packed, path, context, kv)?;
     let graph = Graph::new(packed, path)?;

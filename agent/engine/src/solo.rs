@@ -24,7 +24,7 @@ pub struct Solo {
 impl Solo {
     /// Loads a model for sequences of up to `context` tokens, or as many as it was trained for.
     pub fn load(source: &Source, context: usize, kv: KvKind, compute: Compute) -> Result<Self, LoadError> {
-        let (model, graph) = model::load(source, context, kv)?;
+        let (model, graph) = model::load(source, None, context, kv)?;
         Ok(Self {
             kv: model.new_kv(),
             model,

@@ -94,7 +94,7 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tiny.gguf");
         std::fs::write(&file, tiny.bytes()).unwrap();
-        let (model, graph) = model::load(&Source::Gguf(file), CONTEXT, kv)?;
+        let (model, graph) = model::load(&Source::Gguf(file), None, CONTEXT, kv)?;
         Ok(Self {
             model,
             graph,

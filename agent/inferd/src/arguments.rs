@@ -7,10 +7,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use kernels::kv::KvKind;
 
 use crate::offline;
+use crate::size::Size;
 
 const EXAMPLES: &str = "Examples:
-  inferd serve                                    on the sockets that systemd hands over
-  inferd serve --models . --listen 127.0.0.1:8090   for development, with the models of this folder";
+  inferd serve                                      on the sockets that systemd hands over
+  inferd serve --models . --listen 127.0.0.1:8090   for development, with the models of this folder
+  inferd serve --memory-budget 400M                 with at most so much of a model in memory";
 
 const BENCH_EXAMPLES: &str = "Examples:
   inferd bench -m model.gguf
@@ -44,13 +46,17 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// A folder with models, `*.gguf`; give it again for more. A model in an earlier folder hides one of the same
-    /// name in a later one.
+    /// A store of models, as `inferd import` makes it, or a folder of GGUF files; give it again for more. A model in an
+    /// earlier folder hides one of the same name in a later one.
     #[arg(long, value_name = "DIR", default_values = ["/usr/share/hearth/models", "/var/lib/hearth/models"])]
     pub(crate) models: Vec<PathBuf>,
     /// A TCP address to listen on beside inherited sockets.
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Most memory for a model's weights, as 400M or 1.5G: those of a larger model are read again for each token, ahead of
+    /// their use. All are mapped if nothing is said.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory_budget: Option<Size>,
     /// Where hearthd hears what the engine does, so that clocks follow it. It need not be there.
     #[arg(long, value_name = "PATH", default_value = api::phase::PHASE_SOCKET)]
     pub(crate) phase_socket: PathBuf,

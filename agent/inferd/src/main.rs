@@ -14,6 +14,7 @@ mod reply;
 mod report;
 mod routes;
 mod serve;
+mod size;
 mod sockets;
 
 use std::process::ExitCode;

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::arguments::Serve;
 use crate::report::report;
+use crate::size::Size;
 use crate::sockets::{self, Sockets};
 use crate::{cpu, routes};
 
@@ -71,6 +72,7 @@ fn settings(arguments: &Serve) -> Result<Settings> {
         threads: threads(arguments.threads)?,
         fused: Fusions::ALL,
         kv: arguments.kv.into(),
+        memory_budget: arguments.memory_budget.map(|Size(bytes)| bytes),
     })
 }
 

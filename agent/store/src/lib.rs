@@ -20,6 +20,7 @@ mod memory;
 pub mod metadata;
 mod pack;
 pub mod packed;
+pub mod part;
 mod progress;
 mod ring;
 pub mod source;

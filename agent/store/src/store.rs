@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use crate::block::{Damage, read_block};
 use crate::error::Error;
@@ -69,6 +70,11 @@ impl Store {
         let id = |path: PathBuf| path.file_name()?.to_str()?.parse().ok();
         let ids = list(&self.folder.models())?.into_iter().filter_map(id);
         Ok(ids.filter(|id| self.folder.manifest(id).exists()).collect())
+    }
+
+    /// When a model was stored, if there is one of that name and the file system knows.
+    pub fn written(&self, id: &ModelId) -> Option<SystemTime> {
+        fs::metadata(self.folder.manifest(id)).ok()?.modified().ok()
     }
 
     /// What a model is made of.

@@ -5,6 +5,7 @@ use crate::template::{Message, Role};
 use crate::tiny;
 use std::path::Path;
 
+use store::Store;
 use store::metadata::Value;
 
 fn settings(folder: &Path, slots: usize, queue: usize, context: usize) -> Settings {
@@ -17,6 +18,7 @@ fn settings(folder: &Path, slots: usize, queue: usize, context: usize) -> Settin
         threads: 2,
         fused: Fusions::ALL,
         kv: KvKind::F16,
+        memory_budget: None,
     }
 }
 
@@ -373,4 +375,101 @@ fn a_panic_of_the_thread_is_noticed_and_ends_its_answers() {
     });
     assert!(ended.unwrap().0.blocking_recv().is_err());
     assert_eq!(answer.blocking_next(), None);
+}
+
+/// Imports a made-up model of that shape under the name `tiny`.
+fn import(folder: &Path, shape: &tiny::Shape, context: u32) -> Store {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("tiny.gguf");
+    std::fs::write(&file, tiny::Model::of(shape, context).bytes()).unwrap();
+    let store = Store::new(folder);
+    let source = store::source::Source::open(&file).unwrap();
+    store.import(&source, &"tiny".parse().unwrap(), &|_| {}).unwrap();
+    store
+}
+
+#[test]
+fn a_model_larger_than_the_memory_budget_says_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let shape = tiny::Shape {
+        embedding: kernels::kind::Kind::F32,
+        tied: false,
+        ..tiny::Shape::default()
+    };
+    let store = import(folder.path(), &shape, 256);
+    let id = "tiny".parse().unwrap();
+    let Err(store::Error::Budget { least, .. }) = store.load_within(&id, 0) else {
+        panic!("no model fits into no memory");
+    };
+    let all = store.manifest(&id).unwrap().model.bytes();
+    assert!(
+        (least as u64) < all,
+        "{least} of {all} bytes: nothing would be streamed"
+    );
+    let answers = [None, Some(least)].map(|memory_budget| {
+        let settings = Settings {
+            memory_budget,
+            ..settings(folder.path(), 2, 1, 256)
+        };
+        let engine = Engine::start(settings).unwrap().0;
+        text_and_end(engine.submit(request("hello", 60)))
+    });
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(summary(&answers[0].1).completion_tokens, 60);
+}
+
+#[test]
+fn a_budget_that_is_too_small_is_told_with_the_least_that_would_do() {
+    let folder = tempfile::tempdir().unwrap();
+    import(folder.path(), &tiny::Shape::default(), 256);
+    let settings = Settings {
+        memory_budget: Some(1),
+        ..settings(folder.path(), 1, 1, 256)
+    };
+    let engine = Engine::start(settings).unwrap().0;
+    match text_and_end(engine.submit(request("hello", 1))).1 {
+        Event::Failed(RequestError::Load { reason, .. }) => assert!(reason.contains("the least"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_model_that_is_removed_answers_until_another_is_asked_for() {
+    let folder = folder(&["other"]);
+    let store = import(folder.path(), &tiny::Shape::default(), 256);
+    let engine = start(folder.path(), 1, 1, 256);
+    let before = text_and_end(engine.submit(request("hello", 20)));
+    store.remove(&"tiny".parse().unwrap()).unwrap();
+    assert!(store.collect().unwrap().blocks > 0);
+    assert_eq!(text_and_end(engine.submit(request("hello", 20))), before);
+    let other = Request {
+        model: "other".to_owned(),
+        ..request("hello", 1)
+    };
+    assert_eq!(
+        summary(&text_and_end(engine.submit(other)).1).completion_tokens,
+        1
+    );
+    assert_eq!(
+        text_and_end(engine.submit(request("hello", 1))).1,
+        Event::Failed(RequestError::NoSuchModel("tiny".to_owned()))
+    );
+}
+
+#[test]
+fn a_model_that_is_replaced_answers_from_the_next_request_on() {
+    let folder = tempfile::tempdir().unwrap();
+    import(folder.path(), &tiny::Shape::default(), 256);
+    let engine = start(folder.path(), 1, 1, 256);
+    let ask = || {
+        let unlimited = Request {
+            max_tokens: None,
+            ..request("hello", 0)
+        };
+        let summary = summary(&text_and_end(engine.submit(unlimited)).1);
+        summary.prompt_tokens + summary.completion_tokens
+    };
+    assert_eq!(ask(), 256);
+    import(folder.path(), &tiny::Shape::default(), 128);
+    assert_eq!(ask(), 128);
 }

@@ -25,6 +25,7 @@ fn fixture(slots: usize, queue: usize) -> Fixture {
         threads: 1,
         fused: kernels::compute::Fusions::ALL,
         kv: kernels::kv::KvKind::F16,
+        memory_budget: None,
     };
     let (engine, _ended) = Engine::start(settings).unwrap();
     Fixture {
