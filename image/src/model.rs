@@ -19,7 +19,7 @@ use crate::python;
 /// One such file: where it comes from and what it must be.
 #[derive(Clone, Copy, Debug)]
 pub struct Model {
-    /// Its name here, and of a model on the appliance, where the stem is its id.
+    /// Its name here; without its ending it is the model's id on the appliance.
     pub file: &'static str,
     /// The pieces that make it, one after the other.
     pub parts: &'static [Part],
@@ -53,6 +53,11 @@ pub const DEFAULT: Model = Model {
 };
 
 impl Model {
+    /// Its name in a store.
+    pub fn id(&self) -> &'static str {
+        self.file.strip_suffix(".gguf").unwrap_or(self.file)
+    }
+
     /// The file in the folder of models, fetched if it is not there. Its hash is computed each time.
     pub fn ensure(&self, paths: &Paths, progress: Progress<'_>) -> Result<PathBuf> {
         self.ensure_in(&paths.models(), paths, progress)

@@ -32,6 +32,10 @@ const TREES: [(&str, &str); 5] = [
 /// Where hearthd looks for what is known of kinds of machines; see `firmware-profiles/README.md`.
 const PROFILES: (&str, &str) = ("firmware-profiles", "usr/share/hearth/firmware-profiles");
 
+/// The store of the models that are shipped. mkfs.erofs compresses no file that would not get smaller, so packed weights
+/// lie on the root as they are, and are mapped in place.
+const MODELS: &str = "usr/share/hearth/models";
+
 /// Builds the daemons and lays out the staging folder anew. Returns it.
 pub(crate) fn stage(paths: &Paths, model: &Path, progress: Progress<'_>) -> Result<PathBuf> {
     let programs = progress.step("build the daemons", || build_programs(paths, progress))?;
@@ -49,11 +53,30 @@ pub(crate) fn stage(paths: &Paths, model: &Path, progress: Progress<'_>) -> Resu
         }
     }
     place_tree(&paths.repo().join(PROFILES.0), &stage.join(PROFILES.1))?;
-    place(
+    place_model(
+        &programs.join("inferd"),
         model,
-        &stage.join("usr/share/hearth/models").join(model::DEFAULT.file),
+        &stage.join(MODELS),
+        paths,
+        progress,
     )?;
     Ok(stage)
+}
+
+/// Has the engine that was just built pack the model into a store, and places what is to be read of that: its lock and
+/// its folder for what is being written are of no use on a root that nobody writes to.
+fn place_model(inferd: &Path, model: &Path, to: &Path, paths: &Paths, progress: Progress<'_>) -> Result<()> {
+    let store = tempfile::tempdir_in(paths.cache()).at("create", paths.cache())?;
+    let mut import = Command::new(inferd);
+    import.arg("import").arg("--store").arg(store.path());
+    import.args(["--name", model::DEFAULT.id()]).arg(model);
+    progress.step("pack the model", || {
+        run(import, &paths.log("model-import"), progress)
+    })?;
+    for folder in ["blocks", "models"] {
+        place_tree(&store.path().join(folder), &to.join(folder))?;
+    }
+    Ok(())
 }
 
 /// Runs cargo and returns the folder that the programs are in.
@@ -94,7 +117,7 @@ fn place(from: &Path, to: &Path) -> Result<()> {
     } else {
         0o755
     };
-    // A hard link saves copying the model, but carries the mode along, so only where that is right already.
+    // A hard link saves copying, but carries the mode along, so only where that is right already.
     if metadata.permissions().mode() & 0o777 == mode && fs::hard_link(from, to).is_ok() {
         return Ok(());
     }
