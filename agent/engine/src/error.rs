@@ -9,12 +9,12 @@ pub enum LoadError {
     #[error(transparent)]
     Weights(#[from] store::Error),
     /// Its keys and values cannot be kept.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {error}", path = path.display())]
     Kv {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: kernels::kv::KvShapeError,
+        error: kernels::kv::KvShapeError,
     },
     /// A metadata key is missing, or has a value that is not supported.
     #[error("{path}: `{key}` {problem}", path = path.display())]
@@ -27,12 +27,12 @@ pub enum LoadError {
         problem: String,
     },
     /// Its chat template cannot be compiled.
-    #[error("{path}: `tokenizer.chat_template` cannot be used: {source}", path = path.display())]
+    #[error("{path}: `tokenizer.chat_template` cannot be used: {error}", path = path.display())]
     Template {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: minijinja::Error,
+        error: minijinja::Error,
     },
 }
 

@@ -47,9 +47,9 @@ impl Model {
             template: ChatTemplate::read(metadata, path, &vocabulary)?,
             vocabulary,
             context: context.min(parameters.context),
-            kv: kv.map_err(|source| LoadError::Kv {
+            kv: kv.map_err(|error| LoadError::Kv {
                 path: path.to_owned(),
-                source,
+                error,
             })?,
         })
     }

@@ -87,9 +87,9 @@ impl ChatTemplate {
             let id = keys.token(key, count)?;
             Ok(id.and_then(|id| vocabulary.spelling(id)).unwrap_or_default())
         };
-        let environment = environment(source).map_err(|source| LoadError::Template {
+        let environment = environment(source).map_err(|error| LoadError::Template {
             path: path.to_owned(),
-            source,
+            error,
         })?;
         Ok(Self {
             environment,

@@ -25,19 +25,22 @@ use arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
     log::start();
-    let result = match Arguments::parse().command {
-        Command::Serve(arguments) => serve::run(&arguments),
-        Command::Bench(arguments) => bench::run(&arguments),
-        Command::Import(arguments) => offline::import(&arguments),
-        Command::Verify(arguments) => offline::verify(&arguments),
-        Command::Export(arguments) => offline::export(&arguments),
-        Command::Remove(arguments) => offline::remove(&arguments),
+    let command = Arguments::parse().command;
+    let result = match &command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
+        Command::Import(arguments) => offline::import(arguments),
+        Command::Verify(arguments) => offline::verify(arguments),
+        Command::Export(arguments) => offline::export(arguments),
+        Command::Remove(arguments) => offline::remove(arguments),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    // A daemon tells the journal, a command whoever called it.
+    match command {
+        Command::Serve(_) => tracing::error!("{error:#}"),
+        _ => eprintln!("error: {error:#}"),
     }
+    ExitCode::FAILURE
 }

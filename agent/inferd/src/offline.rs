@@ -5,10 +5,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use serde_json::json;
+use store::manifest::Manifest;
 use store::source::Source;
-use store::{ModelId, OnProgress, Phase, Progress, Store};
+use store::{Damage, ModelId, OnProgress, Phase, Progress, Store};
 
 const BAR: &str = "{msg:>10} {bar:40} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}";
+
+const IMPORT_EXAMPLES: &str = "Examples:
+  inferd import --store ~/models smollm2.gguf
+  inferd import --store ~/models --name coder qwen2.5-coder-00001-of-00002.gguf";
+
+const VERIFY_EXAMPLES: &str = "Examples:
+  inferd verify --store ~/models
+  inferd verify --store ~/models --json coder";
 
 /// Where the store is.
 #[derive(Debug, Args)]
@@ -19,20 +30,28 @@ pub(crate) struct Where {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = IMPORT_EXAMPLES)]
 pub(crate) struct Import {
     #[command(flatten)]
     place: Where,
     /// What the model is called in the store; the file's name if nothing is said.
     #[arg(long)]
     name: Option<ModelId>,
+    /// Print what was stored as JSON.
+    #[arg(long)]
+    json: bool,
     /// A GGUF file, or any part of a split one.
     file: PathBuf,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = VERIFY_EXAMPLES)]
 pub(crate) struct Verify {
     #[command(flatten)]
     place: Where,
+    /// Print what was found as JSON.
+    #[arg(long)]
+    json: bool,
     /// Models; all of the store if none is named.
     names: Vec<ModelId>,
 }
@@ -51,6 +70,9 @@ pub(crate) struct Export {
 pub(crate) struct Remove {
     #[command(flatten)]
     place: Where,
+    /// Print what was removed as JSON.
+    #[arg(long)]
+    json: bool,
     /// The model.
     name: ModelId,
 }
@@ -69,12 +91,17 @@ pub(crate) fn import(arguments: &Import) -> Result<()> {
     };
     let source = Source::open(&arguments.file)?;
     let manifest = with_bar(|progress| arguments.place.open().import(&source, &name, progress))?;
-    let (model, root) = (manifest.model, manifest.root);
-    println!(
-        "{name}: {} bytes in {} blocks, {root}",
-        model.stored(),
-        model.blocks().count()
-    );
+    let Manifest { model, root, .. } = manifest;
+    let (bytes, blocks) = (model.stored(), model.blocks().count());
+    if arguments.json {
+        return print(&json!({"name": name.as_str(), "root": root, "bytes": bytes, "blocks": blocks}));
+    }
+    println!("{name}: {bytes} bytes in {blocks} blocks, {root}");
+    Ok(())
+}
+
+fn print(json: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(json)?);
     Ok(())
 }
 
@@ -85,20 +112,44 @@ pub(crate) fn verify(arguments: &Verify) -> Result<()> {
         [] => store.models()?,
         names => names.to_vec(),
     };
-    let mut damaged = 0;
-    for name in names {
-        let damage = with_bar(|progress| store.verify(&name, progress))?;
-        match damage.len() {
-            0 => println!("{name}: whole"),
-            blocks => println!("{name}: {blocks} blocks are damaged; import it again"),
-        }
-        damage.iter().for_each(|damage| println!("  {damage}"));
-        damaged += damage.len();
+    let verify = |name| Ok((name, with_bar(|progress| store.verify(name, progress))?));
+    let found: Vec<(_, Vec<Damage>)> = names.iter().map(verify).collect::<Result<_>>()?;
+    if arguments.json {
+        print(&found.iter().map(finding).collect::<Vec<_>>())?;
+    } else {
+        found.iter().for_each(show);
     }
-    if damaged > 0 {
-        bail!("{damaged} blocks are damaged");
+    match found.iter().map(|(_, damage)| damage.len()).sum() {
+        0 => Ok(()),
+        damaged => bail!("{}; import what has them again", counted(damaged)),
     }
-    Ok(())
+}
+
+fn finding((name, damage): &(&ModelId, Vec<Damage>)) -> serde_json::Value {
+    let block = |damage: &Damage| {
+        json!({
+            "block": damage.block,
+            "path": damage.path,
+            "tensors": damage.tensors,
+            "problem": damage.problem.to_string(),
+        })
+    };
+    json!({"name": name.as_str(), "damaged": damage.iter().map(block).collect::<Vec<_>>()})
+}
+
+fn show((name, damage): &(&ModelId, Vec<Damage>)) {
+    match damage.len() {
+        0 => println!("{name}: whole"),
+        damaged => println!("{name}: {}", counted(damaged)),
+    }
+    damage.iter().for_each(|damage| println!("  {damage}"));
+}
+
+fn counted(damaged: usize) -> String {
+    match damaged {
+        1 => "1 block is damaged".to_owned(),
+        blocks => format!("{blocks} blocks are damaged"),
+    }
 }
 
 /// Writes a model as a GGUF file.
@@ -113,11 +164,17 @@ pub(crate) fn export(arguments: &Export) -> Result<()> {
 pub(crate) fn remove(arguments: &Remove) -> Result<()> {
     let store = arguments.place.open();
     store.remove(&arguments.name)?;
-    let collected = store.collect()?;
-    println!(
-        "{}: {} blocks removed, {} bytes",
-        arguments.name, collected.blocks, collected.bytes
-    );
+    let collected = store.collect().with_context(|| {
+        format!(
+            "`{}` is removed, but its room is not given back yet",
+            arguments.name
+        )
+    })?;
+    let (name, blocks, bytes) = (&arguments.name, collected.blocks, collected.bytes);
+    if arguments.json {
+        return print(&json!({"name": name.as_str(), "blocks": blocks, "bytes": bytes}));
+    }
+    println!("{name}: {blocks} blocks removed, {bytes} bytes");
     Ok(())
 }
 

@@ -42,7 +42,7 @@ pub enum BlockProblem {
     Hash,
     /// It cannot be read or decoded.
     #[error("cannot be read: {0}")]
-    Read(#[source] io::Error),
+    Read(io::Error),
 }
 
 fn held(tensors: &[String]) -> String {

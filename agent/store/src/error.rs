@@ -1,4 +1,5 @@
-//! What can go wrong with model files, with the file in every variant.
+//! What can go wrong with model files, with the file in every variant. Each message is whole: what lies behind an error
+//! is in it, and so is no `source` that would be told twice.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,22 +12,22 @@ use crate::id::ModelId;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder cannot be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {error}", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// Why it failed.
-        source: io::Error,
+        error: io::Error,
     },
     /// A file's head is wrong.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     Head {
         /// The file.
         path: PathBuf,
         /// What is wrong, and where.
-        source: HeadError,
+        error: HeadError,
     },
     /// The files of a split model do not belong together.
     #[error("{}: {problem}", path.display())]
@@ -60,14 +61,14 @@ pub enum Error {
         packed: u64,
     },
     /// There is not enough memory.
-    #[error("cannot get {bytes} bytes of memory for {}: {source}", path.display())]
+    #[error("cannot get {bytes} bytes of memory for {}: {error}", path.display())]
     Memory {
         /// The model's file or folder.
         path: PathBuf,
         /// What was asked for.
         bytes: usize,
         /// Why it was refused.
-        source: io::Error,
+        error: io::Error,
     },
     /// A memory budget is too small to stream a model in.
     #[error("{}: a budget of {budget} bytes is too small; the least for this model is {least}", path.display())]
@@ -81,14 +82,14 @@ pub enum Error {
     },
     /// A disk or a quota is full.
     #[error(
-        "no room to write {}: {source}; make some and import again: it goes on where it stopped",
+        "no room to write {}: {error}; make some and import again: it goes on where it stopped",
         path.display()
     )]
     Full {
         /// What was being written.
         path: PathBuf,
         /// What the kernel said.
-        source: io::Error,
+        error: io::Error,
     },
     /// A manifest is wrong.
     #[error("{}: {problem}", path.display())]
@@ -108,14 +109,14 @@ pub enum Error {
         path: PathBuf,
     },
     /// There is no model of that name.
-    #[error("{} has no model `{id}`; there are: {known}", path.display())]
+    #[error("{} has no model `{id}`; {}", path.display(), listed(known))]
     NoModel {
         /// The store.
         path: PathBuf,
         /// The name.
         id: ModelId,
         /// Names that there are.
-        known: String,
+        known: Vec<ModelId>,
     },
 }
 
@@ -123,12 +124,12 @@ impl Error {
     /// For `map_err` on what was written.
     pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path, source },
+        move |error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path, error },
             _ => Self::Io {
                 action: "write",
                 path,
-                source,
+                error,
             },
         }
     }
@@ -136,6 +137,16 @@ impl Error {
     /// For `map_err` on what was tried with a file.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
+        move |error| Self::Io { action, path, error }
+    }
+}
+
+fn listed(known: &[ModelId]) -> String {
+    match known {
+        [] => "it has none".to_owned(),
+        known => {
+            let names: Vec<_> = known.iter().map(ModelId::as_str).collect();
+            format!("it has {}", names.join(", "))
+        }
     }
 }

@@ -136,7 +136,7 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), Error> {
     if path.is_dir() {
         return Ok(());
     }
-    let above = path.parent().unwrap_or(Path::new("/"));
+    let above = above(path);
     make_folder(above)?;
     match DirBuilder::new().mode(0o755).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -162,4 +162,27 @@ pub(crate) fn list(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut paths = paths.map_err(Error::io("list", path))?;
     paths.sort();
     Ok(paths)
+}
+
+/// The folder that a path's last name is in.
+fn above(path: &Path) -> &Path {
+    match path.parent() {
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+        None => Path::new("/"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_alone_is_in_the_working_folder() {
+        let above = |path| above(Path::new(path)).to_str().unwrap();
+        assert_eq!(
+            [above("store"), above("a/store"), above("/store"), above("/")],
+            [".", "a", "/", "/"]
+        );
+    }
 }

@@ -84,19 +84,19 @@ impl Blocks {
     }
 
     fn metadata(&self) -> Result<Metadata, Error> {
-        self.entries()?.metadata().map_err(|source| Error::Head {
+        self.entries()?.metadata().map_err(|error| Error::Head {
             path: self.folder.root().to_owned(),
-            source,
+            error,
         })
     }
 
     fn region(&self) -> Result<Region, Error> {
         let blocks = self.weights();
         let bytes = blocks.len() * BLOCK_BYTES;
-        let memory = |source| Error::Memory {
+        let memory = |error| Error::Memory {
             path: self.folder.root().to_owned(),
             bytes,
-            source,
+            error,
         };
         let mut pages = Pages::new(bytes).map_err(&memory)?;
         let slots = pages.bytes_mut().chunks_mut(BLOCK_BYTES);

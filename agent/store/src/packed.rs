@@ -78,7 +78,7 @@ impl Packed {
         let mut pages = Pages::new(bytes).map_err(|error| Error::Memory {
             path: path.to_owned(),
             bytes,
-            source: error,
+            error,
         })?;
         pack(&source, &table, &starts, pages.bytes_mut())?;
         let region = pages.into();

@@ -45,7 +45,7 @@ impl Source {
         let paths = siblings(path).unwrap_or_else(|| vec![path.to_owned()]);
         let open = |path: PathBuf| match File::open(&path) {
             Ok(file) => Ok((path, file)),
-            Err(source) => Err(Error::io("open", &path)(source)),
+            Err(error) => Err(Error::io("open", &path)(error)),
         };
         Self::from_files(paths.into_iter().map(open).collect::<Result<_, _>>()?)
     }
@@ -149,7 +149,7 @@ fn read_head(path: PathBuf, file: File) -> Result<(SourceFile, Head), Error> {
     let bytes = file.metadata().map_err(Error::io("read", &path))?.len();
     match gguf::read(BufReader::new(&file), bytes) {
         Ok(head) => Ok((SourceFile { path, file, bytes }, head)),
-        Err(source) => Err(Error::Head { path, source }),
+        Err(error) => Err(Error::Head { path, error }),
     }
 }
 

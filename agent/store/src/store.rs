@@ -91,11 +91,10 @@ impl Store {
     }
 
     fn no_model(&self, id: &ModelId) -> Result<Error, Error> {
-        let known: Vec<_> = self.models()?.iter().map(ModelId::to_string).collect();
         Ok(Error::NoModel {
             path: self.path().to_owned(),
             id: id.clone(),
-            known: known.join(", "),
+            known: self.models()?,
         })
     }
 

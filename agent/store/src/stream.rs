@@ -281,10 +281,10 @@ fn how_many_fit(units: &[Unit], spare: usize) -> usize {
 }
 
 fn pages(blocks: &Blocks, bytes: usize) -> Result<Pages, Error> {
-    Pages::new(bytes).map_err(|source| Error::Memory {
+    Pages::new(bytes).map_err(|error| Error::Memory {
         path: blocks.folder.root().to_owned(),
         bytes,
-        source,
+        error,
     })
 }
 

@@ -9,7 +9,6 @@ pub struct HeadError {
     /// Where the part of the head begins that is refused.
     pub offset: u64,
     /// What is wrong there.
-    #[source]
     pub problem: Problem,
 }
 
@@ -24,7 +23,7 @@ impl HeadError {
 pub enum Problem {
     /// It cannot be read, or ends within the head.
     #[error("the file ends or cannot be read within its head: {0}")]
-    Read(#[from] io::Error),
+    Read(io::Error),
     /// It is another kind of file.
     #[error("not a GGUF file: it does not begin with `GGUF`")]
     Magic,

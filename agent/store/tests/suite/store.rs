@@ -238,7 +238,7 @@ fn names_that_are_not_there_are_told_with_those_that_are() {
     assert!(place.store.models().unwrap().is_empty());
     place.import("here", &Model::small());
     let error = place.store.load(&id("gone")).unwrap_err().to_string();
-    assert!(error.contains("no model `gone`; there are: here"), "{error}");
+    assert!(error.contains("no model `gone`; it has here"), "{error}");
     assert!(matches!(
         place.store.remove(&id("gone")),
         Err(Error::NoModel { .. })
