@@ -47,13 +47,13 @@ pub(super) fn multiply<V: Vectors>(
         Kind::F32 => product.compute::<Floats<F32<'_>>>(output),
         Kind::F16 => product.compute::<Floats<F16<'_>>>(output),
         Kind::BF16 => product.compute::<Floats<BF16<'_>>>(output),
-        Kind::Q4_0 => product.compute::<Quantised<Scaled<'_, FourBits<'_, 8>>, 1>>(output),
-        Kind::Q4_1 => product.compute::<Quantised<Shifted<'_, FourBits<'_, 0>>, 1>>(output),
-        Kind::Q5_0 => product.compute::<Quantised<Scaled<'_, FiveBits<'_, 16>>, 1>>(output),
-        Kind::Q8_0 => product.compute::<Quantised<Scaled<'_, EightBits<'_>>, 1>>(output),
-        Kind::Q4K => product.compute::<Quantised<Nested<'_, FourBits<'_, 0>>, 8>>(output),
-        Kind::Q5K => product.compute::<Quantised<Nested<'_, FiveBits<'_, 0>>, 8>>(output),
-        Kind::Q6K => product.compute::<Quantised<Halved<'_>, 8>>(output),
+        Kind::Q4_0 => product.compute::<Quantised<Scaled<'_, FourBits<'_, 8>>, 1, 1>>(output),
+        Kind::Q4_1 => product.compute::<Quantised<Shifted<'_, FourBits<'_, 0>>, 1, 1>>(output),
+        Kind::Q5_0 => product.compute::<Quantised<Scaled<'_, FiveBits<'_, 16>>, 1, 1>>(output),
+        Kind::Q8_0 => product.compute::<Quantised<Scaled<'_, EightBits<'_>>, 1, 1>>(output),
+        Kind::Q4K => product.compute::<Quantised<Nested<'_, FourBits<'_, 0>>, 8, 1>>(output),
+        Kind::Q5K => product.compute::<Quantised<Nested<'_, FiveBits<'_, 0>>, 8, 1>>(output),
+        Kind::Q6K => product.compute::<Quantised<Halved<'_>, 8, 2>>(output),
     }
 }
 

@@ -52,9 +52,13 @@ impl<'a, V: Vectors, K: Kernel<'a, V>, const T: usize, const M: usize> Operation
 
 /// A row tile of quantised weights.
 #[derive(Clone, Copy)]
-pub(super) struct Quantised<W, const PARTS: usize>(W);
+pub(super) struct Quantised<W, const PARTS: usize, const DOTS: usize>(W);
 
-impl<'a, V: Vectors, W: Weights<'a, V, PARTS>, const PARTS: usize> Kernel<'a, V> for Quantised<W, PARTS> {
+impl<'a, V, W, const PARTS: usize, const DOTS: usize> Kernel<'a, V> for Quantised<W, PARTS, DOTS>
+where
+    V: Vectors,
+    W: Weights<'a, V, PARTS, DOTS>,
+{
     const MOST_ROWS: usize = 8;
 
     #[inline(always)]
@@ -73,14 +77,17 @@ impl<'a, V: Vectors, W: Weights<'a, V, PARTS>, const PARTS: usize> Kernel<'a, V>
         let mut sums = [[[W::nothing(v); 2]; M]; T];
         for group in 0..inputs[0].quants.len() {
             for t in 0..T {
-                let scales = tiles[t].0.group(group);
+                let scales_of_group = tiles[t].0.group(group);
                 for part in 0..PARTS {
                     let block = group * PARTS + part;
                     ahead(v, next[t], block, W::LINES);
                     for at in 0..V::IN_TILE {
-                        let weights = tiles[t].0.block(v, &scales, part, block, at);
+                        let quants = tiles[t].0.quants(v, block, at);
+                        let scales = tiles[t].0.scales(v, &scales_of_group, part, block, at);
                         for m in 0..M {
-                            W::add(v, &weights, &inputs[m].block(group, part), &mut sums[t][m][at]);
+                            let input = inputs[m].block(group, part);
+                            let dots = W::dots(v, &quants, &input);
+                            W::add(v, &scales, dots, &input, &mut sums[t][m][at]);
                         }
                     }
                 }

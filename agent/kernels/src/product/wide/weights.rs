@@ -5,14 +5,17 @@ use super::vectors::{Quad, Vectors};
 use crate::layout::Planes;
 use crate::product::sse2::{Parts, parts};
 
-/// A row tile of quantised weights. Blocks come in groups of `PARTS`, each of which has scales of its own.
-pub(super) trait Weights<'a, V: Vectors, const PARTS: usize>: Copy {
+/// A row tile of quantised weights. Blocks come in groups of `PARTS`, each of which has scales of its own, and are
+/// multiplied in `DOTS` parts, each of which has one.
+pub(super) trait Weights<'a, V: Vectors, const PARTS: usize, const DOTS: usize>: Copy {
     /// Cache lines of a block, with its share of the scales.
     const LINES: usize;
     /// The scales of a group's blocks.
     type Group: Copy;
-    /// A block, unpacked.
-    type Block: Copy;
+    /// The quants of a block, unpacked.
+    type Quants: Copy;
+    /// The scales of a block.
+    type Scales: Copy;
     /// What has been added up for one row of activations.
     type Sums: Copy;
 
@@ -22,10 +25,14 @@ pub(super) trait Weights<'a, V: Vectors, const PARTS: usize>: Copy {
     fn nothing(v: V) -> Self::Sums;
     /// The scales of a group.
     fn group(&self, group: usize) -> Self::Group;
-    /// Unpacks a block, which is `part` of its group.
-    fn block(&self, v: V, group: &Self::Group, part: usize, block: usize, at: usize) -> Self::Block;
-    /// Adds a block times activations.
-    fn add(v: V, weights: &Self::Block, input: &Block<'_>, sums: &mut Self::Sums);
+    /// Unpacks a block.
+    fn quants(&self, v: V, block: usize, at: usize) -> Self::Quants;
+    /// The scales of a block, which is `part` of its group.
+    fn scales(&self, v: V, group: &Self::Group, part: usize, block: usize, at: usize) -> Self::Scales;
+    /// `Σ (quant − what stands for zero) · activation` of each part of a block.
+    fn dots(v: V, quants: &Self::Quants, input: &Block<'_>) -> [V::Ints; DOTS];
+    /// Adds a block times activations: what [`Self::dots`] gave, scaled.
+    fn add(v: V, scales: &Self::Scales, dots: [V::Ints; DOTS], input: &Block<'_>, sums: &mut Self::Sums);
     /// Adds what a group came to.
     fn close(&self, v: V, group: usize, at: usize, sums: &mut Self::Sums);
     /// All that was added.
@@ -48,10 +55,11 @@ pub(super) struct Scaled<'a, Q> {
     scales: &'a [[u8; 32]],
 }
 
-impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 1> for Scaled<'a, Q> {
+impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 1, 1> for Scaled<'a, Q> {
     const LINES: usize = Q::LINES + 1;
     type Group = ();
-    type Block = (Q::Block, V::Floats);
+    type Quants = Q::Block;
+    type Scales = V::Floats;
     type Sums = V::Floats;
 
     #[inline(always)]
@@ -71,14 +79,23 @@ impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 1> for Scaled<'a, Q> {
     fn group(&self, _group: usize) {}
 
     #[inline(always)]
-    fn block(&self, v: V, _group: &(), _part: usize, block: usize, at: usize) -> Self::Block {
-        (self.quants.block(v, block, at), v.f16(&self.scales[block], at))
+    fn quants(&self, v: V, block: usize, at: usize) -> Q::Block {
+        self.quants.block(v, block, at)
     }
 
     #[inline(always)]
-    fn add(v: V, (quants, d): &Self::Block, input: &Block<'_>, sums: &mut V::Floats) {
-        let dot = v.floats(Q::dot(v, quants, input.quants, input.sums));
-        *sums = v.fma(dot, v.mul(*d, v.splat(input.scale)), *sums);
+    fn scales(&self, v: V, _group: &(), _part: usize, block: usize, at: usize) -> V::Floats {
+        v.f16(&self.scales[block], at)
+    }
+
+    #[inline(always)]
+    fn dots(v: V, quants: &Q::Block, input: &Block<'_>) -> [V::Ints; 1] {
+        [Q::dot(v, quants, input.quants, input.sums)]
+    }
+
+    #[inline(always)]
+    fn add(v: V, d: &V::Floats, [dot]: [V::Ints; 1], input: &Block<'_>, sums: &mut V::Floats) {
+        *sums = v.fma(v.floats(dot), v.mul(*d, v.splat(input.scale)), *sums);
     }
 
     #[inline(always)]
@@ -97,10 +114,11 @@ pub(super) struct Shifted<'a, Q> {
     scales: &'a [[[u8; 32]; 2]],
 }
 
-impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 1> for Shifted<'a, Q> {
+impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 1, 1> for Shifted<'a, Q> {
     const LINES: usize = Q::LINES + 1;
     type Group = ();
-    type Block = (Q::Block, V::Floats, V::Floats);
+    type Quants = Q::Block;
+    type Scales = [V::Floats; 2];
     type Sums = V::Floats;
 
     #[inline(always)]
@@ -120,15 +138,24 @@ impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 1> for Shifted<'a, Q> {
     fn group(&self, _group: usize) {}
 
     #[inline(always)]
-    fn block(&self, v: V, _group: &(), _part: usize, block: usize, at: usize) -> Self::Block {
-        let [d, m] = &self.scales[block];
-        (self.quants.block(v, block, at), v.f16(d, at), v.f16(m, at))
+    fn quants(&self, v: V, block: usize, at: usize) -> Q::Block {
+        self.quants.block(v, block, at)
     }
 
     #[inline(always)]
-    fn add(v: V, (quants, d, m): &Self::Block, input: &Block<'_>, sums: &mut V::Floats) {
-        let dot = v.floats(Q::dot(v, quants, input.quants, input.sums));
-        *sums = v.fma(dot, v.mul(*d, v.splat(input.scale)), *sums);
+    fn scales(&self, v: V, _group: &(), _part: usize, block: usize, at: usize) -> [V::Floats; 2] {
+        let [d, m] = &self.scales[block];
+        [v.f16(d, at), v.f16(m, at)]
+    }
+
+    #[inline(always)]
+    fn dots(v: V, quants: &Q::Block, input: &Block<'_>) -> [V::Ints; 1] {
+        [Q::dot(v, quants, input.quants, input.sums)]
+    }
+
+    #[inline(always)]
+    fn add(v: V, [d, m]: &[V::Floats; 2], [dot]: [V::Ints; 1], input: &Block<'_>, sums: &mut V::Floats) {
+        *sums = v.fma(v.floats(dot), v.mul(*d, v.splat(input.scale)), *sums);
         *sums = v.fma(*m, v.splat(input.scaled_sum), *sums);
     }
 
@@ -149,10 +176,9 @@ pub(super) struct Nested<'a, Q> {
     supers: &'a [[[u8; 32]; 2]],
 }
 
-/// A block of [`Nested`].
+/// The scales of a block of [`Nested`].
 #[derive(Clone, Copy)]
-pub(super) struct NestedBlock<Q, F> {
-    quants: Q,
+pub(super) struct NestedScales<F> {
     scale: F,
     min: F,
 }
@@ -165,10 +191,11 @@ pub(super) struct NestedSums<F> {
     total: F,
 }
 
-impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 8> for Nested<'a, Q> {
+impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 8, 1> for Nested<'a, Q> {
     const LINES: usize = Q::LINES + 1;
     type Group = Parts;
-    type Block = NestedBlock<Q::Block, V::Floats>;
+    type Quants = Q::Block;
+    type Scales = NestedScales<V::Floats>;
     type Sums = NestedSums<V::Floats>;
 
     #[inline(always)]
@@ -195,20 +222,29 @@ impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 8> for Nested<'a, Q> {
     }
 
     #[inline(always)]
-    fn block(&self, v: V, group: &Parts, part: usize, block: usize, at: usize) -> Self::Block {
-        NestedBlock {
-            quants: self.quants.block(v, block, at),
+    fn quants(&self, v: V, block: usize, at: usize) -> Q::Block {
+        self.quants.block(v, block, at)
+    }
+
+    #[inline(always)]
+    fn scales(&self, v: V, group: &Parts, part: usize, _block: usize, at: usize) -> Self::Scales {
+        NestedScales {
             scale: v.u8(&group.scales[part], at),
             min: v.u8(&group.mins[part], at),
         }
     }
 
+    #[inline(always)]
+    fn dots(v: V, quants: &Q::Block, input: &Block<'_>) -> [V::Ints; 1] {
+        [Q::dot(v, quants, input.quants, input.sums)]
+    }
+
     /// A scale times a sum is below 2²⁴ (63 · 32 · 31 · 127), so that the product of floats is exact.
     #[inline(always)]
-    fn add(v: V, weights: &Self::Block, input: &Block<'_>, sums: &mut Self::Sums) {
-        let dot = v.floats(Q::dot(v, &weights.quants, input.quants, input.sums));
-        sums.scaled = v.fma(v.mul(dot, weights.scale), v.splat(input.scale), sums.scaled);
-        sums.mins = v.fma(weights.min, v.splat(input.scaled_sum), sums.mins);
+    fn add(v: V, scales: &Self::Scales, [dot]: [V::Ints; 1], input: &Block<'_>, sums: &mut Self::Sums) {
+        let scaled = v.mul(v.floats(dot), scales.scale);
+        sums.scaled = v.fma(scaled, v.splat(input.scale), sums.scaled);
+        sums.mins = v.fma(scales.min, v.splat(input.scaled_sum), sums.mins);
     }
 
     #[inline(always)]
@@ -217,7 +253,7 @@ impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 8> for Nested<'a, Q> {
         let total = v.fma(v.f16(d, at), sums.scaled, sums.total);
         *sums = NestedSums {
             total: v.fnma(v.f16(dmin, at), sums.mins, total),
-            ..<Self as Weights<'a, V, 8>>::nothing(v)
+            ..<Self as Weights<'a, V, 8, 1>>::nothing(v)
         };
     }
 
@@ -235,13 +271,6 @@ pub(super) struct Halved<'a> {
     supers: &'a [[u8; 32]],
 }
 
-/// A block of [`Halved`].
-#[derive(Clone, Copy)]
-pub(super) struct HalvedBlock<B, F> {
-    quants: [[B; 4]; 2],
-    scales: [F; 2],
-}
-
 /// Sums of [`Halved`]: of its group, and of the groups before.
 #[derive(Clone, Copy)]
 pub(super) struct HalvedSums<F> {
@@ -249,10 +278,11 @@ pub(super) struct HalvedSums<F> {
     total: F,
 }
 
-impl<'a, V: Vectors> Weights<'a, V, 8> for Halved<'a> {
+impl<'a, V: Vectors> Weights<'a, V, 8, 2> for Halved<'a> {
     const LINES: usize = 7;
     type Group = ();
-    type Block = HalvedBlock<V::Bytes, V::Floats>;
+    type Quants = [[V::Bytes; 4]; 2];
+    type Scales = [V::Floats; 2];
     type Sums = HalvedSums<V::Floats>;
 
     #[inline(always)]
@@ -276,31 +306,32 @@ impl<'a, V: Vectors> Weights<'a, V, 8> for Halved<'a> {
     fn group(&self, _group: usize) {}
 
     #[inline(always)]
-    fn block(&self, v: V, _group: &(), _part: usize, block: usize, at: usize) -> Self::Block {
+    fn quants(&self, v: V, block: usize, at: usize) -> Self::Quants {
+        self.quants.block(v, block, at)
+    }
+
+    #[inline(always)]
+    fn scales(&self, v: V, _group: &(), _part: usize, block: usize, at: usize) -> [V::Floats; 2] {
         let [first, second] = &self.scales[block];
-        HalvedBlock {
-            quants: self.quants.block(v, block, at),
-            scales: [v.i8(first, at), v.i8(second, at)],
-        }
+        [v.i8(first, at), v.i8(second, at)]
+    }
+
+    #[inline(always)]
+    fn dots(v: V, quants: &Self::Quants, input: &Block<'_>) -> [V::Ints; 2] {
+        let [a, b, c, d, e, f, g, h] = *input.quants;
+        [
+            v.dot::<63, 4>(v.weighted(input.sums, [-32, 0]), &quants[0], &[a, b, c, d]),
+            v.dot::<63, 4>(v.weighted(input.sums, [0, -32]), &quants[1], &[e, f, g, h]),
+        ]
     }
 
     /// Scales times sums are integers below 2²⁴ (128 · 32 · 32 · 127), both together too, so that floats hold them
     /// exactly.
     #[inline(always)]
-    fn add(v: V, weights: &Self::Block, input: &Block<'_>, sums: &mut Self::Sums) {
-        let [a, b, c, d, e, f, g, h] = *input.quants;
-        let first = v.dot::<63, 4>(
-            v.weighted(input.sums, [-32, 0]),
-            &weights.quants[0],
-            &[a, b, c, d],
-        );
-        let second = v.dot::<63, 4>(
-            v.weighted(input.sums, [0, -32]),
-            &weights.quants[1],
-            &[e, f, g, h],
-        );
-        let first = v.mul(v.floats(first), weights.scales[0]);
-        let both = v.fma(v.floats(second), weights.scales[1], first);
+    fn add(v: V, scales: &[V::Floats; 2], dots: [V::Ints; 2], input: &Block<'_>, sums: &mut Self::Sums) {
+        let [first, second] = dots;
+        let first = v.mul(v.floats(first), scales[0]);
+        let both = v.fma(v.floats(second), scales[1], first);
         sums.scaled = v.fma(both, v.splat(input.scale), sums.scaled);
     }
 
