@@ -80,14 +80,15 @@ impl Pages {
             start,
             bytes,
         };
-        pages.advise(MmapAdvise::MADV_HUGEPAGE)?;
+        pages.advise(0..bytes, MmapAdvise::MADV_HUGEPAGE)?;
         Ok(pages)
     }
 
-    /// Advice that this kernel does not know is none.
-    fn advise(&self, advice: MmapAdvise) -> io::Result<()> {
+    /// Advice that this kernel does not know is none. `range` begins on a page.
+    fn advise(&self, range: Range<usize>, advice: MmapAdvise) -> io::Result<()> {
+        let start = NonNull::from(&self.bytes()[range.clone()]).cast();
         // SAFETY: the memory is owned; the advice changes nothing that can be read there.
-        match unsafe { madvise(self.start.cast(), self.bytes, advice) } {
+        match unsafe { madvise(start, range.len(), advice) } {
             Err(Errno::EINVAL) => Ok(()),
             result => Ok(result?),
         }
@@ -128,18 +129,15 @@ impl Region {
         // SAFETY: what is replaced is owned and lies inside; `&mut self` says that nobody looks at it. The file is
         // long enough, and files of a store are never changed, only replaced or unlinked.
         unsafe { mmap(address, length, ProtFlags::PROT_READ, flags, file, 0) }?;
-        Ok(())
+        // The advice on what was there before went with it. Where the file system has large folios, the file is now read
+        // in such, and they are mapped by huge pages.
+        self.0.advise(offset..offset + bytes, MmapAdvise::MADV_HUGEPAGE)
     }
 
     /// Reads pages in, if they are not, so that a file that cannot be read is an error here and not a signal at the
     /// first touch. `range` begins on a page. Older kernels than 5.14 do not know this, and read at the first touch.
     pub(crate) fn populate(&self, range: Range<usize>) -> io::Result<()> {
-        let start = NonNull::from(&self.bytes()[range.start]).cast();
-        // SAFETY: the memory is owned; reading it in changes nothing that can be read there.
-        match unsafe { madvise(start, range.len(), MmapAdvise::MADV_POPULATE_READ) } {
-            Err(Errno::EINVAL) => Ok(()),
-            result => Ok(result?),
-        }
+        self.0.advise(range, MmapAdvise::MADV_POPULATE_READ)
     }
 
     /// All bytes.
