@@ -8,4 +8,5 @@ mod door;
 mod kills;
 mod models;
 mod power;
+mod store;
 mod streams;

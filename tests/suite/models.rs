@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use image::{Paths, ensure_model};
-use tests::host::{HostStack, Options, with_stack};
+use tempfile::TempDir;
+use tests::host::{HostStack, Options, store_with, with_stack};
 use tests::report;
 
 /// The made-up model's id.
@@ -20,12 +21,18 @@ pub(crate) fn with_tiny<T>(
     slots: usize,
     test: impl FnOnce(&mut HostStack) -> Result<T>,
 ) -> Result<T> {
-    let folder = tempfile::tempdir()?;
-    engine::tiny::write(&folder.path().join("tiny.gguf"), context)?;
-    let options = Options::models(folder.path())
+    let store = tiny_store(context)?;
+    let options = Options::models(store.path())
         .inferd("--threads", 1)
         .inferd("--slots", slots);
     with_stack(&options.inferd("--context", context), test)
+}
+
+/// A store with the made-up model.
+pub(crate) fn tiny_store(context: u32) -> Result<TempDir> {
+    let file = tempfile::NamedTempFile::with_suffix(".gguf")?;
+    engine::tiny::write(file.path(), context)?;
+    store_with(TINY, file.path())
 }
 
 /// The real model's file, fetched on the first call.
@@ -33,9 +40,13 @@ pub(crate) fn smollm2() -> Result<PathBuf> {
     report::with_progress(|progress| ensure_model(&Paths::discover(), progress)).context("no model")
 }
 
+/// A store with the real model.
+pub(crate) fn smollm2_store() -> Result<TempDir> {
+    store_with(SMOLLM2, &smollm2()?)
+}
+
 /// Runs a test with the real model.
 pub(crate) fn with_smollm2<T>(test: impl FnOnce(&mut HostStack) -> Result<T>) -> Result<T> {
-    let model = smollm2()?;
-    let options = Options::models(model.parent().context("a model without a folder")?);
-    with_stack(&options.inferd("--threads", 2), test)
+    let store = smollm2_store()?;
+    with_stack(&Options::models(store.path()).inferd("--threads", 2), test)
 }

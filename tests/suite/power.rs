@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use api::power::{Power, Thermal};
 use api::rest::Problem;
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use tests::client::greedy;
 use tests::host::{HostStack, Options, with_stack};
 use tests::{process, wait};
 
-use crate::models::{SMOLLM2, smollm2, with_tiny};
+use crate::models::{SMOLLM2, smollm2_store, with_tiny};
 
 /// Longer than the laws ever wait to look again.
 const SETTLED: Duration = Duration::from_secs(30);
@@ -24,8 +24,8 @@ const GOVERNOR: &str = "sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
 
 #[test]
 fn a_question_is_prefilled_at_full_clock_and_rest_follows_its_answer() -> Result<()> {
-    let model = smollm2()?;
-    let options = Options::models(model.parent().context("a model without a folder")?).on("acpi-cpufreq");
+    let store = smollm2_store()?;
+    let options = Options::models(store.path()).on("acpi-cpufreq");
     with_stack(&options.inferd("--threads", 2), |stack| {
         ensure!(
             stack.kernel_file(GOVERNOR)? == FOUND,

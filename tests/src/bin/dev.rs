@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use image::{Paths, ensure_model};
-use tests::host::{HostStack, Options, build};
+use tests::host::{HostStack, Options, build, store_with};
 use tests::report::{say, step, with_progress};
 
 /// Runs hearthd, inferd and the gateway on this host, without root, until Ctrl-C.
@@ -31,7 +31,8 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<()> {
     step("build the daemons", build)?;
     let model = with_progress(|progress| ensure_model(&Paths::discover(), progress))?;
-    let mut options = Options::models(model.parent().context("a model without a folder")?);
+    let store = step("pack the model", || store_with(image::DEFAULT_MODEL.id(), &model))?;
+    let mut options = Options::models(store.path());
     options.listen = Some(cli.listen);
     let stack = step("start the daemons", || HostStack::start(&options))?;
     let (url, token, socket) = (stack.url(), stack.token(), stack.local_socket());

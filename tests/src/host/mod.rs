@@ -32,7 +32,7 @@ const READY: Duration = Duration::from_secs(30);
 /// What differs between stacks.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The folder of models. Empty or absent: a stack whose engine has no model.
+    /// The store of models. Empty or absent: a stack whose engine has no model.
     pub models: PathBuf,
     /// Further arguments of `inferd serve`.
     pub inferd: Vec<String>,
@@ -44,7 +44,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// With the models of this folder, and the rest as usual.
+    /// With the models of this store, and the rest as usual.
     pub fn models(folder: &Path) -> Self {
         Self {
             models: folder.to_owned(),
@@ -272,6 +272,27 @@ pub fn daemon(name: &str) -> Result<PathBuf> {
             own.display()
         )
     })
+}
+
+/// A new store with one model, packed by the engine as it was built. It goes when it is dropped.
+pub fn store_with(id: &str, file: &Path) -> Result<tempfile::TempDir> {
+    let store = tempfile::Builder::new().prefix("hearth-models-").tempdir()?;
+    import(store.path(), id, file)?;
+    Ok(store)
+}
+
+/// Packs a GGUF file and puts it into a store.
+pub fn import(store: &Path, id: &str, file: &Path) -> Result<()> {
+    let mut command = Command::new(daemon("inferd")?);
+    command.args(["import", "--name", id, "--store"]).arg(store);
+    process::output(command.arg(file)).map(drop)
+}
+
+/// Removes a model from a store.
+pub fn remove(store: &Path, id: &str) -> Result<()> {
+    let mut command = Command::new(daemon("inferd")?);
+    command.args(["remove", "--store"]).arg(store);
+    process::output(command.arg(id)).map(drop)
 }
 
 fn start_hearthd(place: &Path, bus: &Bus, machine: Option<&str>) -> Result<Process> {

@@ -13,7 +13,7 @@ use tests::questions::QUESTIONS;
 use tests::report::{Report, say, seconds, step, table};
 use tests::vm::{Setup, token_on};
 
-use crate::checks::{answers, memory, sandbox, settled};
+use crate::checks::{answers, memory, models, sandbox, settled};
 use crate::guest::{Guest, MODEL};
 use crate::parts::Parts;
 use crate::thermal::{self, Wanted};
@@ -75,7 +75,8 @@ fn sizes(parts: &Parts) -> Result<()> {
 fn kills(parts: &Parts, report: &mut Report) -> Result<()> {
     step("build the daemons", host::build)?;
     title("inferd killed at 20 random tokens, on this host");
-    let options = Options::models(parts.model.parent().context("a model without a folder")?);
+    let store = host::store_with(MODEL, &parts.model)?;
+    let options = Options::models(store.path());
     let kills = Kills {
         model: MODEL,
         count: 20,
@@ -130,7 +131,7 @@ fn in_the_guest(
 fn deploy(guest: &mut Guest, setup: &Setup, flashed: Flashed, first: &Answer) -> Result<String> {
     let answered = guest.machine.answered();
     let first_token = answers::first_token(guest, first)?;
-    let total = flashed.write_time + flashed.verify_time + first_token;
+    let total = flashed.write_time + flashed.verify_time + first_token.since_start;
     title(&format!(
         "From the first byte to the first token (guest on {:?}, 2 processors, 2 GiB)",
         setup.accel()
@@ -144,7 +145,8 @@ fn deploy(guest: &mut Guest, setup: &Setup, flashed: Flashed, first: &Answer) ->
         (written.as_str(), flashed.write_time),
         ("read it back and compare", flashed.verify_time),
         ("from QEMU's start until the gateway answers", answered),
-        ("from QEMU's start to the first token", first_token),
+        ("from QEMU's start to the first token", first_token.since_start),
+        ("from the request to the first token", first_token.since_request),
         ("together", total),
     ];
     say(&table(
@@ -168,6 +170,7 @@ fn deploy(guest: &mut Guest, setup: &Setup, flashed: Flashed, first: &Answer) ->
 fn figures(guest: &mut Guest) -> Result<()> {
     let loaded = memory::used_mib(guest)?;
     let daemons = memory::pss_mib(guest)?;
+    let engine = models::memory(guest)?;
     guest.sudo("systemctl stop hearth-inferd.service")?;
     let idle = memory::used_mib(guest)?;
     title("Memory");
@@ -185,6 +188,11 @@ fn figures(guest: &mut Guest) -> Result<()> {
         daemons
             .iter()
             .map(|(unit, mib)| vec![format!("PSS of {unit}"), format!("{mib:.1} MiB")]),
+    );
+    rows.extend(
+        engine
+            .rows()
+            .map(|(what, mib)| vec![format!("hearth-inferd.service: {what}"), format!("{mib:.1} MiB")]),
     );
     say(&table(&["what", "memory"], &rows));
     title("systemd-analyze security, in the guest");

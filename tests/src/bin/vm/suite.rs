@@ -13,7 +13,7 @@ use tests::report::{Report, say, seconds};
 use tests::vm::{Keys, Machine, Setup, token_on};
 
 use crate::checks::disk::{Identity, layout, root_is_verified};
-use crate::checks::{access, answers, bus, memory, recovery, sandbox, settled};
+use crate::checks::{access, answers, bus, memory, models, recovery, sandbox, settled};
 use crate::guest::Guest;
 use crate::parts::Parts;
 use crate::thermal::{self, Wanted};
@@ -26,7 +26,7 @@ type Check = fn(&mut Guest) -> Result<String>;
 
 /// Those of the first boot that need nothing but the guest, in their order: the engine must not be stopped before it has
 /// been looked at.
-const FIRST: [(&str, Check); 17] = [
+const FIRST: [(&str, Check); 20] = [
     ("no unit has failed", settled::no_failed_units),
     (
         "tokens open the door, others do not",
@@ -57,6 +57,9 @@ const FIRST: [(&str, Check); 17] = [
     ),
     ("no daemon has a capability", sandbox::capabilities),
     ("memory of each daemon", memory::daemons),
+    ("the model lies on the root uncompressed", models::lies_as_it_is),
+    ("the engine's memory is the model's own pages", models::is_mapped),
+    ("how long loading took", models::load_time),
     ("inferd killed after 3 tokens", |guest| {
         recovery::engine_killed(guest, 3)
     }),
@@ -104,12 +107,20 @@ fn first_boot(setup: &Setup, expected: &Answer, report: &mut Report) -> Result<G
     let mut guest = Guest { machine, token };
     report.check("the first question is answered", || {
         let time = answers::first_token(&mut guest, expected)?;
-        Ok(format!("first token {} after QEMU's start", seconds(time)))
+        Ok(format!(
+            "first token {} after QEMU's start ({}), {} after the request",
+            seconds(time.since_start),
+            answers::FORMERLY,
+            seconds(time.since_request)
+        ))
     });
     Ok(guest)
 }
 
 fn first_checks(parts: &Parts, guest: &mut Guest, expected: &Answer, report: &mut Report) {
+    report.check("a question to the loaded model", || {
+        answers::first_token_again(guest, expected)
+    });
     report.check("a greedy answer over REST is the host's own", || {
         answers::over_rest(guest, expected)
     });
@@ -129,6 +140,9 @@ fn first_checks(parts: &Parts, guest: &mut Guest, expected: &Answer, report: &mu
     }
     report.check("inferd killed after 9 tokens", || {
         recovery::engine_killed(guest, 9)
+    });
+    report.check("a model on the partition for models", || {
+        models::on_its_partition(guest, expected)
     });
     report.check("memory of the idle guest", || memory::idle(guest));
 }

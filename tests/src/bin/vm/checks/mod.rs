@@ -5,6 +5,7 @@ pub(crate) mod answers;
 pub(crate) mod bus;
 pub(crate) mod disk;
 pub(crate) mod memory;
+pub(crate) mod models;
 pub(crate) mod recovery;
 pub(crate) mod sandbox;
 pub(crate) mod settled;
