@@ -16,6 +16,7 @@ const EXAMPLES: &str = "Examples:
 
 const BENCH_EXAMPLES: &str = "Examples:
   inferd bench -m model.gguf
+  inferd bench --store /usr/share/hearth/models -m smollm2-135m-instruct
   inferd bench -m model.gguf -p 128,512 -n 32 -d 0,512,2048 -t 1,2 -r 3 --json";
 
 /// Hearth's inference daemon.
@@ -83,9 +84,12 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// A model's file; give it again for more.
+    /// A GGUF file, which is packed into `$XDG_CACHE_HOME/hearth/packed` first; give it again for more.
     #[arg(short, long = "model", value_name = "FILE", required_unless_present = "order")]
     pub(crate) models: Vec<PathBuf>,
+    /// A store's folder; then models are names in it, and nothing is packed.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
     /// Lengths of prompts, tokens; 0: none.
     #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "512")]
     pub(crate) prompt: Vec<usize>,
@@ -107,7 +111,7 @@ pub(crate) struct Bench {
     /// Timed runs of each test; one before them is not counted.
     #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..=1000))]
     pub(crate) repetitions: u32,
-    /// Read the file to its end first, so that the time to load it is that of a file in memory.
+    /// Load the model once before, so that the time to load it is that of a model in memory.
     #[arg(long)]
     pub(crate) warm: bool,
     /// Leave out the measurement of the memory's bandwidth, which takes 256 MiB for each thread.

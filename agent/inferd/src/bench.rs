@@ -1,16 +1,19 @@
 //! `inferd bench`: how fast models are on this machine, in tests of llama-bench's form (`pp512`, `tg128 @ d2048`), how
-//! much of the memory's bandwidth that is, and how much memory it takes.
+//! much of the memory's bandwidth that is, and how much memory it takes. What is measured is a packed model, as on the
+//! appliance.
 //!
 //! Each model is measured with each number of threads in a process of its own, and so is the bandwidth, so that neither
 //! memory nor threads are mixed with another's. (A process begins with its parent's most memory as its own.)
 
 mod bandwidth;
 mod measure;
+mod place;
 mod plan;
 mod row;
 mod subject;
 
 use std::env;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread::available_parallelism;
 
@@ -18,6 +21,7 @@ use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 
 use crate::arguments::Bench;
+use place::Place;
 use plan::{Order, Plan};
 use row::Row;
 
@@ -41,6 +45,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<()> {
 /// Carries out an order and prints what comes of it as JSON.
 fn obey(order: &Order) -> Result<()> {
     let said = match order {
+        Order::Pack(file) => serde_json::to_string(&Place::packed(file, &place::cache()?)?)?,
         Order::Model(plan) => serde_json::to_string(&measure::all(plan)?)?,
         Order::Bandwidth(threads) => {
             let bandwidth = bandwidth::measure(usize::from(*threads));
@@ -59,11 +64,12 @@ fn plans(arguments: &Bench) -> Result<Vec<Plan>> {
     }
     let tests = plan::tests(&arguments.prompt, &arguments.generate, &arguments.depth);
     ensure!(!tests.is_empty(), "nothing to measure: both -p and -n are 0");
+    let models: Vec<Place> = places(arguments)?;
     let mut plans = Vec::new();
     for threads in threads {
         let bandwidth = (!arguments.no_bandwidth).then(|| in_a_process::<f64>(&Order::Bandwidth(threads)));
         let read_gib_per_second = bandwidth.transpose()?.map(row::gib);
-        plans.extend(arguments.models.iter().map(|model| Plan {
+        plans.extend(models.iter().map(|model| Plan {
             model: model.clone(),
             threads,
             tests: tests.clone(),
@@ -73,6 +79,15 @@ fn plans(arguments: &Bench) -> Result<Vec<Plan>> {
         }));
     }
     Ok(plans)
+}
+
+/// Where the models are.
+fn places(arguments: &Bench) -> Result<Vec<Place>> {
+    let place = |model: &PathBuf| match &arguments.store {
+        Some(store) => Ok(Place::stored(store, model)),
+        None => in_a_process(&Order::Pack(model.clone())),
+    };
+    arguments.models.iter().map(place).collect()
 }
 
 /// Has this program, started anew, carry out an order.

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
 use store::manifest::Manifest;
+use store::part::Part;
 use store::source::Source;
 use store::{Damage, ModelId, OnProgress, Phase, Progress, Store};
 
@@ -181,26 +182,14 @@ pub(crate) fn remove(arguments: &Remove) -> Result<()> {
 /// The name of a file without its ending and without the number of a part.
 fn name_of(file: &Path) -> Result<ModelId> {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    let whole = match stem.rsplit_once("-of-") {
-        Some((part, _)) => part
-            .rsplit_once('-')
-            .filter(|(_, number)| is_number(number))
-            .map_or(&*stem, |(name, _)| name),
-        None => &*stem,
-    };
-    whole
-        .to_lowercase()
+    let name = Part::of(file).map_or(&*stem, |part| part.name);
+    name.to_lowercase()
         .parse()
         .context("give the model another name with --name")
 }
 
-/// Parts of split files are numbered by five digits.
-fn is_number(text: &str) -> bool {
-    text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 /// Shows how far the work is, where somebody looks.
-fn with_bar<T>(work: impl FnOnce(OnProgress<'_>) -> T) -> T {
+pub(crate) fn with_bar<T>(work: impl FnOnce(OnProgress<'_>) -> T) -> T {
     let style = ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(0).with_style(style);
     let result = work(&|progress: Progress| {

@@ -1,8 +1,5 @@
 //! The tests of one model with one number of threads, in the process that is measured.
 
-use std::fs::File;
-use std::io;
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -15,7 +12,8 @@ use super::subject::Subject;
 /// Measures all of a plan.
 pub(super) fn all(plan: &Plan) -> Result<Vec<Row>> {
     if plan.warm {
-        read(&plan.model)?;
+        let (store, id) = plan.model.open()?;
+        store.load(&id)?;
     }
     let loading = Instant::now();
     let mut subject = Subject::load(&plan.model, positions(&plan.tests), plan.threads)?;
@@ -48,8 +46,8 @@ fn row(subject: &mut Subject, plan: &Plan, test: Test, load_seconds: f64) -> Res
     let (tokens_per_second, stddev) = statistics(&samples);
     let (seconds, _) = statistics(&seconds);
     Ok(Row {
-        model: subject.name().to_owned(),
-        kind: subject.kind(),
+        model: plan.model.name.clone(),
+        kind: subject.kind().to_owned(),
         model_bytes: subject.file_bytes(),
         path: subject.path(),
         test: test.work.to_string(),
@@ -109,13 +107,6 @@ impl Tokens {
     }
 }
 
-/// Reads a file to its end, so that it is in memory.
-fn read(path: &Path) -> Result<()> {
-    let file = File::open(path).and_then(|mut file| io::copy(&mut file, &mut io::sink()));
-    file.map(drop)
-        .with_context(|| format!("cannot read {}", path.display()))
-}
-
 /// Bytes of memory that this process had at most.
 fn peak_rss() -> Result<u64> {
     let usage = getrusage(UsageWho::RUSAGE_SELF).context("cannot ask for this process's memory")?;
@@ -129,7 +120,9 @@ fn peak_rss() -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::place::Place;
     use crate::bench::plan;
+    use std::path::Path;
 
     #[test]
     fn tokens_are_of_the_vocabulary_and_always_the_same() {
@@ -139,11 +132,16 @@ mod tests {
         assert!((0..50).all(|token| draw().contains(&token)));
     }
 
+    fn tiny(folder: &Path) -> Place {
+        let file = folder.join("tiny.gguf");
+        engine::tiny::write(&file, 64).unwrap();
+        Place::packed(&file, &folder.join("cache")).unwrap()
+    }
+
     #[test]
     fn a_small_model_is_measured() {
         let folder = tempfile::tempdir().unwrap();
-        let model = folder.path().join("tiny.gguf");
-        engine::tiny::write(&model, 64).unwrap();
+        let model = tiny(folder.path());
         let plan = Plan {
             model,
             threads: 1,
@@ -170,8 +168,7 @@ mod tests {
     #[test]
     fn a_test_beyond_the_models_context_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let model = folder.path().join("tiny.gguf");
-        engine::tiny::write(&model, 64).unwrap();
+        let model = tiny(folder.path());
         let tests = plan::tests(&[65], &[], &[0]);
         let plan = Plan {
             model,

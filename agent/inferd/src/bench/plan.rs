@@ -5,9 +5,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::place::Place;
+
 /// What a process of its own is to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Order {
+    /// Pack a GGUF file into the cache.
+    Pack(PathBuf),
     /// Measure a model.
     Model(Plan),
     /// Measure the memory's bandwidth with that many threads.
@@ -17,12 +21,12 @@ pub(super) enum Order {
 /// One model with one number of threads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Plan {
-    pub(super) model: PathBuf,
+    pub(super) model: Place,
     pub(super) threads: u16,
     pub(super) tests: Vec<Test>,
     /// Timed runs of each test.
     pub(super) repetitions: u32,
-    /// Whether the file is read before it is loaded.
+    /// Whether the model is loaded once before the load that is timed.
     pub(super) warm: bool,
     /// What the machine's memory gives to as many threads, if that was measured.
     pub(super) read_gib_per_second: Option<f64>,
@@ -47,7 +51,8 @@ pub(super) enum Work {
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Model(plan) => write!(f, "{}, {} threads", plan.model.display(), plan.threads),
+            Self::Pack(file) => write!(f, "packing {}", file.display()),
+            Self::Model(plan) => write!(f, "{}, {} threads", plan.model.name, plan.threads),
             Self::Bandwidth(threads) => write!(f, "bandwidth, {threads} threads"),
         }
     }
@@ -106,7 +111,7 @@ mod tests {
     #[test]
     fn a_plan_survives_the_way_to_its_process() {
         let order = Order::Model(Plan {
-            model: "a b.gguf".into(),
+            model: Place::stored("a store".as_ref(), "a".as_ref()),
             threads: 2,
             tests: tests(&[512], &[128], &[7]),
             repetitions: 3,

@@ -1,80 +1,57 @@
 //! What is measured: the one file of the measurement that knows the engine.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use engine::catalog;
+use engine::catalog::Source;
 use engine::hyperparameters::Hyperparameters;
 use engine::solo::Solo;
 use kernels::compute::{Compute, Fusions};
 use kernels::kv::KvKind;
 use kernels::pool::Pool;
-use store::source::Source;
+use store::manifest::Manifest;
 
+use super::place::Place;
 use crate::cpu;
 
 /// Bytes of a key's or value's element.
 const KV_ELEMENT: u64 = 2;
-const EMBEDDING: &str = "token_embd.weight";
 const OUTPUT: &str = "output.weight";
 
 /// A loaded model with one sequence.
 pub(super) struct Subject {
     solo: Solo,
-    name: String,
-    source: Source,
+    manifest: Manifest,
 }
 
 impl Subject {
     /// Loads a model for sequences of up to `positions` tokens. `HEARTH_CPU` may name the instructions that compute.
-    pub(super) fn load(path: &Path, positions: usize, threads: u16) -> Result<Self> {
+    pub(super) fn load(place: &Place, positions: usize, threads: u16) -> Result<Self> {
         let cpu = cpu::choose(std::env::var("HEARTH_CPU").ok().as_deref(), None)?;
         let pool = Pool::new(usize::from(threads)).context("cannot start the threads that compute")?;
         let compute = Compute::new(cpu, pool, Fusions::ALL);
-        let source = catalog::Source::Gguf(path.to_owned());
+        let (store, id) = place.open()?;
+        let manifest = store.manifest(&id)?;
+        let source = Source::Stored(Arc::new(store), id);
         let solo = Solo::load(&source, positions, KvKind::F16, compute)?;
         if solo.model().context() < positions {
             bail!(
                 "{} was trained for {} tokens, and {positions} are asked for",
-                path.display(),
+                place.name,
                 solo.model().context()
             );
         }
-        let name = path
-            .file_stem()
-            .context("a model without a name")?
-            .to_string_lossy()
-            .into_owned();
-        Ok(Self {
-            solo,
-            name,
-            source: Source::open(path)?,
-        })
-    }
-
-    /// The file's name without its ending.
-    pub(super) fn name(&self) -> &str {
-        &self.name
+        Ok(Self { solo, manifest })
     }
 
     /// The element type that most bytes of its weights have.
-    pub(super) fn kind(&self) -> String {
-        let kinds = self.source.tensors().map(|tensor| tensor.kind);
-        let bytes = |kind| -> u64 {
-            self.source
-                .tensors()
-                .filter(|tensor| tensor.kind == kind)
-                .map(|tensor| tensor.bytes)
-                .sum()
-        };
-        kinds
-            .max_by_key(|&kind| bytes(kind))
-            .map_or_else(String::new, |kind| kind.name().to_owned())
+    pub(super) fn kind(&self) -> &str {
+        &self.manifest.model.summary.kind
     }
 
-    /// Bytes of its files.
+    /// Bytes of the files that it was packed from.
     pub(super) fn file_bytes(&self) -> u64 {
-        self.source.files().map(|(_, bytes)| bytes).sum()
+        self.manifest.model.sources.iter().map(|file| file.bytes).sum()
     }
 
     /// Which instructions compute.
@@ -87,14 +64,13 @@ impl Subject {
         self.parameters().vocabulary
     }
 
-    /// Bytes of weights that one pass reads: all but the table of embeddings, unless that is the output's matrix, too.
+    /// Bytes of weights that a pass over one token reads: all but the table of embeddings, unless that is the output's
+    /// matrix, too.
     pub(super) fn weight_bytes(&self) -> u64 {
-        let tied = self.source.tensors().all(|tensor| tensor.name != OUTPUT);
-        let read = self
-            .source
-            .tensors()
-            .filter(|tensor| tied || tensor.name != EMBEDDING);
-        read.map(|tensor| tensor.bytes).sum()
+        let model = &self.manifest.model;
+        let tied = model.tensors.iter().all(|tensor| tensor.name != OUTPUT);
+        let embedding = model.segments.first().map_or(0, |segment| segment.bytes);
+        model.bytes() - if tied { 0 } else { embedding as u64 }
     }
 
     /// Bytes of keys and values of that many tokens.
