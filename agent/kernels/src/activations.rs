@@ -87,6 +87,11 @@ impl Activations {
         }
     }
 
+    /// The quants of all rows from `index` on, row by row.
+    pub(crate) fn quants_from(&self, index: usize) -> &[i8] {
+        &self.quants[index * self.columns..]
+    }
+
     /// All rows to write as if they were one, for whoever cuts them into blocks.
     pub(crate) fn all_mut(&mut self) -> RowMut<'_> {
         RowMut {

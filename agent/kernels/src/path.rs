@@ -1,5 +1,6 @@
 //! Paths: which instructions an operator is computed with.
 
+mod amx;
 mod choice;
 
 use std::fmt;
@@ -135,8 +136,7 @@ fn offered(instructions: Instructions) -> bool {
         Instructions::Avx2 => avx2(),
         Instructions::AvxVnni => avx2() && is_x86_feature_detected!("avxvnni"),
         Instructions::Avx512 => avx512(),
-        // Not before there is code for it.
-        Instructions::Amx => false,
+        Instructions::Amx => avx512() && amx::permitted(),
     }
 }
 

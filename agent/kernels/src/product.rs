@@ -3,6 +3,7 @@
 //! What the product of one row of weights with one row of activations is, to the bit, [`twin`] says; every path
 //! computes that.
 
+mod amx;
 mod avx2;
 mod avx512;
 mod instructions;
@@ -14,6 +15,7 @@ mod wide;
 
 use std::ops::Range;
 
+use self::amx::Amx;
 use self::avx2::{Avx2, AvxVnni};
 use self::avx512::Avx512;
 use crate::activations::Activations;
@@ -51,7 +53,10 @@ pub fn multiply(
         matrix.tiles()
     );
     if let Some(avx512) = Avx512::of(path) {
-        wide::multiply(avx512, matrix, tiles, input, output);
+        match Amx::of(path).filter(|_| wide::fit_tiles(matrix.kind(), input.rows())) {
+            Some(amx) => wide::multiply_by_tiles(avx512, &amx.set_up(), matrix, tiles, input, output),
+            None => wide::multiply(avx512, matrix, tiles, input, output),
+        }
     } else if let Some(avx_vnni) = AvxVnni::of(path) {
         wide::multiply(avx_vnni, matrix, tiles, input, output);
     } else if let Some(avx2) = Avx2::of(path) {

@@ -90,6 +90,8 @@ impl<D: DotProducts> Vectors for D {
             let bytes = _mm_loadl_epi64(from.as_chunks::<8>().0[at].as_ptr().cast());
             _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))
         };
+        fn ints(self, from: &[i32; ROWS], at: usize) -> __m256i =
+            _mm256_loadu_si256(from.as_chunks::<8>().0[at].as_ptr().cast());
         fn floats(self, ints: __m256i) -> __m256 = _mm256_cvtepi32_ps(ints);
         fn splat(self, value: f32) -> __m256 = _mm256_set1_ps(value);
         fn mul(self, a: __m256, b: __m256) -> __m256 = _mm256_mul_ps(a, b);

@@ -62,6 +62,7 @@ impl Vectors for Avx512 {
             _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.as_ptr().cast())));
         fn i8(self, from: &[u8; ROWS], _at: usize) -> __m512 =
             _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast())));
+        fn ints(self, from: &[i32; ROWS], _at: usize) -> __m512i = _mm512_loadu_si512(from.as_ptr().cast());
         fn floats(self, ints: __m512i) -> __m512 = _mm512_cvtepi32_ps(ints);
         fn splat(self, value: f32) -> __m512 = _mm512_set1_ps(value);
         fn mul(self, a: __m512, b: __m512) -> __m512 = _mm512_mul_ps(a, b);

@@ -157,6 +157,27 @@ fn bound(columns: usize, kind: Kind) -> f64 {
     (steps + 4) as f64 * f64::from(f32::EPSILON) / 2.0
 }
 
+/// What AMX's instructions do, in plain Rust.
+struct PlainTiles;
+
+impl wide::Tiles for PlainTiles {
+    fn multiply<const N: usize>(
+        &self,
+        rows: &[i8],
+        stride: usize,
+        weights: &[[i8; 4 * ROWS]; N],
+        sums: &mut wide::TileSums,
+    ) {
+        for (m, sums) in sums.0.iter_mut().enumerate() {
+            for (n, sum) in sums.iter_mut().enumerate() {
+                let products = (0..4 * N)
+                    .map(|k| i32::from(rows[m * stride + k]) * i32::from(weights[k / 4][4 * n + k % 4]));
+                *sum = products.sum();
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -187,6 +208,28 @@ proptest! {
         wide::multiply(v, &case.matrix(), tiles.clone(), &case.input, &mut output);
         prop_assert_eq!(difference(&output, &by_definition(&case, tiles)), None, "{} {}×{}, {} rows",
             case.kind.name(), case.rows, case.columns, case.input.rows());
+    }
+
+    /// All that the path of AMX does, but for its instructions.
+    #[test]
+    fn products_by_tiles_give_the_bits_of_the_definition(case in cases()) {
+        let tiles = 0..case.matrix().tiles();
+        if !wide::fit_tiles(case.kind, case.input.rows()) {
+            return Ok(());
+        }
+        let expected = by_definition(&case, tiles.clone());
+        let mut output = vec![f32::NAN; expected.len()];
+        for path in Path::offered() {
+            output.fill(f32::NAN);
+            if let Some(v) = Avx512::of(path) {
+                wide::multiply_by_tiles(v, &PlainTiles, &case.matrix(), tiles.clone(), &case.input, &mut output);
+            } else if let Some(v) = Avx2::of(path) {
+                wide::multiply_by_tiles(v, &PlainTiles, &case.matrix(), tiles.clone(), &case.input, &mut output);
+            } else {
+                continue;
+            }
+            prop_assert_eq!(difference(&output, &expected), None, "{} with vectors of {}", case.kind.name(), path.instructions());
+        }
     }
 
     #[test]

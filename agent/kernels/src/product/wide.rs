@@ -9,6 +9,8 @@
 mod floats;
 mod kernels;
 mod quants;
+mod tiles;
+mod unpack;
 mod vectors;
 mod weights;
 
@@ -17,6 +19,7 @@ use std::ops::Range;
 use self::floats::{BF16, F16, F32};
 use self::kernels::{Floats, Kernel, Multiply, Quantised};
 use self::quants::{EightBits, FiveBits, FourBits};
+pub(super) use self::tiles::{TileSums, Tiles, fit_tiles, multiply_by_tiles};
 pub(super) use self::vectors::{Operation, Quad, Vectors, pair, quad};
 use self::weights::{Halved, Nested, Scaled, Shifted};
 use crate::activations::Activations;

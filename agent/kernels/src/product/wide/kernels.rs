@@ -122,7 +122,7 @@ fn ahead<V: Vectors>(v: V, next: *const u8, block: usize, lines: usize) {
 
 /// A row of activations in groups of blocks.
 #[derive(Clone, Copy)]
-struct Groups<'a, const PARTS: usize> {
+pub(super) struct Groups<'a, const PARTS: usize> {
     quants: &'a [[[Quad; 8]; PARTS]],
     scales: &'a [[f32; PARTS]],
     sums: &'a [[[i16; 2]; PARTS]],
@@ -131,7 +131,7 @@ struct Groups<'a, const PARTS: usize> {
 
 impl<'a, const PARTS: usize> Groups<'a, PARTS> {
     #[inline(always)]
-    fn of(row: Row<'a>) -> Self {
+    pub(super) fn of(row: Row<'a>) -> Self {
         Self {
             quants: row.quants.as_chunks().0.as_chunks().0.as_chunks().0,
             scales: row.scales.as_chunks().0,
@@ -141,7 +141,7 @@ impl<'a, const PARTS: usize> Groups<'a, PARTS> {
     }
 
     #[inline(always)]
-    fn block(&self, group: usize, part: usize) -> Block<'a> {
+    pub(super) fn block(&self, group: usize, part: usize) -> Block<'a> {
         Block {
             quants: &self.quants[group][part],
             scale: self.scales[group][part],

@@ -66,6 +66,8 @@ pub(in crate::product) trait Vectors: Copy {
     fn u8(self, from: &[u8; ROWS], at: usize) -> Self::Floats;
     /// Loads signed integers of 8 bits.
     fn i8(self, from: &[u8; ROWS], at: usize) -> Self::Floats;
+    /// Loads integers of 32 bits.
+    fn ints(self, from: &[i32; ROWS], at: usize) -> Self::Ints;
     /// From integers; rounds above 2²⁴.
     fn floats(self, ints: Self::Ints) -> Self::Floats;
     /// The same number for each row.
