@@ -1,10 +1,11 @@
 //! Products with vectors: what is the same for every set of instructions.
 //!
-//! A kernel multiplies `T` row tiles with `M` rows of activations: it unpacks a block of weights once and uses it for
-//! all of them. With one row of activations the weights' way from memory is what takes time: several tiles at once
-//! keep several streams in flight, and while a tile is multiplied its like in the next step is asked for, all planes of
-//! it: a processor notices the streams of a short tile too late by itself. With many rows it is the arithmetic: `M` rows share what was unpacked, and so many
-//! rows are taken in turn as stay in the cache.
+//! A kernel multiplies a row tile with `M` rows of activations: it unpacks a block of weights once and uses it for all
+//! of them. With one row of activations the weights' way from memory is what takes time: memory is gone through from
+//! its beginning to its end, and with each block as many bytes are asked for as it has, more than a tile ahead, so that
+//! all planes of the next tile are on their way; a processor notices the streams of a short tile too late by itself.
+//! With many rows it is the arithmetic: `M` rows share what was unpacked, and so many rows are taken in turn as stay in
+//! the cache.
 
 mod floats;
 mod kernels;
@@ -31,6 +32,9 @@ use crate::matrix::Matrix;
 const CACHED: usize = 256 << 10;
 /// The most rows of activations that are multiplied at once.
 const MOST_ROWS: usize = 8;
+/// How far ahead weights are asked for, beyond the like place in the next tile: what is on its way is to arrive before
+/// it is needed, and to stay in the second-level cache until then.
+const AHEAD: usize = 8 << 10;
 
 /// As [`super::multiply`].
 pub(super) fn multiply<V: Vectors>(
@@ -73,24 +77,9 @@ impl<'a, V: Vectors> Product<'a, V> {
         let panel = (CACHED / self.input.columns() / MOST_ROWS).max(1) * MOST_ROWS;
         for first in (0..self.input.rows()).step_by(panel) {
             let rows = first..self.input.rows().min(first + panel);
-            if rows.len() > 1 {
-                for tile in self.tiles.clone() {
-                    self.tile::<K>(tile, rows.clone(), output);
-                }
-            } else {
-                self.row::<K>(first, output);
+            for tile in self.tiles.clone() {
+                self.tile::<K>(tile, rows.clone(), output);
             }
-        }
-    }
-
-    /// All tiles times one row of activations, several at once.
-    fn row<K: Kernel<'a, V>>(&self, row: usize, output: &mut [f32]) {
-        let mut tile = self.tiles.start;
-        while tile < self.tiles.end {
-            tile += match self.tiles.end - tile {
-                4.. => self.multiply::<K, 4, 1>(tile, row, output),
-                _ => self.multiply::<K, 1, 1>(tile, row, output),
-            };
         }
     }
 
@@ -99,46 +88,33 @@ impl<'a, V: Vectors> Product<'a, V> {
         let mut row = rows.start;
         while row < rows.end {
             row += match (rows.end - row).min(K::MOST_ROWS) {
-                8.. => self.multiply::<K, 1, 8>(tile, row, output),
-                4.. => self.multiply::<K, 1, 4>(tile, row, output),
-                2.. => self.multiply::<K, 1, 2>(tile, row, output),
-                _ => self.multiply::<K, 1, 1>(tile, row, output),
+                8.. => self.multiply::<K, 8>(tile, row, output),
+                4.. => self.multiply::<K, 4>(tile, row, output),
+                2.. => self.multiply::<K, 2>(tile, row, output),
+                _ => self.multiply::<K, 1>(tile, row, output),
             }
         }
     }
 
-    /// `T` tiles times `M` rows of activations, one of which is 1; gives the other.
-    fn multiply<K: Kernel<'a, V>, const T: usize, const M: usize>(
+    /// One tile times `M` rows of activations; gives `M`.
+    fn multiply<K: Kernel<'a, V>, const M: usize>(
         &self,
         tile: usize,
         row: usize,
         output: &mut [f32],
     ) -> usize {
         let (kind, columns) = (self.matrix.kind(), self.matrix.columns());
+        let bytes = self.matrix.tile(tile);
         let totals = self.v.run(Multiply {
-            tiles: std::array::from_fn::<_, T, _>(|t| {
-                K::of(&Planes::of(kind, columns, self.matrix.tile(tile + t)))
-            }),
-            next: std::array::from_fn::<_, T, _>(|t| self.after(tile + t, T)),
+            tile: K::of(&Planes::of(kind, columns, bytes)),
+            ahead: bytes.as_ptr().wrapping_add(bytes.len() + AHEAD),
             inputs: std::array::from_fn::<_, M, _>(|m| self.input.row(row + m)),
         });
         let width = self.tiles.len() * ROWS;
-        for (t, totals) in totals.iter().enumerate() {
-            for (m, total) in totals.iter().enumerate() {
-                let first = (row + m) * width + (tile + t - self.tiles.start) * ROWS;
-                output[first..][..ROWS].copy_from_slice(total);
-            }
+        for (m, total) in totals.iter().enumerate() {
+            let first = (row + m) * width + (tile - self.tiles.start) * ROWS;
+            output[first..][..ROWS].copy_from_slice(total);
         }
-        T * M
-    }
-
-    /// Where the tile begins that is `step` further on, if it is one of ours; else `tile` itself, which is in the cache.
-    fn after(&self, tile: usize, step: usize) -> *const u8 {
-        let next = if tile + step < self.tiles.end {
-            tile + step
-        } else {
-            tile
-        };
-        self.matrix.tile(next).as_ptr()
+        M
     }
 }

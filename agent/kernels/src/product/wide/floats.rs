@@ -5,8 +5,8 @@ use crate::layout::Planes;
 
 /// The elements of a row tile of float weights.
 pub(super) trait Elements<'a, V: Vectors>: Copy {
-    /// Cache lines of four columns.
-    const LINES: usize;
+    /// Bytes of four columns.
+    const BYTES: usize;
 
     /// Those of a row tile.
     fn of(planes: &Planes<'a>) -> Self;
@@ -24,7 +24,7 @@ macro_rules! elements {
             pub(super) struct $name<'a>(&'a [[[u8; $bytes]; 4]]);
 
             impl<'a, V: Vectors> Elements<'a, V> for $name<'a> {
-                const LINES: usize = $bytes / 16;
+                const BYTES: usize = 4 * $bytes;
 
                 #[inline(always)]
                 fn of(planes: &Planes<'a>) -> Self {

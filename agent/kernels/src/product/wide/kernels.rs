@@ -10,8 +10,8 @@ use super::weights::{Block, Weights};
 use crate::activations::Row;
 use crate::layout::{Planes, ROWS};
 
-/// What `T` row tiles times `M` rows of activations come to.
-pub(super) type Totals<const T: usize, const M: usize> = [[[f32; ROWS]; M]; T];
+/// What a row tile times `M` rows of activations comes to.
+pub(super) type Totals<const M: usize> = [[f32; ROWS]; M];
 
 /// A row tile that can be multiplied.
 pub(super) trait Kernel<'a, V: Vectors>: Copy {
@@ -22,31 +22,24 @@ pub(super) trait Kernel<'a, V: Vectors>: Copy {
     /// Takes a row tile.
     fn of(planes: &Planes<'a>) -> Self;
 
-    /// Multiplies `T` row tiles with `M` rows of activations, and asks for the bytes at `next`.
-    fn multiply<const T: usize, const M: usize>(
-        v: V,
-        tiles: [Self; T],
-        next: [*const u8; T],
-        inputs: [Row<'a>; M],
-    ) -> Totals<T, M>;
+    /// Multiplies the row tile with `M` rows of activations, and asks for as many bytes as it has at `ahead`.
+    fn multiply<const M: usize>(self, v: V, ahead: *const u8, inputs: [Row<'a>; M]) -> Totals<M>;
 }
 
-/// `T` row tiles and `M` rows to be multiplied.
-pub(super) struct Multiply<'a, K, const T: usize, const M: usize> {
-    pub(super) tiles: [K; T],
-    /// Where row tiles begin that come next.
-    pub(super) next: [*const u8; T],
+/// A row tile and `M` rows to be multiplied.
+pub(super) struct Multiply<'a, K, const M: usize> {
+    pub(super) tile: K,
+    /// Bytes that will be needed later, as many as the tile has.
+    pub(super) ahead: *const u8,
     pub(super) inputs: [Row<'a>; M],
 }
 
-impl<'a, V: Vectors, K: Kernel<'a, V>, const T: usize, const M: usize> Operation<V>
-    for Multiply<'a, K, T, M>
-{
-    type Output = Totals<T, M>;
+impl<'a, V: Vectors, K: Kernel<'a, V>, const M: usize> Operation<V> for Multiply<'a, K, M> {
+    type Output = Totals<M>;
 
     #[inline(always)]
-    fn run(self, v: V) -> Totals<T, M> {
-        K::multiply(v, self.tiles, self.next, self.inputs)
+    fn run(self, v: V) -> Totals<M> {
+        self.tile.multiply(v, self.ahead, self.inputs)
     }
 }
 
@@ -67,56 +60,45 @@ where
     }
 
     #[inline(always)]
-    fn multiply<const T: usize, const M: usize>(
-        v: V,
-        tiles: [Self; T],
-        next: [*const u8; T],
-        inputs: [Row<'a>; M],
-    ) -> Totals<T, M> {
+    fn multiply<const M: usize>(self, v: V, ahead: *const u8, inputs: [Row<'a>; M]) -> Totals<M> {
         let inputs = inputs.map(Groups::<PARTS>::of);
-        let mut sums = [[[W::nothing(v); 2]; M]; T];
+        let mut sums = [[W::nothing(v); 2]; M];
         for group in 0..inputs[0].quants.len() {
-            for t in 0..T {
-                let scales_of_group = tiles[t].0.group(group);
-                for part in 0..PARTS {
-                    let block = group * PARTS + part;
-                    ahead(v, next[t], block, W::LINES);
-                    for at in 0..V::IN_TILE {
-                        let quants = tiles[t].0.quants(v, block, at);
-                        let scales = tiles[t].0.scales(v, &scales_of_group, part, block, at);
-                        for m in 0..M {
-                            let input = inputs[m].block(group, part);
-                            let dots = W::dots(v, &quants, &input);
-                            W::add(v, &scales, dots, &input, &mut sums[t][m][at]);
-                        }
+            let scales_of_group = self.0.group(group);
+            for part in 0..PARTS {
+                let block = group * PARTS + part;
+                ask(v, ahead, block, W::BYTES);
+                for at in 0..V::IN_TILE {
+                    let quants = self.0.quants(v, block, at);
+                    let scales = self.0.scales(v, &scales_of_group, part, block, at);
+                    for m in 0..M {
+                        let input = inputs[m].block(group, part);
+                        let dots = W::dots(v, &quants, &input);
+                        W::add(v, &scales, dots, &input, &mut sums[m][at]);
                     }
                 }
             }
-            for t in 0..T {
-                for m in 0..M {
-                    for at in 0..V::IN_TILE {
-                        tiles[t].0.close(v, group, at, &mut sums[t][m][at]);
-                    }
+            for m in 0..M {
+                for at in 0..V::IN_TILE {
+                    self.0.close(v, group, at, &mut sums[m][at]);
                 }
             }
         }
-        let mut totals = [[[0.0; ROWS]; M]; T];
-        for t in 0..T {
-            for m in 0..M {
-                for at in 0..V::IN_TILE {
-                    v.store(W::total(&sums[t][m][at]), &mut totals[t][m], at);
-                }
+        let mut totals = [[0.0; ROWS]; M];
+        for m in 0..M {
+            for at in 0..V::IN_TILE {
+                v.store(W::total(&sums[m][at]), &mut totals[m], at);
             }
         }
         totals
     }
 }
 
-/// Asks for as many cache lines as a block has, those of a tile's block of that index.
+/// Asks for the bytes of the block of that index.
 #[inline(always)]
-fn ahead<V: Vectors>(v: V, next: *const u8, block: usize, lines: usize) {
-    for line in 0..lines {
-        v.prefetch(next.wrapping_add(64 * (lines * block + line)));
+fn ask<V: Vectors>(v: V, from: *const u8, block: usize, bytes: usize) {
+    for line in 0..bytes.div_ceil(64) {
+        v.prefetch(from.wrapping_add(block * bytes + 64 * line));
     }
 }
 
@@ -164,36 +146,24 @@ impl<'a, V: Vectors, E: Elements<'a, V>> Kernel<'a, V> for Floats<E> {
     }
 
     #[inline(always)]
-    fn multiply<const T: usize, const M: usize>(
-        v: V,
-        tiles: [Self; T],
-        next: [*const u8; T],
-        inputs: [Row<'a>; M],
-    ) -> Totals<T, M> {
+    fn multiply<const M: usize>(self, v: V, ahead: *const u8, inputs: [Row<'a>; M]) -> Totals<M> {
         let inputs = inputs.map(|row| row.values.as_chunks::<4>().0);
-        let mut sums = [[[v.zero(); 2]; M]; T];
+        let mut sums = [[v.zero(); 2]; M];
         for four in 0..inputs[0].len() {
-            for t in 0..T {
-                ahead(v, next[t], four, E::LINES);
-            }
+            ask(v, ahead, four, E::BYTES);
             for i in 0..4 {
-                for t in 0..T {
-                    for at in 0..V::IN_TILE {
-                        let weights = tiles[t].0.column(v, four, i, at);
-                        for m in 0..M {
-                            let value = v.splat(inputs[m][four][i]);
-                            sums[t][m][at] = v.fma(weights, value, sums[t][m][at]);
-                        }
+                for at in 0..V::IN_TILE {
+                    let weights = self.0.column(v, four, i, at);
+                    for m in 0..M {
+                        sums[m][at] = v.fma(weights, v.splat(inputs[m][four][i]), sums[m][at]);
                     }
                 }
             }
         }
-        let mut totals = [[[0.0; ROWS]; M]; T];
-        for t in 0..T {
-            for m in 0..M {
-                for at in 0..V::IN_TILE {
-                    v.store(sums[t][m][at], &mut totals[t][m], at);
-                }
+        let mut totals = [[0.0; ROWS]; M];
+        for m in 0..M {
+            for at in 0..V::IN_TILE {
+                v.store(sums[m][at], &mut totals[m], at);
             }
         }
         totals

@@ -8,8 +8,8 @@ pub(super) trait Quants<'a, V: Vectors>: Copy {
     /// Those of a block, unpacked: four columns in each.
     type Block: Copy;
 
-    /// Cache lines of a block.
-    const LINES: usize;
+    /// Bytes of a block.
+    const BYTES: usize;
 
     /// Those of a row tile.
     fn of(planes: &Planes<'a>) -> Self;
@@ -29,7 +29,7 @@ pub(super) struct FourBits<'a, const ZERO: i16> {
 
 impl<'a, V: Vectors, const ZERO: i16> Quants<'a, V> for FourBits<'a, ZERO> {
     type Block = [V::Bytes; 8];
-    const LINES: usize = 4;
+    const BYTES: usize = 256;
 
     #[inline(always)]
     fn of(planes: &Planes<'a>) -> Self {
@@ -58,7 +58,7 @@ pub(super) struct FiveBits<'a, const ZERO: i16> {
 
 impl<'a, V: Vectors, const ZERO: i16> Quants<'a, V> for FiveBits<'a, ZERO> {
     type Block = [V::Bytes; 8];
-    const LINES: usize = 5;
+    const BYTES: usize = 320;
 
     #[inline(always)]
     fn of(planes: &Planes<'a>) -> Self {
@@ -99,7 +99,7 @@ pub(super) struct EightBits<'a> {
 
 impl<'a, V: Vectors> Quants<'a, V> for EightBits<'a> {
     type Block = [V::SignedBytes; 8];
-    const LINES: usize = 8;
+    const BYTES: usize = 512;
 
     #[inline(always)]
     fn of(planes: &Planes<'a>) -> Self {

@@ -8,8 +8,8 @@ use crate::product::sse2::{Parts, parts};
 /// A row tile of quantised weights. Blocks come in groups of `PARTS`, each of which has scales of its own, and are
 /// multiplied in `DOTS` parts, each of which has one.
 pub(super) trait Weights<'a, V: Vectors, const PARTS: usize, const DOTS: usize>: Copy {
-    /// Cache lines of a block, with its share of the scales.
-    const LINES: usize;
+    /// Bytes of a block, with its share of the scales.
+    const BYTES: usize;
     /// The scales of a group's blocks.
     type Group: Copy;
     /// The quants of a block, unpacked.
@@ -56,7 +56,7 @@ pub(super) struct Scaled<'a, Q> {
 }
 
 impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 1, 1> for Scaled<'a, Q> {
-    const LINES: usize = Q::LINES + 1;
+    const BYTES: usize = Q::BYTES + 32;
     type Group = ();
     type Quants = Q::Block;
     type Scales = V::Floats;
@@ -115,7 +115,7 @@ pub(super) struct Shifted<'a, Q> {
 }
 
 impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 1, 1> for Shifted<'a, Q> {
-    const LINES: usize = Q::LINES + 1;
+    const BYTES: usize = Q::BYTES + 64;
     type Group = ();
     type Quants = Q::Block;
     type Scales = [V::Floats; 2];
@@ -192,7 +192,7 @@ pub(super) struct NestedSums<F> {
 }
 
 impl<'a, V: Vectors, Q: Quants<'a, V>> Weights<'a, V, 8, 1> for Nested<'a, Q> {
-    const LINES: usize = Q::LINES + 1;
+    const BYTES: usize = Q::BYTES + 32;
     type Group = Parts;
     type Quants = Q::Block;
     type Scales = NestedScales<V::Floats>;
@@ -279,7 +279,7 @@ pub(super) struct HalvedSums<F> {
 }
 
 impl<'a, V: Vectors> Weights<'a, V, 8, 2> for Halved<'a> {
-    const LINES: usize = 7;
+    const BYTES: usize = 256 + 128 + 36;
     type Group = ();
     type Quants = [[V::Bytes; 4]; 2];
     type Scales = [V::Floats; 2];
