@@ -116,22 +116,20 @@ pub(crate) fn decode_block(
     decode(block.codec, scratch, target).map_err(BlockProblem::Read)
 }
 
-/// Reads part of what is stored of a block, past the page cache: streamed weights would only drive out what is used
-/// again. `span` begins at a multiple of a page; `target` has whole pages.
-pub(crate) fn read_direct(
-    folder: &Folder,
-    block: &Block,
-    span: Range<usize>,
-    target: &mut [u8],
-) -> Result<(), BlockProblem> {
-    let file = open(folder, block, OFlag::O_DIRECT).or_else(|problem| match problem {
+/// Opens a block's file to be read past the page cache: streamed weights would only drive out what is used again.
+pub(crate) fn open_direct(folder: &Folder, block: &Block) -> Result<File, BlockProblem> {
+    open(folder, block, OFlag::O_DIRECT).or_else(|problem| match problem {
         // A file system that cannot read directly: its pages are given back after reading.
         BlockProblem::Read(error) if error.kind() == io::ErrorKind::InvalidInput => open_block(folder, block),
         problem => Err(problem),
-    })?;
-    read_at_least(&file, span.start as u64, span.len(), target).map_err(BlockProblem::Read)?;
+    })
+}
+
+/// Reads part of what is stored of a block. `span` begins at a multiple of a page; `target` has whole pages.
+pub(crate) fn read_direct(file: &File, span: Range<usize>, target: &mut [u8]) -> Result<(), BlockProblem> {
+    read_at_least(file, span.start as u64, span.len(), target).map_err(BlockProblem::Read)?;
     let advice = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
-    posix_fadvise(&file, 0, 0, advice).map_err(|error| BlockProblem::Read(error.into()))
+    posix_fadvise(file, 0, 0, advice).map_err(|error| BlockProblem::Read(error.into()))
 }
 
 /// Asks for all of `target`, for direct reads are of whole pages; the file's end may be in the last one.

@@ -6,10 +6,11 @@
 //! never changes nor ends under its reader; what a disk garbles after the check, nobody notices (as with any file).
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use crate::block::{BlockProblem, Damage, decode_block, open_block, read_direct};
+use crate::block::{BlockProblem, Damage, decode_block, open_block, open_direct, read_direct};
 use crate::codec::{Codec, decode};
 use crate::error::Error;
 use crate::folder::Folder;
@@ -33,6 +34,15 @@ pub(crate) struct Blocks {
     pub(crate) verified: Arc<Mutex<HashSet<Hash>>>,
 }
 
+/// The blocks of a model that is read while it is used. Their files are held, so that a model that is removed can be
+/// read on.
+#[derive(Debug)]
+pub(crate) struct OpenBlocks {
+    pub(crate) blocks: Blocks,
+    /// Of the segments' blocks, in their order.
+    files: Vec<File>,
+}
+
 impl Blocks {
     /// Maps or decodes all blocks, each verified unless this process has done so before.
     pub(crate) fn load(self) -> Result<Packed, Error> {
@@ -53,7 +63,7 @@ impl Blocks {
     pub(crate) fn stream(self, budget: usize) -> Result<Packed, Error> {
         let metadata = self.metadata()?;
         let (root, table) = (self.manifest.root, self.table.clone());
-        let weights = Weights::Streamed(Stream::new(Arc::new(self), budget)?);
+        let weights = Weights::Streamed(Stream::new(Arc::new(self.open()?), budget)?);
         Ok(Packed::new(Some(root), metadata, table, weights))
     }
 
@@ -146,39 +156,12 @@ impl Blocks {
             .collect()
     }
 
-    /// Reads part of a segment past the page cache. `target` begins with the page that `range` begins in, and has
-    /// whole pages.
-    pub(crate) fn read(&self, segment: usize, range: Range<usize>, target: &mut [u8]) -> Result<(), Error> {
-        let base = range.start / PAGE * PAGE;
-        let first = self.model().first_block(segment);
-        let numbers = base / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES);
-        let blocks = &self.model().segments[segment].blocks[numbers.clone()];
-        for (index, block) in numbers.zip(blocks) {
-            let start = index * BLOCK_BYTES;
-            let (from, to) = (base.max(start), range.end.min(start + block.bytes));
-            let span = from - start..to - start;
-            let target = &mut target[from - base..(to - base).next_multiple_of(PAGE)];
-            self.read_span(block, span, target)
-                .map_err(self.damage(first + index))?;
-        }
-        Ok(())
-    }
-
-    /// Reads part of a block; all of it where it must be verified or decoded.
-    fn read_span(&self, block: &Block, span: Range<usize>, target: &mut [u8]) -> Result<(), BlockProblem> {
-        let known = locked(&self.verified).contains(&block.hash);
-        if block.codec == Codec::Raw && (known || span == (0..block.bytes)) {
-            read_direct(&self.folder, block, span.clone(), target)?;
-            return self.compare(block, known, &target[..span.len()]);
-        }
-        let mut pages = Pages::new(block.stored.next_multiple_of(PAGE)).map_err(BlockProblem::Read)?;
-        read_direct(&self.folder, block, 0..block.stored, pages.bytes_mut())?;
-        let stored = &pages.bytes()[..block.stored];
-        self.compare(block, known, stored)?;
-        let mut bytes = vec![0; block.bytes];
-        decode(block.codec, stored, &mut bytes).map_err(BlockProblem::Read)?;
-        target[..span.len()].copy_from_slice(&bytes[span]);
-        Ok(())
+    /// Opens all blocks of the segments.
+    fn open(self) -> Result<OpenBlocks, Error> {
+        let open = |(number, block)| open_direct(&self.folder, block).map_err(self.damage(number));
+        let files = self.weights().into_iter().enumerate().map(open);
+        let files = files.collect::<Result<_, _>>()?;
+        Ok(OpenBlocks { blocks: self, files })
     }
 
     /// Compares the hash of a block that is not known to be right.
@@ -187,6 +170,51 @@ impl Blocks {
             return Err(BlockProblem::Hash);
         }
         locked(&self.verified).insert(block.hash);
+        Ok(())
+    }
+}
+
+impl OpenBlocks {
+    /// Reads part of a segment past the page cache. `target` begins with the page that `range` begins in, and has
+    /// whole pages.
+    pub(crate) fn read(&self, segment: usize, range: Range<usize>, target: &mut [u8]) -> Result<(), Error> {
+        let model = self.blocks.model();
+        let base = range.start / PAGE * PAGE;
+        let first = model.first_block(segment);
+        let numbers = base / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES);
+        let blocks = &model.segments[segment].blocks[numbers.clone()];
+        for (index, block) in numbers.zip(blocks) {
+            let start = index * BLOCK_BYTES;
+            let (from, to) = (base.max(start), range.end.min(start + block.bytes));
+            let span = from - start..to - start;
+            let target = &mut target[from - base..(to - base).next_multiple_of(PAGE)];
+            self.read_span(first + index, block, span, target)
+                .map_err(self.blocks.damage(first + index))?;
+        }
+        Ok(())
+    }
+
+    /// Reads part of a block; all of it where it must be verified or decoded.
+    fn read_span(
+        &self,
+        number: usize,
+        block: &Block,
+        span: Range<usize>,
+        target: &mut [u8],
+    ) -> Result<(), BlockProblem> {
+        let (blocks, file) = (&self.blocks, &self.files[number]);
+        let known = locked(&blocks.verified).contains(&block.hash);
+        if block.codec == Codec::Raw && (known || span == (0..block.bytes)) {
+            read_direct(file, span.clone(), target)?;
+            return blocks.compare(block, known, &target[..span.len()]);
+        }
+        let mut pages = Pages::new(block.stored.next_multiple_of(PAGE)).map_err(BlockProblem::Read)?;
+        read_direct(file, 0..block.stored, pages.bytes_mut())?;
+        let stored = &pages.bytes()[..block.stored];
+        blocks.compare(block, known, stored)?;
+        let mut bytes = vec![0; block.bytes];
+        decode(block.codec, stored, &mut bytes).map_err(BlockProblem::Read)?;
+        target[..span.len()].copy_from_slice(&bytes[span]);
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::gguf::{self, Entries, Head, TensorInfo};
 use crate::metadata::{Metadata, Value};
+use crate::part::Part;
 
 /// Most files that a split model may have.
 pub const MAX_FILES: usize = 1_000;
@@ -155,18 +156,9 @@ fn read_head(path: PathBuf, file: File) -> Result<(SourceFile, Head), Error> {
 
 /// The paths of all parts, if that name is the name of one.
 fn siblings(path: &Path) -> Option<Vec<PathBuf>> {
-    let stem = path.file_name()?.to_str()?.strip_suffix(".gguf")?;
-    let (numbered, count) = stem.rsplit_once("-of-")?;
-    let (name, index) = numbered.rsplit_once('-')?;
-    let (index, count) = (five_digits(index)?, five_digits(count)?);
+    let Part { name, count, .. } = Part::of(path).filter(|part| part.count <= MAX_FILES)?;
     let part = |index| path.with_file_name(format!("{name}-{index:05}-of-{count:05}.gguf"));
-    let real = count <= MAX_FILES && (1..=count).contains(&index);
-    real.then(|| (1..=count).map(part).collect())
-}
-
-fn five_digits(digits: &str) -> Option<usize> {
-    let five = digits.len() == 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    five.then(|| digits.parse().ok()).flatten()
+    Some((1..=count).map(part).collect())
 }
 
 /// What the file says of its place in a split model must be its place among the files.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crate::error::Error;
-use crate::load::Blocks;
+use crate::load::OpenBlocks;
 use crate::memory::{PAGE, Pages};
 use crate::ring::{Held, Ring};
 use crate::tensor::{EMBEDDING, Table, Tensor, TensorId, layer_segment};
@@ -22,7 +22,7 @@ const OUTPUT: &str = "output.weight";
 /// A model that is read while it is used.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    blocks: Arc<Blocks>,
+    blocks: Arc<OpenBlocks>,
     vectors: Vectors,
     units: Arc<Vec<Unit>>,
     /// The first units, which stay in memory.
@@ -95,15 +95,15 @@ impl Unit {
 
 impl Stream {
     /// Plans what stays in memory, reads that, and begins to read ahead.
-    pub(crate) fn new(blocks: Arc<Blocks>, budget: usize) -> Result<Self, Error> {
-        let table = &blocks.table;
+    pub(crate) fn new(blocks: Arc<OpenBlocks>, budget: usize) -> Result<Self, Error> {
+        let table = &blocks.blocks.table;
         let output = table.find(OUTPUT).or_else(|| table.find(EMBEDDING));
         let units = units(table, output);
         let buffer = units.iter().map(Unit::bytes).max().unwrap_or(0);
         let vectors = Vectors::read(&blocks)?;
         let least = vectors.pages.bytes().len() + BUFFERS * buffer;
         let Some(spare) = budget.checked_sub(least) else {
-            let path = blocks.folder.root().to_owned();
+            let path = blocks.blocks.folder.root().to_owned();
             return Err(Error::Budget { path, budget, least });
         };
         let kept = how_many_fit(&units, spare);
@@ -205,8 +205,14 @@ impl Unit {
 }
 
 impl Vectors {
-    fn read(blocks: &Blocks) -> Result<Self, Error> {
-        let vectors = || blocks.table.iter().filter(|(_, tensor)| tensor.is_vector());
+    fn read(blocks: &OpenBlocks) -> Result<Self, Error> {
+        let vectors = || {
+            blocks
+                .blocks
+                .table
+                .iter()
+                .filter(|(_, tensor)| tensor.is_vector())
+        };
         // Each gets pages of its own to be read into; a model's vectors together are small.
         let room = |tensor: &Tensor| Unit::whole(tensor).bytes();
         let mut memory = pages(blocks, vectors().map(|(_, tensor)| room(tensor)).sum())?;
@@ -280,9 +286,9 @@ fn how_many_fit(units: &[Unit], spare: usize) -> usize {
     fit.min(units.len().saturating_sub(1))
 }
 
-fn pages(blocks: &Blocks, bytes: usize) -> Result<Pages, Error> {
+fn pages(blocks: &OpenBlocks, bytes: usize) -> Result<Pages, Error> {
     Pages::new(bytes).map_err(|error| Error::Memory {
-        path: blocks.folder.root().to_owned(),
+        path: blocks.blocks.folder.root().to_owned(),
         bytes,
         error,
     })
@@ -291,10 +297,10 @@ fn pages(blocks: &Blocks, bytes: usize) -> Result<Pages, Error> {
 fn read_ahead(
     ring: &Arc<Ring>,
     units: &Arc<Vec<Unit>>,
-    blocks: &Arc<Blocks>,
+    blocks: &Arc<OpenBlocks>,
 ) -> Result<JoinHandle<()>, Error> {
     let (ring, units, blocks) = (ring.clone(), units.clone(), blocks.clone());
-    let path = blocks.folder.root().to_owned();
+    let path = blocks.blocks.folder.root().to_owned();
     let read = move || {
         ring.fill(|unit, pages| {
             let unit = &units[unit];

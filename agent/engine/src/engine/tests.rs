@@ -391,21 +391,7 @@ fn import(folder: &Path, shape: &tiny::Shape, context: u32) -> Store {
 #[test]
 fn a_model_larger_than_the_memory_budget_says_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let shape = tiny::Shape {
-        embedding: kernels::kind::Kind::F32,
-        tied: false,
-        ..tiny::Shape::default()
-    };
-    let store = import(folder.path(), &shape, 256);
-    let id = "tiny".parse().unwrap();
-    let Err(store::Error::Budget { least, .. }) = store.load_within(&id, 0) else {
-        panic!("no model fits into no memory");
-    };
-    let all = store.manifest(&id).unwrap().model.bytes();
-    assert!(
-        (least as u64) < all,
-        "{least} of {all} bytes: nothing would be streamed"
-    );
+    let (_, least) = large(folder.path());
     let answers = [None, Some(least)].map(|memory_budget| {
         let settings = Settings {
             memory_budget,
@@ -433,11 +419,40 @@ fn a_budget_that_is_too_small_is_told_with_the_least_that_would_do() {
     }
 }
 
+/// A made-up model of which a memory budget can be too small for all, and how much is the least for it.
+fn large(folder: &Path) -> (Store, usize) {
+    let shape = tiny::Shape {
+        embedding: kernels::kind::Kind::F32,
+        tied: false,
+        ..tiny::Shape::default()
+    };
+    let store = import(folder, &shape, 256);
+    let id = "tiny".parse().unwrap();
+    let Err(store::Error::Budget { least, .. }) = store.load_within(&id, 0) else {
+        panic!("no model fits into no memory");
+    };
+    let all = store.manifest(&id).unwrap().model.bytes();
+    assert!(
+        (least as u64) < all,
+        "{least} of {all} bytes: nothing is streamed"
+    );
+    (store, least)
+}
+
 #[test]
 fn a_model_that_is_removed_answers_until_another_is_asked_for() {
     let folder = folder(&["other"]);
-    let store = import(folder.path(), &tiny::Shape::default(), 256);
-    let engine = start(folder.path(), 1, 1, 256);
+    for streamed in [false, true] {
+        let (store, least) = large(folder.path());
+        let settings = Settings {
+            memory_budget: streamed.then_some(least),
+            ..settings(folder.path(), 1, 1, 256)
+        };
+        removed_while_loaded(&store, &Engine::start(settings).unwrap().0);
+    }
+}
+
+fn removed_while_loaded(store: &Store, engine: &Engine) {
     let before = text_and_end(engine.submit(request("hello", 20)));
     store.remove(&"tiny".parse().unwrap()).unwrap();
     assert!(store.collect().unwrap().blocks > 0);

@@ -358,10 +358,33 @@ fn a_flipped_byte_is_refused_when_it_is_streamed() {
     // One that was not needed yet.
     let hash = segments[9].blocks.last().unwrap().hash.to_string();
     let path = place.store.path().join("blocks").join(&hash[..2]).join(&hash);
-    fs::remove_file(&path).unwrap();
+    // Makes it writable, too.
+    flip(&path, 3);
+    fs::write(&path, b"").unwrap();
     let output = streamed.find("output.weight").unwrap();
     let failed = streamed.pieces(output).find_map(Result::err);
-    assert!(failed.unwrap().to_string().contains("is missing; it holds "));
+    let error = failed.unwrap().to_string();
+    assert!(
+        error.contains("cannot be read") && error.contains("; it holds "),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_model_that_is_removed_while_it_is_streamed_is_read_on() {
+    let (place, model) = (Place::new(), deep());
+    place.import("m", &model);
+    let streamed = Store::new(place.store.path())
+        .load_within(&id("m"), least(&place, "m"))
+        .unwrap();
+    place.store.remove(&id("m")).unwrap();
+    assert!(place.store.collect().unwrap().blocks > 0);
+    assert!(files(&place.store.path().join("blocks")).is_empty());
+    for layer in 0..streamed.layers() {
+        streamed.layer(layer).unwrap();
+    }
+    let output = streamed.find("output.weight").unwrap();
+    assert!(streamed.pieces(output).all(|piece| piece.is_ok()));
 }
 
 #[test]
