@@ -13,8 +13,9 @@ use kernels::activations::Activations;
 use kernels::compute::{self, Angles, Attention, Compute, Linear, Norm, Rows};
 use kernels::layout::ROWS;
 use kernels::ops::{Rope, RopeScaling};
+use store::metadata::Metadata;
 use store::packed::{Layer, Packed};
-use store::tensor::TensorId;
+use store::tensor::{Table, TensorId};
 
 use crate::error::{ForwardError, LoadError};
 use crate::hyperparameters::Hyperparameters;
@@ -89,12 +90,21 @@ struct Registers {
     piece: Rows,
 }
 
-impl Graph {
-    /// The graph of a model's family over its weights. `path` is for messages.
-    pub fn new(packed: Packed, path: &Path) -> Result<Self, LoadError> {
-        let parameters = Hyperparameters::read(packed.metadata(), path)?;
+/// Which tensors are whose weights.
+struct Wiring {
+    parameters: Hyperparameters,
+    embedding: TensorId,
+    layers: Vec<Vec<Node>>,
+    norm: TensorId,
+    output: TensorId,
+    factors: Option<TensorId>,
+}
+
+impl Wiring {
+    fn find(metadata: &Metadata, table: &Table, path: &Path) -> Result<Self, LoadError> {
+        let parameters = Hyperparameters::read(metadata, path)?;
         let (width, vocabulary) = (parameters.width, parameters.vocabulary);
-        let mut tensors = Tensors::new(&packed, &parameters, path);
+        let mut tensors = Tensors::new(table, &parameters, Keys::new(metadata, path));
         let embedding = tensors.matrix("token_embd.weight", vocabulary, width)?;
         let output = tensors.optional_matrix("output.weight", vocabulary, width)?;
         let norm = tensors.vector("output_norm.weight", width)?;
@@ -103,15 +113,36 @@ impl Graph {
         let factors = tensors.optional_vector("rope_freqs.weight", parameters.head_dim / 2)?;
         tensors.none_left()?;
         Ok(Self {
-            rope: rope(&packed, &parameters, factors, path)?,
             embedding,
             layers,
             norm,
             output: output.unwrap_or(embedding),
-            registers: Registers::default(),
+            factors,
             parameters,
+        })
+    }
+}
+
+impl Graph {
+    /// The graph of a model's family over its weights. `path` is for messages.
+    pub fn new(packed: Packed, path: &Path) -> Result<Self, LoadError> {
+        let wiring = Wiring::find(packed.metadata(), packed.tensors(), path)?;
+        Ok(Self {
+            rope: rope(&packed, &wiring.parameters, wiring.factors, path)?,
+            embedding: wiring.embedding,
+            layers: wiring.layers,
+            norm: wiring.norm,
+            output: wiring.output,
+            registers: Registers::default(),
+            parameters: wiring.parameters,
             packed,
         })
+    }
+
+    /// Whether there is a graph for a model that says this of itself and has these tensors; the error says what it
+    /// lacks or has too much. No weight is looked at. `path` is for messages.
+    pub fn check(metadata: &Metadata, tensors: &Table, path: &Path) -> Result<(), LoadError> {
+        Wiring::find(metadata, tensors, path).map(drop)
     }
 
     /// Its dimensions.

@@ -143,7 +143,7 @@ pub struct Table {
 
 impl Table {
     /// Gives every tensor its place. The error names the tensor and says what is wrong with it.
-    pub(crate) fn plan<'a>(infos: impl Iterator<Item = &'a TensorInfo>) -> Result<Self, TensorProblem> {
+    pub fn plan<'a>(infos: impl Iterator<Item = &'a TensorInfo>) -> Result<Self, TensorProblem> {
         let mut tensors = Vec::new();
         for info in infos {
             let shape =

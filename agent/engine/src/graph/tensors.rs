@@ -1,10 +1,8 @@
 //! Which tensors of a model are the weights of which node.
 
 use std::collections::HashSet;
-use std::path::Path;
 
-use store::packed::Packed;
-use store::tensor::{Shape, TensorId};
+use store::tensor::{Shape, Table, TensorId};
 
 use super::{Attend, Node};
 use crate::error::LoadError;
@@ -13,18 +11,18 @@ use crate::keys::Keys;
 
 /// Finds tensors of the shapes that the hyperparameters demand, and knows which were never asked for.
 pub(super) struct Tensors<'a> {
-    packed: &'a Packed,
+    table: &'a Table,
     parameters: &'a Hyperparameters,
     keys: Keys<'a>,
     found: HashSet<TensorId>,
 }
 
 impl<'a> Tensors<'a> {
-    pub(super) fn new(packed: &'a Packed, parameters: &'a Hyperparameters, path: &'a Path) -> Self {
+    pub(super) fn new(table: &'a Table, parameters: &'a Hyperparameters, keys: Keys<'a>) -> Self {
         Self {
-            packed,
+            table,
             parameters,
-            keys: Keys::new(packed.metadata(), path),
+            keys,
             found: HashSet::new(),
         }
     }
@@ -72,10 +70,10 @@ impl<'a> Tensors<'a> {
         fits: impl Fn(Shape) -> bool,
         demanded: impl Fn() -> String,
     ) -> Result<Option<TensorId>, LoadError> {
-        let Some(id) = self.packed.find(name) else {
+        let Some(id) = self.table.find(name) else {
             return Ok(None);
         };
-        let tensor = self.packed.tensor(id);
+        let tensor = self.table.get(id);
         if !fits(tensor.shape) {
             let columns_last: Vec<_> = tensor.dimensions.iter().rev().collect();
             let problem = format!(
@@ -132,11 +130,7 @@ impl<'a> Tensors<'a> {
 
     /// Refuses tensors that no node uses: a graph that lacks something would answer, but wrongly.
     pub(super) fn none_left(&self) -> Result<(), LoadError> {
-        let mut unused = self
-            .packed
-            .tensors()
-            .iter()
-            .filter(|(id, _)| !self.found.contains(id));
+        let mut unused = self.table.iter().filter(|(id, _)| !self.found.contains(id));
         match unused.next() {
             None => Ok(()),
             Some((_, tensor)) => {
