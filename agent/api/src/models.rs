@@ -53,7 +53,7 @@ pub enum Place {
 /// The blocks of a model that are stored in the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodecShare {
-    /// `raw`, `lz4` or `zstd`.
+    /// `raw`, `lz4`, `zstd-2` or `zstd-4`.
     pub codec: String,
     /// How many.
     pub blocks: u64,

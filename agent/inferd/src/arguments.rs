@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use kernels::kv::KvKind;
 
+use crate::import_service::ImportService;
 use crate::offline;
 use crate::size::Size;
 
@@ -43,6 +44,9 @@ pub(crate) enum Command {
     Export(offline::Export),
     /// Remove a model from a store.
     Remove(offline::Remove),
+    /// Serve one request about the models on the disk, on the connection that is standard input.
+    #[command(hide = true)]
+    ImportService(ImportService),
 }
 
 #[derive(Debug, Args)]

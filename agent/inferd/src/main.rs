@@ -7,6 +7,7 @@ mod arguments;
 mod bench;
 mod chat;
 mod cpu;
+mod import_service;
 mod log;
 mod offline;
 mod refusal;
@@ -33,13 +34,14 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => offline::verify(arguments),
         Command::Export(arguments) => offline::export(arguments),
         Command::Remove(arguments) => offline::remove(arguments),
+        Command::ImportService(arguments) => import_service::run(arguments),
     };
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
     // A daemon tells the journal, a command whoever called it.
     match command {
-        Command::Serve(_) => tracing::error!("{error:#}"),
+        Command::Serve(_) | Command::ImportService(_) => tracing::error!("{error:#}"),
         _ => eprintln!("error: {error:#}"),
     }
     ExitCode::FAILURE
