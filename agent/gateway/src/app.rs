@@ -1,7 +1,8 @@
 //! What all requests share.
 
 use crate::{
-    agent::Bus, arrivals::Arrivals, attempts::Attempts, proxy::Upstream, rest::HealthCache, tokens::Book,
+    agent::Bus, arrivals::Arrivals, attempts::Attempts, import::ImportService, proxy::Upstream,
+    rest::HealthCache, tokens::Book,
 };
 use std::{
     net::IpAddr,
@@ -15,6 +16,8 @@ pub(crate) struct App {
     pub(crate) book: Book,
     /// The way to inferd.
     pub(crate) upstream: Upstream,
+    /// The way to the import service.
+    pub(crate) import: ImportService,
     /// Where hearthd hears of requests as they come.
     pub(crate) arrivals: Arrivals,
     /// Where hearthd is asked.
@@ -26,10 +29,17 @@ pub(crate) struct App {
 
 impl App {
     /// Nothing has happened yet.
-    pub(crate) fn new(book: Book, upstream: Upstream, arrivals: Arrivals, bus: Bus) -> Self {
+    pub(crate) fn new(
+        book: Book,
+        upstream: Upstream,
+        import: ImportService,
+        arrivals: Arrivals,
+        bus: Bus,
+    ) -> Self {
         Self {
             book,
             upstream,
+            import,
             arrivals,
             bus,
             health: HealthCache::default(),

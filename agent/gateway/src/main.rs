@@ -10,6 +10,7 @@ mod bearer;
 mod caller;
 mod connections;
 mod first_token;
+mod import;
 mod intake;
 mod journal;
 mod listen;
@@ -56,6 +57,9 @@ enum Command {
         /// inferd's socket
         #[arg(long, value_name = "PATH", default_value = "/run/hearth/infer.sock")]
         infer: PathBuf,
+        /// The import service's socket
+        #[arg(long, value_name = "PATH", default_value = api::import::SOCKET)]
+        import: PathBuf,
         /// Where hearthd hears that a request has come, before the engine does; it need not be there
         #[arg(long, value_name = "PATH", default_value = api::phase::ARRIVAL_SOCKET)]
         arrival_socket: PathBuf,
@@ -99,6 +103,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve {
             listen,
             infer,
+            import,
             arrival_socket,
             local,
             state,
@@ -107,6 +112,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             let settings = serve::Settings {
                 listen,
                 infer,
+                import,
                 arrivals: arrival_socket,
                 local,
                 state,

@@ -36,6 +36,12 @@ pub(crate) enum Kind {
     Internal,
     /// hearthd does not answer.
     AgentUnavailable,
+    /// The disk has not enough room.
+    NoSpace,
+    /// The import service does not take requests.
+    ImportUnavailable,
+    /// The import service ended before its last word.
+    ImportLost,
     /// The engine is held stopped until the machine has cooled down.
     TooHot,
     /// The engine ended while it worked on the request.
@@ -66,6 +72,9 @@ impl Kind {
             Self::TooMany => (S::TOO_MANY_REQUESTS, "too-many-attempts", "Too many failed attempts", "rate_limit_error", "rate_limit_exceeded"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error", SERVER, "internal_error"),
             Self::AgentUnavailable => (S::SERVICE_UNAVAILABLE, "agent-unavailable", "No agent", SERVER, "agent_unavailable"),
+            Self::NoSpace => (S::INSUFFICIENT_STORAGE, "no-space", "Not enough room", SERVER, "no_space"),
+            Self::ImportUnavailable => (S::SERVICE_UNAVAILABLE, "import-unavailable", "No import service", SERVER, "import_unavailable"),
+            Self::ImportLost => (S::BAD_GATEWAY, "import-lost", "The import service ended", SERVER, "import_lost"),
             Self::TooHot => (S::SERVICE_UNAVAILABLE, "too-hot", "Stopped until it is cooler", SERVER, "engine_too_hot"),
             Self::EngineLost => (S::BAD_GATEWAY, "engine-lost", "The engine ended", SERVER, "engine_lost"),
             Self::EngineUnavailable => (S::SERVICE_UNAVAILABLE, "engine-unavailable", "No engine", SERVER, "engine_unavailable"),
@@ -110,22 +119,28 @@ impl Refusal {
         }
     }
 
+    /// The details of the problem, RFC 9457.
+    pub(crate) fn problem(self) -> Problem {
+        let (status, slug, title, ..) = self.kind.words();
+        Problem {
+            kind: format!("/problems/{slug}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: self.detail,
+        }
+    }
+
     /// The response to a request for a path.
     pub(crate) fn response(self, path: &str) -> Response {
-        let (status, slug, title, ..) = self.kind.words();
+        let (kind, retry_after) = (self.kind, self.retry_after);
+        let (status, ..) = kind.words();
         let body = if path == "/v1" || path.starts_with("/v1/") {
-            (status, Json(self.kind.openai(self.detail))).into_response()
+            (status, Json(kind.openai(self.detail))).into_response()
         } else {
-            let problem = Problem {
-                kind: format!("/problems/{slug}"),
-                title: title.to_owned(),
-                status: status.as_u16(),
-                detail: self.detail,
-            };
-            let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-            (status, kind, Json(problem)).into_response()
+            let of_problem = [(header::CONTENT_TYPE, "application/problem+json")];
+            (status, of_problem, Json(self.problem())).into_response()
         };
-        with_hints(body, self.kind, self.retry_after)
+        with_hints(body, kind, retry_after)
     }
 }
 

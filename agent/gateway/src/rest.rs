@@ -1,12 +1,14 @@
 //! The management interface, `/api/v1`. Handlers only translate.
 
 mod health;
+mod models;
 mod power;
 mod status;
 mod thermal;
 mod tokens;
 
 pub(crate) use health::{HealthCache, health};
+pub(crate) use models::{add as add_model, models, remove as remove_model, verify as verify_model};
 pub(crate) use power::{hold, power, release, set_power};
 pub(crate) use status::status;
 pub(crate) use thermal::{set_thermal, thermal};

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 const FRONT: &str = "Hearth, a private AI appliance.\n\n\
     /v1          OpenAI's interface: chat with a local model\n\
-    /api/v1      management: health, status, power, thermal, tokens\n\n\
+    /api/v1      management: health, status, power, thermal, tokens, models\n\n\
     Both want \"Authorization: Bearer hearth_…\"; \"hearth token new\" on the appliance makes one.\n";
 
 /// The whole service.
@@ -46,6 +46,12 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route_layer(behind(Role::Read));
     let managing = Router::new()
         .route("/api/v1/tokens", get(rest::list).post(rest::create))
+        .route("/api/v1/models", get(rest::models))
+        .route(
+            "/api/v1/models/{name}",
+            put(rest::add_model).delete(rest::remove_model),
+        )
+        .route("/api/v1/models/{name}/verify", post(rest::verify_model))
         .route("/api/v1/tokens/{id}", delete(rest::revoke))
         .route("/api/v1/power", put(rest::set_power))
         .route("/api/v1/power/holds", post(rest::hold))

@@ -5,6 +5,7 @@ use crate::{
     app::App,
     arrivals::Arrivals,
     connections::Connections,
+    import::ImportService,
     listen,
     proxy::Upstream,
     routes,
@@ -32,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) listen: Vec<SocketAddr>,
     /// inferd's socket.
     pub(crate) infer: PathBuf,
+    /// The import service's socket.
+    pub(crate) import: PathBuf,
     /// Where hearthd hears of requests.
     pub(crate) arrivals: PathBuf,
     /// The local socket, where it is not inherited.
@@ -49,7 +52,8 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
     let book = open_book(&settings.state, settings.hashes.as_deref())?;
     let upstream = Upstream::new(settings.infer);
     let arrivals = Arrivals::new(settings.arrivals);
-    let app = Arc::new(App::new(book, upstream, arrivals, settings.bus));
+    let import = ImportService::new(settings.import);
+    let app = Arc::new(App::new(book, upstream, import, arrivals, settings.bus));
     let connections = Connections::new(routes::router(&app));
     for listener in listen::network(&settings.listen)? {
         tracing::info!("listening on {}", listener.local_addr()?);

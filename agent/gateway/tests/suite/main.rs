@@ -11,6 +11,7 @@ mod access;
 mod ending;
 mod limits;
 mod management;
+mod models;
 mod power;
 mod streaming;
 mod systemd;

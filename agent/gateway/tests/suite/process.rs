@@ -61,6 +61,11 @@ impl Setup {
         self.folder.path().join("infer.sock")
     }
 
+    /// The import service's socket.
+    pub(crate) fn import_socket(&self) -> PathBuf {
+        self.folder.path().join("import.sock")
+    }
+
     /// Where hearthd hears of requests.
     pub(crate) fn arrival_socket(&self) -> PathBuf {
         self.folder.path().join("arrival.sock")
@@ -107,6 +112,8 @@ impl Setup {
         command
             .args(["--listen", "127.0.0.1:0", "--bus", &self.bus, "--infer"])
             .arg(self.engine_socket())
+            .arg("--import")
+            .arg(self.import_socket())
             .arg("--arrival-socket")
             .arg(self.arrival_socket());
         command
