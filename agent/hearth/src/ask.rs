@@ -39,7 +39,7 @@ async fn first_model(client: &Client) -> anyhow::Result<String> {
     let first = models.data.into_iter().next();
     first
         .map(|model| model.id)
-        .context("the appliance has no model; copy a .gguf file into /var/lib/hearth/models")
+        .context("the appliance has no model; add one: hearth model add FILE.gguf")
 }
 
 fn request(question: Question, model: String) -> ChatRequest {

@@ -86,6 +86,16 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Add, list, verify and remove the models on the appliance's disk
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Examples:\n  hearth model add qwen3-4b-q4_k_m.gguf\n  hearth model list\n  \
+            hearth model verify\n  hearth model remove qwen3-4b-q4_k_m"
+    )]
+    Model {
+        #[command(subcommand)]
+        command: ModelCommand,
+    },
     /// Show the power profile, its holds and the clocks, or change them
     #[command(
         args_conflicts_with_subcommands = true,
@@ -165,6 +175,53 @@ fn temperature(text: &str) -> Result<f64, String> {
     } else {
         Err("it must lie between 0 and 2".to_owned())
     }
+}
+
+/// What to do with the models on the disk.
+#[derive(Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Send a model's GGUF file to the appliance, which packs it, checks it and keeps it
+    ///
+    /// The appliance needs twice the file's size of free disk while it packs. What is cut off leaves nothing behind.
+    #[command(after_help = "Examples:\n  hearth model add qwen3-4b-q4_k_m.gguf\n  \
+        hearth model add --name coder qwen-coder-0000?-of-00002.gguf\n  \
+        ssh admin@hearth.local hearth model add - --name coder < coder.gguf")]
+    Add {
+        /// A GGUF file, or all parts of a split one in their order; "-" is standard input
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// What the model is called [default: the file's name in lower case]
+        #[arg(long)]
+        name: Option<String>,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the models on the disk: what they are, how large, and where they are from
+    #[command(after_help = "Example:\n  hearth model list --json | jq '.models[].root'")]
+    List {
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read all blocks of a model and compare their hashes; fails if one is damaged
+    #[command(after_help = "Examples:\n  hearth model verify\n  hearth model verify coder")]
+    Verify {
+        /// The model [default: all of them]
+        name: Option<String>,
+        /// Print what was found as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a model that was added; one that is being used answers to its end
+    #[command(after_help = "Example:\n  hearth model remove coder")]
+    Remove {
+        /// The model
+        name: String,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What to do with power.

@@ -3,10 +3,11 @@
 use crate::{
     endpoint::Endpoint,
     screen::{self, WARN},
+    upload::Upload,
 };
 use api::{openai::ErrorBody, rest::Problem};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
@@ -85,6 +86,9 @@ pub(crate) struct Reply {
     connection: AbortOnDropHandle<()>,
 }
 
+/// What a request may carry.
+type Payload = UnsyncBoxBody<Bytes, io::Error>;
+
 /// Speaks to one gateway.
 pub(crate) struct Client {
     endpoint: Endpoint,
@@ -126,6 +130,12 @@ impl Client {
         self.send(Method::POST, path, json.into()).await
     }
 
+    /// PUT of files, answered as it comes.
+    pub(crate) async fn upload(&self, path: &str, files: Upload) -> Result<Reply, ClientError> {
+        let payload = (files.boxed_unsync(), "application/octet-stream");
+        self.exchange(Method::PUT, path, Some(payload)).await
+    }
+
     /// An error about this gateway's answer.
     pub(crate) fn unexpected(&self, path: &str, problem: impl ToString) -> ClientError {
         ClientError::Unexpected {
@@ -163,8 +173,20 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, json: Bytes) -> Result<Reply, ClientError> {
+        let payload = Full::new(json.clone()).map_err(|never| match never {});
+        let payload = (!json.is_empty()).then(|| (payload.boxed_unsync(), "application/json"));
+        self.exchange(method, path, payload).await
+    }
+
+    /// Sends a request with a payload of a type, or without one.
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        payload: Option<(Payload, &'static str)>,
+    ) -> Result<Reply, ClientError> {
         let (mut sender, connection) = self.connect().await?;
-        let request = self.request(method, path, json)?;
+        let request = self.request(method, path, payload)?;
         let response = sender
             .send_request(request)
             .await
@@ -177,7 +199,12 @@ impl Client {
         }
     }
 
-    fn request(&self, method: Method, path: &str, json: Bytes) -> Result<Request<Full<Bytes>>, ClientError> {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        payload: Option<(Payload, &'static str)>,
+    ) -> Result<Request<Payload>, ClientError> {
         let host = match &self.endpoint {
             Endpoint::Socket(_) => "localhost".to_owned(),
             network => network.to_string().trim_start_matches("http://").to_owned(),
@@ -186,18 +213,18 @@ impl Client {
             .method(method)
             .uri(path)
             .header(header::HOST, host);
-        if !json.is_empty() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+        if let Some((_, kind)) = &payload {
+            request = request.header(header::CONTENT_TYPE, *kind);
         }
         if let (Endpoint::Network { .. }, Some(token)) = (&self.endpoint, &self.token) {
             request = request.header(header::AUTHORIZATION, token);
         }
-        request
-            .body(Full::new(json))
-            .map_err(|error| self.unexpected(path, error))
+        let empty = || Full::default().map_err(|never| match never {}).boxed_unsync();
+        let body = payload.map_or_else(empty, |(body, _)| body);
+        request.body(body).map_err(|error| self.unexpected(path, error))
     }
 
-    async fn connect(&self) -> Result<(SendRequest<Full<Bytes>>, AbortOnDropHandle<()>), ClientError> {
+    async fn connect(&self) -> Result<(SendRequest<Payload>, AbortOnDropHandle<()>), ClientError> {
         let failed = |cause| ClientError::Connect {
             endpoint: self.endpoint.clone(),
             cause,
@@ -231,7 +258,7 @@ impl Client {
     async fn shake_hands<S>(
         &self,
         stream: S,
-    ) -> Result<(SendRequest<Full<Bytes>>, AbortOnDropHandle<()>), ClientError>
+    ) -> Result<(SendRequest<Payload>, AbortOnDropHandle<()>), ClientError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

@@ -9,6 +9,7 @@ mod client;
 mod endpoint;
 mod events;
 mod manual;
+mod model;
 mod models;
 mod power;
 mod screen;
@@ -16,6 +17,7 @@ mod span;
 mod status;
 mod thermal;
 mod token;
+mod upload;
 
 use clap::Parser;
 use cli::{Cli, Command, PowerCommand, ThermalCommand};
@@ -65,6 +67,7 @@ async fn talk(client: &Client, command: Command) -> anyhow::Result<()> {
         Command::Status { engine, json } => status::status(client, engine, json).await,
         Command::Ask(question) => ask::ask(client, question).await,
         Command::Models { json } => models::models(client, json).await,
+        Command::Model { command } => model::model(client, command).await,
         Command::Power { command, json } => {
             power::power(client, command.unwrap_or(PowerCommand::Show { json })).await
         }

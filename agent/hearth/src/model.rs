@@ -1,0 +1,339 @@
+//! `hearth model`: the models on the appliance's disk.
+
+use crate::{
+    cli::ModelCommand,
+    client::{Client, Reply},
+    screen::{self, BAD, WARN},
+    upload::{Part, Upload, total},
+};
+use anyhow::{Context, bail};
+use api::models::{
+    Phase, Place, Progress, RemovedModel, Step, StoredModel, StoredModels, Verification, name_from_file,
+};
+use http_body_util::BodyExt;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::path::PathBuf;
+
+const MODELS: &str = "/api/v1/models";
+const BAR: &str = "{msg:>9} {bar:40} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
+const SPINNER: &str = "{msg:>9} {spinner} {binary_bytes} {binary_bytes_per_sec}";
+/// Longer than any line of an answer.
+const LONGEST_LINE: usize = 16 << 20;
+
+/// Adds, lists, verifies or removes.
+pub(crate) async fn model(client: &Client, command: ModelCommand) -> anyhow::Result<()> {
+    match command {
+        ModelCommand::Add { files, name, json } => add(client, &files, name, json).await,
+        ModelCommand::List { json } => list(client, json).await,
+        ModelCommand::Verify {
+            name: Some(name),
+            json,
+        } => {
+            let verified = verify_one(client, &name).await?;
+            report(&[verified], json)
+        }
+        ModelCommand::Verify { name: None, json } => verify_all(client, json).await,
+        ModelCommand::Remove { name, json } => remove(client, &name, json).await,
+    }
+}
+
+async fn add(client: &Client, files: &[PathBuf], name: Option<String>, json: bool) -> anyhow::Result<()> {
+    let open = |path: &PathBuf| Part::open(path, name.as_deref());
+    let parts = files.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    if let ([_, _, ..], Some(part)) = (parts.as_slice(), parts.iter().find(|part| part.bytes.is_none())) {
+        bail!("{} has no size; of several parts each must be a file", part.name);
+    }
+    let name = match name {
+        Some(name) => name,
+        None => name_from_file(&parts.first().context("no file was given")?.name),
+    };
+    let path = format!("{}?{}", path_of(&name)?, query(&parts));
+    let bar = bar(total(&parts), "sending");
+    let sent = bar.clone();
+    let upload = Upload::begin(parts, move |bytes| sent.inc(bytes));
+    let outcome = match client.upload(&path, upload).await {
+        Ok(reply) => last_step(client, &path, reply, &bar).await,
+        Err(error) => Err(error.into()),
+    };
+    bar.finish_and_clear();
+    match outcome? {
+        Step::Added(model) if json => screen::json(&model),
+        Step::Added(model) => Ok(screen::print(&added(&model))?),
+        step => Err(client.unexpected(&path, format!("it ends with {step:?}")).into()),
+    }
+}
+
+fn added(model: &StoredModel) -> String {
+    let id = screen::one_line(&model.id);
+    let saved = model.bytes.saturating_sub(model.stored);
+    let saving = match saved {
+        0 => String::new(),
+        saved => format!(", {} saved by compression", size(saved)),
+    };
+    format!(
+        "{id} is there: {} on disk{saving}\nroot  {}\nask   hearth ask --model {id} \"…\"\n",
+        size(model.stored),
+        screen::one_line(model.root.as_deref().unwrap_or("none")),
+    )
+}
+
+async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
+    let list: StoredModels = client.get(MODELS).await?;
+    if json {
+        return screen::json(&list);
+    }
+    let head = ["NAME", "FAMILY", "PARAMETERS", "TYPE", "ON DISK", "FROM", "ROOT"];
+    screen::print(&screen::table(head, list.models.iter().map(row)))?;
+    for model in &list.models {
+        if let Some(problem) = &model.problem {
+            let (id, problem) = (screen::one_line(&model.id), screen::one_line(problem));
+            anstream::eprintln!("{WARN}{id} cannot be read: {problem}{WARN:#}");
+        }
+    }
+    Ok(())
+}
+
+fn row(model: &StoredModel) -> [String; 7] {
+    let place = match model.place {
+        Place::Image => "image",
+        Place::Added => "added",
+    };
+    let root = model
+        .root
+        .as_deref()
+        .map(|root| root.chars().take(12).collect::<String>());
+    [
+        model.id.clone(),
+        screen::known(model.family.as_ref()),
+        screen::known(model.parameters.map(count)),
+        screen::known(model.kind.as_ref()),
+        size(model.stored),
+        place.to_owned(),
+        screen::known(root),
+    ]
+}
+
+async fn verify_all(client: &Client, json: bool) -> anyhow::Result<()> {
+    let list: StoredModels = client.get(MODELS).await?;
+    let mut verified = Vec::new();
+    // A plain GGUF file has no hashes to compare.
+    for model in list
+        .models
+        .iter()
+        .filter(|model| model.root.is_some() || model.problem.is_some())
+    {
+        verified.push(verify_one(client, &model.id).await?);
+    }
+    report(&verified, json)
+}
+
+async fn verify_one(client: &Client, name: &str) -> anyhow::Result<Verification> {
+    let path = format!("{}/verify", path_of(name)?);
+    let bar = bar(Some(0), "verifying");
+    let reply = client.stream(&path, Vec::new()).await?;
+    let outcome = last_step(client, &path, reply, &bar).await;
+    bar.finish_and_clear();
+    match outcome? {
+        Step::Verified(verification) => Ok(verification),
+        step => Err(client.unexpected(&path, format!("it ends with {step:?}")).into()),
+    }
+}
+
+/// Damage makes the command fail, so that a script hears of it.
+fn report(verified: &[Verification], json: bool) -> anyhow::Result<()> {
+    if json {
+        screen::json(&verified)?;
+    } else {
+        screen::print(&verified.iter().map(verdict).collect::<String>())?;
+    }
+    let damaged: usize = verified
+        .iter()
+        .map(|verification| verification.damaged.len())
+        .sum();
+    match damaged {
+        0 => Ok(()),
+        1 => bail!("1 block is damaged; remove its model and add it again"),
+        damaged => bail!("{damaged} blocks are damaged; remove their models and add them again"),
+    }
+}
+
+fn verdict(verification: &Verification) -> String {
+    let (id, blocks) = (screen::one_line(&verification.id), verification.blocks);
+    if verification.damaged.is_empty() {
+        return format!("{id}: whole, {blocks} blocks, {}\n", size(verification.stored));
+    }
+    let damaged = verification.damaged.iter().map(|damaged| {
+        let tensors = match damaged.tensors.as_slice() {
+            [] => "metadata".to_owned(),
+            tensors => screen::one_line(&tensors.join(", ")),
+        };
+        let problem = screen::one_line(&damaged.problem);
+        format!("  block {} {problem}; it holds {tensors}\n", damaged.block)
+    });
+    let of = verification.damaged.len();
+    format!("{BAD}{id}: {of} of {blocks} blocks are damaged{BAD:#}\n") + &damaged.collect::<String>()
+}
+
+async fn remove(client: &Client, name: &str, json: bool) -> anyhow::Result<()> {
+    let removed: RemovedModel = client.delete(&path_of(name)?).await?;
+    if json {
+        return screen::json(&removed);
+    }
+    let id = screen::one_line(&removed.id);
+    screen::print(&format!("{id} is gone, {} given back\n", size(removed.freed)))?;
+    if let Some(note) = &removed.note {
+        anstream::eprintln!("{WARN}{}{WARN:#}", screen::one_line(note));
+    }
+    Ok(())
+}
+
+/// The name becomes part of a path, and models are called by what a path may hold.
+fn path_of(name: &str) -> anyhow::Result<String> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(sound) {
+        bail!(
+            "{name:?} cannot be a model's name: letters, digits, \".\", \"_\" and \"-\" are allowed; give one with --name"
+        );
+    }
+    Ok(format!("{MODELS}/{name}"))
+}
+
+/// What the body holds.
+fn query(parts: &[Part]) -> String {
+    let part = |part: &Part| {
+        let file = format!("file={}", escaped(&part.name));
+        part.bytes
+            .map_or(file.clone(), |bytes| format!("{file}&bytes={bytes}"))
+    };
+    parts.iter().map(part).collect::<Vec<_>>().join("&")
+}
+
+/// A text as a query may hold it (RFC 3986, section 2.1).
+fn escaped(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
+/// Reads steps to the last one, which must be there.
+async fn last_step(client: &Client, path: &str, mut reply: Reply, bar: &ProgressBar) -> anyhow::Result<Step> {
+    let mut lines = Vec::new();
+    while let Some(frame) = reply.response.body_mut().frame().await {
+        let frame = frame.map_err(|source| client.broken(source))?;
+        lines.extend_from_slice(&frame.into_data().unwrap_or_default());
+        while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = lines.drain(..=end).collect();
+            match serde_json::from_slice(&line).map_err(|error| client.unexpected(path, error))? {
+                Step::Progress(progress) => show(bar, progress),
+                Step::Problem(problem) => bail!("{}", screen::one_line(&problem.detail)),
+                step => return Ok(step),
+            }
+        }
+        if lines.len() > LONGEST_LINE {
+            return Err(client.unexpected(path, "a line without an end").into());
+        }
+    }
+    Err(client
+        .unexpected(path, "it broke off before its last line")
+        .into())
+}
+
+fn show(bar: &ProgressBar, progress: Progress) {
+    let word = match progress.phase {
+        Phase::Packing => "packing",
+        Phase::Verifying => "verifying",
+    };
+    if bar.message() != word {
+        bar.reset();
+        bar.set_style(style(BAR));
+        bar.set_message(word);
+    }
+    bar.set_length(progress.total);
+    bar.set_position(progress.done);
+}
+
+/// Shown where somebody looks, and only there.
+fn bar(total: Option<u64>, word: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+    bar.with_style(style(if total.is_some() { BAR } else { SPINNER }))
+        .with_message(word)
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Bytes as people say them, in powers of ten as disks are sold.
+fn size(bytes: u64) -> String {
+    scaled(bytes, [" B", " kB", " MB", " GB", " TB"])
+}
+
+/// A number as models are called by it.
+fn count(number: u64) -> String {
+    scaled(number, ["", "K", "M", "B", "T"])
+}
+
+fn scaled(number: u64, units: [&str; 5]) -> String {
+    let (mut value, mut unit) = (number as f64, 0);
+    while value >= 999.5 && unit + 1 < units.len() {
+        (value, unit) = (value / 1000.0, unit + 1);
+    }
+    let digits = if unit == 0 || value >= 99.95 { 0 } else { 1 };
+    format!("{value:.digits$}{}", units[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::models::DamagedBlock;
+
+    #[test]
+    fn sizes_and_counts_are_short() {
+        let shown = [0, 999, 1000, 12_345, 134_515_008, 1_543_714_304].map(size);
+        assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "12.3 kB", "135 MB", "1.5 GB"]);
+        assert_eq!([134_515_008, 7_241_732_096].map(count), ["135M", "7.2B"]);
+        assert_eq!(size(u64::MAX), "18446744 TB");
+    }
+
+    #[test]
+    fn names_lead_nowhere_else() {
+        assert_eq!(path_of("qwen2.5_x-1").unwrap(), "/api/v1/models/qwen2.5_x-1");
+        for name in ["", "..", "a/b", "a?b", "-x", "größe", "a b"] {
+            assert!(
+                path_of(name).unwrap_err().to_string().contains("--name"),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_files_name_survives_the_query() {
+        assert_eq!(escaped("a b&c=ü.gguf"), "a%20b%26c%3D%C3%BC.gguf");
+    }
+
+    #[test]
+    fn damage_is_told_by_block() {
+        let mut verification = Verification {
+            id: "m".to_owned(),
+            root: "ab".to_owned(),
+            blocks: 3,
+            stored: 10,
+            damaged: vec![],
+        };
+        assert_eq!(verdict(&verification), "m: whole, 3 blocks, 10 B\n");
+        assert!(report(std::slice::from_ref(&verification), false).is_ok());
+        verification.damaged.push(DamagedBlock {
+            block: 2,
+            problem: "is missing".to_owned(),
+            tensors: vec!["a\u{1b}".to_owned(), "b".to_owned()],
+        });
+        let shown = anstream::adapter::strip_str(&verdict(&verification)).to_string();
+        assert_eq!(
+            shown,
+            "m: 1 of 3 blocks are damaged\n  block 2 is missing; it holds a\u{fffd}, b\n"
+        );
+        assert!(report(&[verification], true).is_err());
+    }
+}
