@@ -53,7 +53,7 @@ lint:
 bench:
     cargo bench --package gateway --bench cost
 
-# The engine beside llama.cpp and candle: speed, memory, quality. Hours; `just bench-peers speed --quick` takes two minutes
+# The engine beside llama.cpp and candle: speed, memory, quality. Hours; `just bench-peers speed --quick` takes twenty minutes
 bench-peers *ARGS:
     cargo run --release --quiet --package peers -- {{ARGS}}
 

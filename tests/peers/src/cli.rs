@@ -12,8 +12,9 @@ use crate::{limited, memory, quality, speed, spinner};
 
 const EXAMPLES: &str = "Examples:
   just bench-peers                        everything: takes hours
-  just bench-peers speed --quick          two minutes
-  just bench-peers speed -m qwen -t 2 -i best -e hearth,llama.cpp-fa1 -d 0,2048
+  just bench-peers speed --quick          all of speed in one round: twenty minutes
+  just bench-peers speed -m smollm2 -t 2 -i best -d 0,512 -e hearth,llama.cpp-fa1
+                                          a minute
   just bench-peers quality --json";
 
 /// Runs the engine and its peers (llama.cpp as Debian builds it, stock candle) side by side on the same model files.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::available_parallelism;
 
 use ::tests::process::output;
 use anyhow::{Context, Result};
@@ -67,8 +68,8 @@ pub struct Job<'a> {
     pub generate: usize,
     /// Tokens that are there before.
     pub depth: usize,
-    /// Threads that compute.
-    pub threads: u16,
+    /// Numbers of threads that compute, one after the other.
+    pub threads: &'a [u16],
     /// Timed runs of each test in the process; engines warm up by one more.
     pub repetitions: u32,
 }
@@ -114,44 +115,53 @@ impl<'a> Engines<'a> {
         engine != Engine::Candle || self.instructions == Instructions::Best
     }
 
-    /// Runs a job in a process of its own, in front of all others.
+    /// Runs a job in front of all others: in a process of its own, and candle in one for each number of threads.
     pub fn run(&self, engine: Engine, job: &Job<'_>) -> Result<Outcome> {
         let meter = Meter::start()?;
-        let text = output(&mut in_front(&self.command(engine, job)?)).with_context(|| engine.to_string())?;
-        let foreign = meter.foreign()?;
-        let rows = match engine {
-            Engine::LlamaCppFa0 | Engine::LlamaCppFa1 => rows::llama_bench(&text)?,
-            Engine::Hearth | Engine::Candle => rows::list(&text)?,
+        let mut rows = Vec::new();
+        let at_once = if engine == Engine::Candle {
+            1
+        } else {
+            job.threads.len()
         };
+        for threads in job.threads.chunks(at_once) {
+            let job = Job {
+                threads,
+                ..job.clone()
+            };
+            let text =
+                output(&mut in_front(&self.command(engine, &job)?)).with_context(|| engine.to_string())?;
+            rows.extend(match engine {
+                Engine::LlamaCppFa0 | Engine::LlamaCppFa1 => rows::llama_bench(&text)?,
+                Engine::Hearth => rows::list(&text)?,
+                Engine::Candle => with_threads(rows::list(&text)?, threads),
+            });
+        }
+        // Those of the threads that only filled the depth.
+        rows.retain(|row| job.threads.contains(&row.threads));
+        let foreign = meter.foreign()?;
         Ok(Outcome { rows, foreign })
     }
 
     /// The command of a job.
     pub fn command(&self, engine: Engine, job: &Job<'_>) -> Result<Command> {
-        let mut command = match engine {
-            Engine::Hearth => self.hearth(),
-            Engine::LlamaCppFa0 => self.llama_bench(job, "0")?,
-            Engine::LlamaCppFa1 => self.llama_bench(job, "1")?,
-            Engine::Candle => self.candle(job.threads),
+        let (mut command, threads) = match engine {
+            Engine::Hearth => (self.hearth(), job.threads.to_vec()),
+            Engine::LlamaCppFa0 => (self.llama_bench(job, "0")?, filling(job)?),
+            Engine::LlamaCppFa1 => (self.llama_bench(job, "1")?, filling(job)?),
+            Engine::Candle => (self.candle(job.threads), job.threads.to_vec()),
         };
-        let prompts: Vec<String> = job.prompts.iter().map(usize::to_string).collect();
-        let prompts = if prompts.is_empty() {
+        let prompts = if job.prompts.is_empty() {
             "0".to_owned()
         } else {
-            prompts.join(",")
+            list(job.prompts)
         };
         command
             .arg("-m")
             .arg(job.model)
-            .args(["-p", &prompts, "-n", &job.generate.to_string()]);
-        command.args([
-            "-d",
-            &job.depth.to_string(),
-            "-t",
-            &job.threads.to_string(),
-            "-r",
-            &job.repetitions.to_string(),
-        ]);
+            .args(["-p", &prompts, "-n", &job.generate.to_string()])
+            .args(["-d", &job.depth.to_string(), "-t", &list(&threads)])
+            .args(["-r", &job.repetitions.to_string()]);
         Ok(command)
     }
 
@@ -171,15 +181,40 @@ impl<'a> Engines<'a> {
         Ok(command)
     }
 
-    fn candle(&self, threads: u16) -> Command {
+    fn candle(&self, threads: &[u16]) -> Command {
         let mut command = Command::new(self.parts.program("probe"));
-        let threads = threads.to_string();
+        let threads = list(threads);
         command
             .env("RAYON_NUM_THREADS", &threads)
             .env("CANDLE_NUM_THREADS", &threads)
             .args(["bench", "--engine", "candle"]);
         command
     }
+}
+
+/// The numbers of threads, behind one of as many as there are where there is a depth to be filled: llama-bench fills it
+/// at the first number and keeps it for the others, and with one thread 8192 tokens take minutes.
+fn filling(job: &Job<'_>) -> Result<Vec<u16>> {
+    if job.depth == 0 {
+        return Ok(job.threads.to_vec());
+    }
+    let all = available_parallelism().context("cannot count the processors that may be used")?;
+    let all = u16::try_from(all.get())?;
+    let others = job.threads.iter().copied().filter(|&threads| threads != all);
+    Ok(std::iter::once(all).chain(others).collect())
+}
+
+fn with_threads(mut rows: Vec<Row>, threads: &[u16]) -> Vec<Row> {
+    for row in &mut rows {
+        row.threads = threads.first().copied().unwrap_or_default();
+    }
+    rows
+}
+
+/// Numbers as arguments have them.
+fn list<T: ToString>(numbers: &[T]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(T::to_string).collect();
+    numbers.join(",")
 }
 
 /// A model's file by what it is called in the arguments: one of those that are fetched, or any file.

@@ -59,7 +59,7 @@ pub(crate) fn measure(parts: &Parts, options: &Options) -> Result<Vec<Peak>> {
         let file_bytes = file.metadata().with_context(|| file.display().to_string())?.len();
         let kv_bytes = kv_bytes(&file, WORK.0 + WORK.1)?;
         for (engine, kind, arguments) in WAYS {
-            let mut command = engines.command(kind, &job(&file, options.threads))?;
+            let mut command = engines.command(kind, &job(&file, &[options.threads]))?;
             command.args(arguments);
             let peak = step(&format!("{name}: memory of {engine}"), || peak(&command, &file));
             if let Err(error) = &peak {
@@ -91,7 +91,7 @@ pub(crate) fn judge(peaks: &[Peak]) -> Result<()> {
     Ok(())
 }
 
-fn job(model: &Path, threads: u16) -> Job<'_> {
+fn job<'a>(model: &'a Path, threads: &'a [u16]) -> Job<'a> {
     Job {
         model,
         prompts: &[WORK.0],

@@ -10,6 +10,9 @@ pub struct Row {
     pub test: String,
     /// Tokens that were there before.
     pub depth: usize,
+    /// Threads that computed; 0 where the engine does not say.
+    #[serde(default)]
+    pub threads: u16,
     /// Mean over the repetitions.
     pub tokens_per_second: f64,
     /// What the machine's memory gives to a reader, where the engine measures that.
@@ -29,6 +32,7 @@ struct LlamaBench {
     n_prompt: usize,
     n_gen: usize,
     n_depth: usize,
+    n_threads: u16,
     avg_ts: f64,
 }
 
@@ -50,6 +54,7 @@ pub fn llama_bench(text: &str) -> Result<Vec<Row>> {
                 tokens => format!("tg{tokens}"),
             },
             depth: row.n_depth,
+            threads: row.n_threads,
             tokens_per_second: row.avg_ts,
             read_gib_per_second: None,
             gib_per_second: None,
@@ -68,15 +73,18 @@ mod tests {
     #[test]
     fn the_words_of_llama_bench() {
         let text = "{\"n_prompt\": 128, \"n_gen\": 0, \"n_depth\": 0, \"avg_ts\": 286.5, \"n_threads\": 2}\n\
-            {\"n_prompt\": 0, \"n_gen\": 32, \"n_depth\": 512, \"avg_ts\": 92.1}\n";
+            {\"n_prompt\": 0, \"n_gen\": 32, \"n_depth\": 512, \"avg_ts\": 92.1, \"n_threads\": 1}\n";
         let seen: Vec<_> = llama_bench(text)
             .unwrap()
             .into_iter()
-            .map(|row| (row.test, row.depth, row.tokens_per_second))
+            .map(|row| (row.test, row.depth, row.threads, row.tokens_per_second))
             .collect();
         assert_eq!(
             seen,
-            [("pp128".to_owned(), 0, 286.5), ("tg32".to_owned(), 512, 92.1)]
+            [
+                ("pp128".to_owned(), 0, 2, 286.5),
+                ("tg32".to_owned(), 512, 1, 92.1)
+            ]
         );
         assert!(llama_bench("").is_err());
         assert!(llama_bench("error: no model\n").is_err());

@@ -9,6 +9,7 @@ use clap::Args;
 use peers::engines::{Engine, Engines, Instructions, Job, model};
 use peers::machine;
 use peers::parts::Parts;
+use peers::rows::Row;
 use peers::statistics::{median, ratio};
 use serde::Serialize;
 
@@ -47,7 +48,10 @@ pub(crate) struct Options {
     /// Rounds: in each, every engine has its turn
     #[arg(short, long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Two minutes: SmolLM2, 2 threads, short prompts, depths 0 and 512
+    /// Runs of each test in a turn, of which the mean counts
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repetitions: u32,
+    /// All tests, but one round and without candle: twenty minutes
     #[arg(long)]
     quick: bool,
 }
@@ -58,14 +62,10 @@ impl Options {
         if !self.quick {
             return self.clone();
         }
-        Self {
-            models: vec!["smollm2".to_owned()],
-            prompts: vec![128],
-            depths: vec![0, 512],
-            threads: vec![2],
-            instructions: vec![Instructions::Best],
-            ..self.clone()
-        }
+        let mut quick = self.clone();
+        quick.engines.retain(|&engine| engine != Engine::Candle);
+        quick.rounds = 1;
+        quick
     }
 
     fn depths(&self, model: &str) -> Vec<usize> {
@@ -167,18 +167,15 @@ pub(crate) fn measure(parts: &Parts, options: &Options) -> Result<Comparison> {
     for &instructions in &options.instructions {
         let engines = Engines::new(parts, instructions)?;
         for name in &options.models {
-            for &threads in &options.threads {
-                for depth in options.depths(name) {
-                    let setting = Setting {
-                        engines: &engines,
-                        instructions,
-                        model: name,
-                        file: &model(parts, name),
-                        threads,
-                        depth,
-                    };
-                    setting.measure(&options, &mut comparison);
-                }
+            for depth in options.depths(name) {
+                let setting = Setting {
+                    engines: &engines,
+                    instructions,
+                    model: name,
+                    file: &model(parts, name),
+                    depth,
+                };
+                setting.measure(&options, &mut comparison);
             }
         }
     }
@@ -194,7 +191,6 @@ struct Setting<'a> {
     instructions: Instructions,
     model: &'a str,
     file: &'a Path,
-    threads: u16,
     depth: usize,
 }
 
@@ -214,8 +210,8 @@ impl Setting<'_> {
             prompts,
             generate: options.generate,
             depth: self.depth,
-            threads: self.threads,
-            repetitions: 1,
+            threads: &options.threads,
+            repetitions: options.repetitions,
         };
         if prompts.is_empty() && options.generate == 0 {
             return;
@@ -226,7 +222,7 @@ impl Setting<'_> {
             engines.retain(|&engine| match self.engines.run(engine, &job) {
                 Ok(outcome) => {
                     for row in outcome.rows {
-                        let cell = self.cell(&mut comparison.cells, first, &row.test);
+                        let cell = self.cell(&mut comparison.cells, first, &row);
                         cell.samples
                             .entry(engine)
                             .or_default()
@@ -257,23 +253,23 @@ impl Setting<'_> {
         let Self {
             model,
             instructions,
-            threads,
             depth,
             ..
         } = self;
-        format!("{model}, {instructions:?}, {threads} threads, depth {depth}")
+        format!("{model}, {instructions:?}, depth {depth}")
     }
 
-    fn cell<'c>(&self, cells: &'c mut Vec<Cell>, first: usize, test: &str) -> &'c mut Cell {
-        let known = cells[first..].iter().position(|cell| cell.test == test);
+    fn cell<'c>(&self, cells: &'c mut Vec<Cell>, first: usize, row: &Row) -> &'c mut Cell {
+        let of_row = |cell: &Cell| cell.test == row.test && cell.threads == row.threads;
+        let known = cells[first..].iter().position(of_row);
         let index = known.map_or(cells.len(), |index| first + index);
         if index == cells.len() {
             cells.push(Cell {
                 model: self.model.to_owned(),
                 instructions: self.instructions,
-                threads: self.threads,
+                threads: row.threads,
                 depth: self.depth,
-                test: test.to_owned(),
+                test: row.test.clone(),
                 samples: BTreeMap::new(),
                 bandwidth: Vec::new(),
                 foreign: Vec::new(),
@@ -308,9 +304,13 @@ pub(crate) fn print(comparison: &Comparison) -> Result<()> {
         "foreign: processors that others kept busy meanwhile. Load averages now: {}.",
         machine::load()?
     );
-    for cells in comparison.cells.chunk_by(|a, b| title(a) == title(b)) {
-        let rows: Vec<Vec<String>> = cells.iter().map(Cell::row).collect();
-        println!("\n## {}\n\n{}", title(&cells[0]), table(&header, &rows));
+    let titles: Vec<String> = comparison.cells.iter().map(title).collect();
+    for (index, name) in titles.iter().enumerate() {
+        if !titles[..index].contains(name) {
+            let cells = comparison.cells.iter().filter(|cell| title(cell) == *name);
+            let rows: Vec<Vec<String>> = cells.map(Cell::row).collect();
+            println!("\n## {name}\n\n{}", table(&header, &rows));
+        }
     }
     for failure in &comparison.failures {
         println!("\nfailed: {failure}");

@@ -60,7 +60,7 @@ pub(crate) fn measure(parts: &Parts, options: &Options) -> Result<Vec<Disturbed>
                     prompts: &[],
                     generate: options.generate,
                     depth: 0,
-                    threads,
+                    threads: &[threads],
                     repetitions: 1,
                 };
                 samples[way].push(decode(&engines, *engine, &job, spinner)?);
