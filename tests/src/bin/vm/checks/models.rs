@@ -1,8 +1,8 @@
 //! Where the model lies, and what of it is in memory.
 
+use ::tests::oracle::Answer;
+use ::tests::report::seconds;
 use anyhow::{Context, Result, ensure};
-use tests::oracle::Answer;
-use tests::report::seconds;
 
 use super::answers;
 use crate::guest::{Guest, MODEL};
