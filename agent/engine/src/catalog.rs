@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use store::packed::Packed;
 use store::part::Part;
-use store::{ModelId, Store};
+use store::{ModelId, Opened, Store};
 
 /// Folders that are searched for models. Each is a store, to which another process may add models and from which it may
 /// remove some at any time: nothing of it is remembered from one look to the next but which blocks were verified. A GGUF
@@ -42,14 +41,11 @@ pub enum Source {
 }
 
 impl Source {
-    /// The model's weights, ready for the kernels. Of more than `budget` bytes of them only so many are in memory at a
-    /// time, and the others are read when they are needed; from a GGUF file they cannot be.
-    pub fn load(&self, budget: Option<usize>) -> Result<Packed, store::Error> {
-        match (self, budget) {
-            (Self::Gguf(path), None) => Packed::from_gguf(path),
-            (Self::Gguf(path), Some(budget)) => packed_within(path, budget),
-            (Self::Stored(store, id), None) => store.load(id),
-            (Self::Stored(store, id), Some(budget)) => store.load_within(id, budget),
+    /// Reads what the model says of itself; its weights can be loaded then.
+    pub fn open(&self) -> Result<Opened, store::Error> {
+        match self {
+            Self::Gguf(path) => Opened::gguf(path),
+            Self::Stored(store, id) => store.open(id),
         }
     }
 
@@ -100,16 +96,6 @@ impl Catalog {
     pub fn find(&self, id: &str) -> Option<Entry> {
         self.entries().into_iter().find(|entry| entry.id == id)
     }
-}
-
-fn packed_within(path: &Path, budget: usize) -> Result<Packed, store::Error> {
-    let source = store::source::Source::open(path)?;
-    let least = source.tensors().map(|tensor| tensor.bytes).sum::<u64>() as usize;
-    if least > budget {
-        let path = path.to_owned();
-        return Err(store::Error::Budget { path, budget, least });
-    }
-    Packed::from_gguf(path)
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -202,7 +188,7 @@ mod tests {
         for entry in catalog.entries() {
             assert!(matches!(entry.source, Source::Stored(..)), "{entry:?}");
             assert!(entry.written.is_some(), "{entry:?}");
-            assert!(entry.source.load(None).unwrap().root().is_some());
+            assert!(entry.source.open().unwrap().load(None).unwrap().root().is_some());
         }
     }
 
@@ -250,8 +236,13 @@ mod tests {
         let file = folder.path().join("a.gguf");
         tiny::write(&file, 64).unwrap();
         let source = Source::Gguf(file);
-        assert!(source.load(Some(1 << 20)).is_ok());
-        let error = source.load(Some(1 << 10)).unwrap_err().to_string();
+        assert!(source.open().unwrap().load(Some(1 << 20)).is_ok());
+        let error = source
+            .open()
+            .unwrap()
+            .load(Some(1 << 10))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("a.gguf") && error.contains("1024"), "{error}");
     }
 }

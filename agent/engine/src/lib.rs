@@ -5,6 +5,7 @@
 //! decide what happens.
 
 pub mod activity;
+mod bpe;
 pub mod catalog;
 pub mod engine;
 pub mod error;

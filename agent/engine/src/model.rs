@@ -1,9 +1,11 @@
 //! A model that is ready to answer: vocabulary, template, and the graph with its weights.
 
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 
 use kernels::kv::{KvKind, KvShape};
-use store::packed::Packed;
+use store::metadata::Metadata;
 
 use crate::catalog::Source;
 use crate::error::{LoadError, RequestError};
@@ -30,16 +32,18 @@ pub fn load(
     context: usize,
     kv: KvKind,
 ) -> Result<(Model, Graph), LoadError> {
-    let packed = source.load(budget)?;
-    let path = &source.path();
-    let model = Model::read(&packed, path, context, kv)?;
-    let graph = Graph::new(packed, path)?;
-    Ok((model, graph))
+    let (opened, path) = (source.open()?, &source.path());
+    // The vocabulary takes as long as the weights of a small model. This thread has the stack that templates need.
+    thread::scope(|scope| {
+        let weights = scope.spawn(|| opened.load(budget));
+        let model = Model::read(opened.metadata(), path, context, kv);
+        let packed = weights.join().unwrap_or_else(|panic| resume_unwind(panic));
+        Ok((model?, Graph::new(packed?, path)?))
+    })
 }
 
 impl Model {
-    fn read(packed: &Packed, path: &Path, context: usize, kv: KvKind) -> Result<Self, LoadError> {
-        let metadata = packed.metadata();
+    fn read(metadata: &Metadata, path: &Path, context: usize, kv: KvKind) -> Result<Self, LoadError> {
         let parameters = Hyperparameters::read(metadata, path)?;
         let kv = KvShape::new(parameters.layers, parameters.kv_heads, parameters.head_dim, kv);
         let vocabulary = Vocabulary::read(metadata, path)?;

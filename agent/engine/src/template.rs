@@ -85,7 +85,8 @@ impl ChatTemplate {
         let count = keys.texts("tokenizer.ggml.tokens")?.len();
         let spelling = |key| -> Result<String, LoadError> {
             let id = keys.token(key, count)?;
-            Ok(id.and_then(|id| vocabulary.spelling(id)).unwrap_or_default())
+            let spelling = id.and_then(|id| vocabulary.spelling(id));
+            Ok(spelling.unwrap_or_default().to_owned())
         };
         let environment = environment(source).map_err(|error| LoadError::Template {
             path: path.to_owned(),

@@ -7,15 +7,18 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use store::metadata::{Metadata, Texts, Value};
-use tokenizers::models::bpe::{BPE, Merges, Vocab};
 use tokenizers::normalizers::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::tokenizer::SplitDelimiterBehavior;
-use tokenizers::{PreTokenizerWrapper, Tokenizer};
+use tokenizers::{
+    NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+    PreTokenizerWrapper,
+};
 
+use crate::bpe::Bpe;
 use crate::error::{LoadError, RequestError};
 use crate::keys::Keys;
 
@@ -49,7 +52,7 @@ impl Vocabulary {
             mark_beginnings[usize::from(mark.as_bytes()[0])] = true;
         }
         Ok(Self {
-            tokenizer: tokenizer(&keys, tokens)?,
+            tokenizer: Tokenizer::read(&keys, tokens)?,
             bytes: TokenBytes::new(tokens, &marks),
             ends: ends(&keys, &marks, tokens.len())?,
             first: first(&keys, tokens.len())?,
@@ -60,9 +63,8 @@ impl Vocabulary {
 
     /// Tokens of plain text, in which nothing is a mark of the template.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, RequestError> {
-        let encoding = self.tokenizer.encode_fast(text, false);
-        let encoding = encoding.map_err(|error| RequestError::Tokenize(error.to_string()))?;
-        Ok(encoding.get_ids().to_vec())
+        let tokens = self.tokenizer.encode(text);
+        tokens.map_err(|error| RequestError::Tokenize(error.to_string()))
     }
 
     /// The bytes that a token stands for; none for a mark of the template.
@@ -81,8 +83,8 @@ impl Vocabulary {
     }
 
     /// The text of a token as the file spells it.
-    pub fn spelling(&self, token: u32) -> Option<String> {
-        self.tokenizer.id_to_token(token)
+    pub fn spelling(&self, token: u32) -> Option<&str> {
+        self.tokenizer.bpe.text(token)
     }
 
     /// The template's marks, longest first, with their tokens.
@@ -110,40 +112,47 @@ impl Vocabulary {
 
 /// What turns text into tokens. It knows no marks: whatever reaches it is text, and the marks of a template are looked
 /// up, never parsed out of it.
-fn tokenizer(keys: &Keys, tokens: &Texts) -> Result<Tokenizer, LoadError> {
-    let key = "tokenizer.ggml.model";
-    let kind = keys.text(key)?.unwrap_or_default();
-    if kind != "gpt2" {
-        return Err(keys.problem(key, format!("is `{kind}`; supported is: gpt2")));
-    }
-    let name = keys.text("tokenizer.ggml.pre")?.unwrap_or("gpt-2");
-    let vocabulary: Vocab = tokens
-        .iter()
-        .zip(0..)
-        .map(|(token, id)| (token.to_owned(), id))
-        .collect();
-    let model = BPE::builder()
-        .vocab_and_merges(vocabulary, merges(keys)?)
-        // Llama 3 takes a word that is a token as that token, whatever merging would make of it.
-        .ignore_merges(matches!(name, "llama-bpe" | "llama3"))
-        .build()
-        .map_err(|error| keys.problem("tokenizer.ggml.merges", error.to_string()))?;
-    let mut tokenizer = Tokenizer::new(model);
-    tokenizer.with_pre_tokenizer(Some(splitter(keys, name)?));
-    if name == "qwen2" {
-        let normalised = tokenizer.with_normalizer(Some(NFC));
-        normalised.map_err(|error| keys.problem("tokenizer.ggml.pre", error.to_string()))?;
-    }
-    Ok(tokenizer)
+struct Tokenizer {
+    /// Whether text is brought into Unicode's composed form first.
+    composed: bool,
+    splitter: PreTokenizerWrapper,
+    bpe: Bpe,
 }
 
-fn merges(keys: &Keys) -> Result<Merges, LoadError> {
-    let key = "tokenizer.ggml.merges";
-    let pair = |merge: &str| match merge.split_once(' ') {
-        Some((left, right)) => Ok((left.to_owned(), right.to_owned())),
-        None => Err(keys.problem(key, format!("has `{merge}`, which is no pair"))),
-    };
-    keys.texts(key)?.iter().map(pair).collect()
+impl Tokenizer {
+    fn read(keys: &Keys, tokens: &Texts) -> Result<Self, LoadError> {
+        let key = "tokenizer.ggml.model";
+        let kind = keys.text(key)?.unwrap_or_default();
+        if kind != "gpt2" {
+            return Err(keys.problem(key, format!("is `{kind}`; supported is: gpt2")));
+        }
+        let name = keys.text("tokenizer.ggml.pre")?.unwrap_or("gpt-2");
+        let key = "tokenizer.ggml.merges";
+        // Llama 3 takes a word that is a token as that token.
+        let whole_words = matches!(name, "llama-bpe" | "llama3");
+        let bpe = Bpe::new(tokens, keys.texts(key)?, whole_words);
+        Ok(Self {
+            composed: name == "qwen2",
+            splitter: splitter(keys, name)?,
+            bpe: bpe.map_err(|merge| {
+                keys.problem(key, format!("has `{merge}`, which does not make a token of two"))
+            })?,
+        })
+    }
+
+    fn encode(&self, text: &str) -> tokenizers::Result<Vec<u32>> {
+        let mut text = NormalizedString::from(text);
+        if self.composed {
+            NFC.normalize(&mut text)?;
+        }
+        let mut words = PreTokenizedString::from(text);
+        self.splitter.pre_tokenize(&mut words)?;
+        let mut tokens = Vec::new();
+        for (word, ..) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+            self.bpe.encode(word, &mut tokens);
+        }
+        Ok(tokens)
+    }
 }
 
 fn splitter(keys: &Keys, name: &str) -> Result<PreTokenizerWrapper, LoadError> {

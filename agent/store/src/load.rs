@@ -38,15 +38,14 @@ pub(crate) struct Blocks {
 /// read on.
 #[derive(Debug)]
 pub(crate) struct OpenBlocks {
-    pub(crate) blocks: Blocks,
+    pub(crate) blocks: Arc<Blocks>,
     /// Of the segments' blocks, in their order.
     files: Vec<File>,
 }
 
 impl Blocks {
     /// Maps or decodes all blocks, each verified unless this process has done so before.
-    pub(crate) fn load(self) -> Result<Packed, Error> {
-        let metadata = self.metadata()?;
+    pub(crate) fn load(&self, metadata: Metadata) -> Result<Packed, Error> {
         let region = self.region()?;
         let start = |segment| self.model().first_block(segment) * BLOCK_BYTES;
         let starts = (0..self.model().segments.len()).map(start).collect();
@@ -54,17 +53,21 @@ impl Blocks {
         Ok(Packed::new(
             Some(self.manifest.root),
             metadata,
-            self.table,
+            self.table.clone(),
             weights,
         ))
     }
 
     /// Keeps `budget` bytes of weights in memory, and reads the others when they are needed.
-    pub(crate) fn stream(self, budget: usize) -> Result<Packed, Error> {
-        let metadata = self.metadata()?;
+    pub(crate) fn stream(self: &Arc<Self>, metadata: Metadata, budget: usize) -> Result<Packed, Error> {
         let (root, table) = (self.manifest.root, self.table.clone());
         let weights = Weights::Streamed(Stream::new(Arc::new(self.open()?), budget)?);
         Ok(Packed::new(Some(root), metadata, table, weights))
+    }
+
+    /// Bytes of all weights when loaded.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.model().bytes()
     }
 
     fn model(&self) -> &Model {
@@ -93,7 +96,7 @@ impl Blocks {
         Ok(Entries { count, bytes })
     }
 
-    fn metadata(&self) -> Result<Metadata, Error> {
+    pub(crate) fn metadata(&self) -> Result<Metadata, Error> {
         self.entries()?.metadata().map_err(|error| Error::Head {
             path: self.folder.root().to_owned(),
             error,
@@ -157,11 +160,12 @@ impl Blocks {
     }
 
     /// Opens all blocks of the segments.
-    fn open(self) -> Result<OpenBlocks, Error> {
+    fn open(self: &Arc<Self>) -> Result<OpenBlocks, Error> {
         let open = |(number, block)| open_direct(&self.folder, block).map_err(self.damage(number));
         let files = self.weights().into_iter().enumerate().map(open);
         let files = files.collect::<Result<_, _>>()?;
-        Ok(OpenBlocks { blocks: self, files })
+        let blocks = Arc::clone(self);
+        Ok(OpenBlocks { blocks, files })
     }
 
     /// Compares the hash of a block that is not known to be right.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// Keys and values, by key.
 pub type Metadata = BTreeMap<String, Value>;
@@ -44,39 +45,34 @@ impl Value {
     }
 }
 
-/// Many short texts in one piece of memory: a vocabulary has hundreds of thousands.
+/// Many short texts in one piece of memory, which clones share: a vocabulary has hundreds of thousands.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Texts {
-    joined: String,
+pub struct Texts(Arc<Joined>);
+
+#[derive(Default, PartialEq, Eq)]
+struct Joined {
+    all: String,
+    /// Where each ends. All together are at most 4 GiB, which the reader's limits see to.
     ends: Vec<u32>,
 }
 
 impl Texts {
-    /// Appends a text. All together are at most 4 GiB, which the reader's limits see to.
-    pub(crate) fn push(&mut self, text: &str) {
-        self.joined.push_str(text);
-        self.ends.push(self.joined.len() as u32);
-    }
-
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.0.ends.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.0.ends.is_empty()
     }
 
     /// One of them.
     pub fn get(&self, index: usize) -> Option<&str> {
-        let end = *self.ends.get(index)? as usize;
-        let start = if index == 0 {
-            0
-        } else {
-            self.ends[index - 1] as usize
-        };
-        self.joined.get(start..end)
+        let Joined { all, ends } = &*self.0;
+        let end = *ends.get(index)? as usize;
+        let start = if index == 0 { 0 } else { ends[index - 1] as usize };
+        all.get(start..end)
     }
 
     /// All of them in order.
@@ -93,11 +89,12 @@ impl fmt::Debug for Texts {
 
 impl<T: AsRef<str>> FromIterator<T> for Texts {
     fn from_iter<I: IntoIterator<Item = T>>(texts: I) -> Self {
-        let mut all = Self::default();
+        let mut joined = Joined::default();
         for text in texts {
-            all.push(text.as_ref());
+            joined.all.push_str(text.as_ref());
+            joined.ends.push(joined.all.len() as u32);
         }
-        all
+        Self(Arc::new(joined))
     }
 }
 

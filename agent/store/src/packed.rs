@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::hash::Hash;
 use crate::memory::{HUGE_PAGE, Pages, Region, floats};
 use crate::metadata::Metadata;
+use crate::opened::Opened;
 use crate::pack::{Packer, Scratch};
 use crate::source::Source;
 use crate::stream::{Bytes, Stream};
@@ -70,20 +71,7 @@ pub struct Piece<'a> {
 impl Packed {
     /// Reads a GGUF file, or all parts of a split one, and packs it into memory.
     pub fn from_gguf(path: &Path) -> Result<Self, Error> {
-        let source = Source::open(path)?;
-        let table = plan(&source)?;
-        let starts: Vec<usize> = starts(table.segments()).collect();
-        let last = starts.last().zip(table.segments().last());
-        let bytes = last.map_or(0, |(start, bytes)| start + bytes);
-        let mut pages = Pages::new(bytes).map_err(|error| Error::Memory {
-            path: path.to_owned(),
-            bytes,
-            error,
-        })?;
-        pack(&source, &table, &starts, pages.bytes_mut())?;
-        let region = pages.into();
-        let weights = Weights::Resident(Resident { region, starts });
-        Ok(Self::new(None, source.metadata().clone(), table, weights))
+        Opened::gguf(path)?.load(None)
     }
 
     pub(crate) fn new(root: Option<Hash>, metadata: Metadata, table: Table, weights: Weights) -> Self {
@@ -251,6 +239,23 @@ fn view<'a>(tensor: &Tensor, tiles: &Range<usize>, bytes: &'a Bytes<'_>) -> Matr
     let rows = (tiles.end * ROWS).min(rows) - tiles.start * ROWS;
     let matrix = Matrix::new(kind, rows, columns, bytes.get(range));
     matrix.unwrap_or_else(|error| panic!("`{}`, whose shape was checked: {error}", tensor.name))
+}
+
+/// Packs a source into memory.
+pub(crate) fn pack_source(source: &Source, metadata: Metadata) -> Result<Packed, Error> {
+    let table = plan(source)?;
+    let starts: Vec<usize> = starts(table.segments()).collect();
+    let last = starts.last().zip(table.segments().last());
+    let bytes = last.map_or(0, |(start, bytes)| start + bytes);
+    let mut pages = Pages::new(bytes).map_err(|error| Error::Memory {
+        path: source.path().to_owned(),
+        bytes,
+        error,
+    })?;
+    pack(source, &table, &starts, pages.bytes_mut())?;
+    let region = pages.into();
+    let weights = Weights::Resident(Resident { region, starts });
+    Ok(Packed::new(None, metadata, table, weights))
 }
 
 /// The table of a source, its segments planned.

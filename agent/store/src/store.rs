@@ -16,6 +16,7 @@ use crate::id::ModelId;
 use crate::import::import;
 use crate::load::Blocks;
 use crate::manifest::Manifest;
+use crate::opened::Opened;
 use crate::packed::Packed;
 use crate::progress::{Count, OnProgress, Phase};
 use crate::source::Source;
@@ -98,19 +99,20 @@ impl Store {
         })
     }
 
+    /// Opens a model, whose weights can then be loaded.
+    pub fn open(&self, id: &ModelId) -> Result<Opened, Error> {
+        Opened::stored(self.blocks(id)?)
+    }
+
     /// Loads a model; each of its blocks is verified before it is used.
     pub fn load(&self, id: &ModelId) -> Result<Packed, Error> {
-        self.blocks(id)?.load()
+        self.open(id)?.load(None)
     }
 
     /// Loads a model of which at most `budget` bytes of weights are in memory at a time; the others are read when they
     /// are needed, in the order of the layers and ahead of their use.
     pub fn load_within(&self, id: &ModelId, budget: usize) -> Result<Packed, Error> {
-        let blocks = self.blocks(id)?;
-        if blocks.manifest.model.bytes() <= budget as u64 {
-            return blocks.load();
-        }
-        blocks.stream(budget)
+        self.open(id)?.load(Some(budget))
     }
 
     fn blocks(&self, id: &ModelId) -> Result<Blocks, Error> {
@@ -154,7 +156,7 @@ impl Store {
     pub fn export(&self, id: &ModelId, path: &Path, progress: OnProgress<'_>) -> Result<(), Error> {
         let blocks = self.blocks(id)?;
         let entries = blocks.entries()?;
-        export(&blocks.load()?, &entries, path, progress)
+        export(&blocks.load(blocks.metadata()?)?, &entries, path, progress)
     }
 
     /// Forgets a model. Its blocks stay until [`Self::collect`].

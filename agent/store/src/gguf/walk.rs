@@ -1,6 +1,6 @@
 //! One step through a head after the other, each value checked as it is met.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 
 use crate::gguf::{HeadError, MAX_ELEMENTS, MAX_NAME_BYTES, MAX_STRING_BYTES, Problem};
 use crate::metadata::{Texts, Value};
@@ -147,11 +147,14 @@ impl<R: BufRead> Walk<R> {
     }
 
     fn texts(&mut self, key: &str, count: u64) -> Result<Texts, HeadError> {
-        let mut all = Texts::default();
-        for _ in 0..count {
-            all.push(&self.string(key)?);
-        }
-        Ok(all)
+        let what = format!("the length of a text of `{key}`");
+        (0..count)
+            .map(|_| {
+                let length = self.u64()?;
+                let length = self.limited(&what, length, MAX_STRING_BYTES)?;
+                self.text(key, length)
+            })
+            .collect()
     }
 
     fn float(&mut self, kind: u32) -> Result<f64, HeadError> {
@@ -201,16 +204,31 @@ impl<R: BufRead> Walk<R> {
 
     fn text(&mut self, what: &str, length: u64) -> Result<String, HeadError> {
         self.last = self.position;
-        let mut bytes = Vec::new();
-        let read = (&mut self.reader).take(length).read_to_end(&mut bytes);
-        read.map_err(|error| self.problem(Problem::Read(error)))?;
-        if (bytes.len() as u64) < length {
-            let end = io::Error::from(io::ErrorKind::UnexpectedEof);
-            return Err(self.problem(Problem::Read(end)));
-        }
+        let bytes = self
+            .bytes(length)
+            .map_err(|error| self.problem(Problem::Read(error)))?;
         self.passed(&bytes);
         String::from_utf8(bytes)
             .map_err(|error| self.problem(Problem::value(what, format!("is not UTF-8: {error}"))))
+    }
+
+    /// So many bytes; no more memory is taken for them than there are.
+    fn bytes(&mut self, length: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < length {
+            let there = match self.reader.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                there => there?,
+            };
+            if there.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let wanted = length - bytes.len() as u64;
+            let taken = usize::try_from(wanted).map_or(there.len(), |wanted| wanted.min(there.len()));
+            bytes.extend_from_slice(&there[..taken]);
+            self.reader.consume(taken);
+        }
+        Ok(bytes)
     }
 
     fn passed(&mut self, bytes: &[u8]) {

@@ -1,0 +1,74 @@
+//! A model that is open and not loaded: what it says of itself is there before its weights are.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::load::Blocks;
+use crate::metadata::Metadata;
+use crate::packed::{Packed, pack_source};
+use crate::source::Source;
+
+/// A model of which only the metadata was read. Its weights can be loaded on one thread while another makes something
+/// of the metadata: a vocabulary takes as long as the weights of a small model.
+#[derive(Debug)]
+pub struct Opened {
+    metadata: Metadata,
+    origin: Origin,
+}
+
+#[derive(Debug)]
+enum Origin {
+    Gguf(Source),
+    Stored(Arc<Blocks>),
+}
+
+impl Opened {
+    /// Reads the head of a GGUF file, or of all parts of a split one.
+    pub fn gguf(path: &Path) -> Result<Self, Error> {
+        let source = Source::open(path)?;
+        Ok(Self {
+            metadata: source.metadata().clone(),
+            origin: Origin::Gguf(source),
+        })
+    }
+
+    pub(crate) fn stored(blocks: Blocks) -> Result<Self, Error> {
+        Ok(Self {
+            metadata: blocks.metadata()?,
+            origin: Origin::Stored(Arc::new(blocks)),
+        })
+    }
+
+    /// Keys and values of the model file.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The model's weights, ready for the kernels. Of more than `budget` bytes of them only so many are in memory at a
+    /// time, and the others are read when they are needed, in the order of the layers and ahead of their use; from a
+    /// GGUF file they cannot be.
+    pub fn load(&self, budget: Option<usize>) -> Result<Packed, Error> {
+        let metadata = self.metadata.clone();
+        match (&self.origin, budget) {
+            (Origin::Gguf(source), None) => pack_source(source, metadata),
+            (Origin::Gguf(source), Some(budget)) => {
+                check_budget(source, budget)?;
+                pack_source(source, metadata)
+            }
+            (Origin::Stored(blocks), Some(budget)) if blocks.bytes() > budget as u64 => {
+                blocks.stream(metadata, budget)
+            }
+            (Origin::Stored(blocks), _) => blocks.load(metadata),
+        }
+    }
+}
+
+fn check_budget(source: &Source, budget: usize) -> Result<(), Error> {
+    let least = source.tensors().map(|tensor| tensor.bytes).sum::<u64>() as usize;
+    if least > budget {
+        let path = source.path().to_owned();
+        return Err(Error::Budget { path, budget, least });
+    }
+    Ok(())
+}
