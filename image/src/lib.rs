@@ -32,7 +32,7 @@ pub use paths::Paths;
 pub use progress::{Event, Progress};
 pub use python::ensure_venv;
 pub use setup::ensure_packages;
-pub use tree::Tree;
+pub use tree::{Tree, Variant};
 
 /// Installs the host's packages, makes the tools tree and fetches the model: all that a build or test downloads,
 /// but for crates and the image's own packages.

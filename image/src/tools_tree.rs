@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::error::Result;
 use crate::paths::Paths;
 use crate::progress::Progress;
-use crate::tree::Tree;
+use crate::tree::{Tree, Variant};
 
 /// Debian's release that both the tools and the image are of.
 pub(crate) const SUITE: &str = "trixie";
@@ -46,6 +46,7 @@ const TREE: Tree = Tree {
     suite: SUITE,
     packages: PACKAGES,
     expired: false,
+    variant: Variant::Installed,
 };
 
 /// The tree's folder, made if it is not there.

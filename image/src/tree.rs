@@ -11,8 +11,7 @@ use crate::mirror::Mirrors;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-const OPTIONS: [&str; 9] = [
-    "--variant=minbase",
+const OPTIONS: [&str; 8] = [
     "--mode=root",
     "--components=main",
     "--aptopt=APT::Install-Recommends \"false\"",
@@ -40,6 +39,26 @@ pub struct Tree {
     pub packages: &'static [&'static str],
     /// Whether lists count that are past their date.
     pub expired: bool,
+    /// What is done with the packages.
+    pub variant: Variant,
+}
+
+/// What is done with a tree's packages (mmdebstrap(1), `--variant`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// They are installed, in a Debian that has all that it must have.
+    Installed,
+    /// They are unpacked and nothing more, none of their scripts run: enough where programs need only their libraries.
+    Unpacked,
+}
+
+impl Variant {
+    fn option(self) -> &'static str {
+        match self {
+            Self::Installed => "--variant=minbase",
+            Self::Unpacked => "--variant=extract",
+        }
+    }
 }
 
 impl Tree {
@@ -68,7 +87,8 @@ impl Tree {
     }
 
     fn options(&self) -> impl Iterator<Item = &'static str> {
-        OPTIONS.into_iter().chain(self.expired.then_some(EXPIRED))
+        let options = [self.variant.option()].into_iter().chain(OPTIONS);
+        options.chain(self.expired.then_some(EXPIRED))
     }
 
     fn key(&self) -> String {
@@ -110,6 +130,7 @@ mod tests {
         suite: "sid",
         packages: &["one", "two"],
         expired: false,
+        variant: Variant::Installed,
     };
 
     #[test]
@@ -137,6 +158,11 @@ mod tests {
             .key(),
             Tree {
                 suite: "trixie",
+                ..TREE
+            }
+            .key(),
+            Tree {
+                variant: Variant::Unpacked,
                 ..TREE
             }
             .key(),

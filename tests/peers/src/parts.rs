@@ -5,7 +5,7 @@ use std::process::Command;
 
 use ::tests::process::output;
 use anyhow::{Context, Result};
-use image::{DEFAULT_MODEL, Model, Part, Paths, Progress, Tree, ensure_packages};
+use image::{DEFAULT_MODEL, Model, Part, Paths, Progress, Tree, Variant, ensure_packages};
 
 /// llama.cpp with its tools, in a small Debian of its own: sid has the newest.
 const LLAMA_CPP: Tree = Tree {
@@ -14,6 +14,7 @@ const LLAMA_CPP: Tree = Tree {
     suite: "sid",
     packages: &["llama.cpp-tools", "llama.cpp-tools-extra"],
     expired: true,
+    variant: Variant::Installed,
 };
 
 /// Qwen2.5-Coder-1.5B-Instruct, Q4_K_M, in 22 packages.
