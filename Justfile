@@ -24,6 +24,10 @@ prove: setup
     {{tests}} vm -- prove
     cargo run --release --quiet --package control --example energy
 
+# Compare products on every path with their definition, AVX-VNNI and AMX too, on an emulated processor
+prove-paths *ARGS:
+    {{tests}} bochs -- {{ARGS}}
+
 # Run the three daemons on this machine without root; hearthd only observes
 dev *ARGS: setup
     {{tests}} dev -- {{ARGS}}
