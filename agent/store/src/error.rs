@@ -81,15 +81,25 @@ pub enum Error {
         least: usize,
     },
     /// A disk or a quota is full.
-    #[error(
-        "no room to write {}: {error}; make some and import again: it goes on where it stopped",
-        path.display()
-    )]
+    #[error("no room to write {}: {error}", path.display())]
     Full {
         /// What was being written.
         path: PathBuf,
         /// What the kernel said.
         error: io::Error,
+    },
+    /// A model does not fit on the store's disk, or into its quota. What was written of it is removed.
+    #[error(
+        "no room for the model in {}: it takes up to {needed} bytes, and {free} are free; make room and import again",
+        path.display()
+    )]
+    NoRoom {
+        /// The store.
+        path: PathBuf,
+        /// Bytes of the model when packed: what compresses or is there already takes less.
+        needed: u64,
+        /// Bytes that are free, without what was written of the model.
+        free: u64,
     },
     /// A manifest is wrong.
     #[error("{}: {problem}", path.display())]

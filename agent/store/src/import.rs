@@ -52,6 +52,12 @@ pub(crate) fn import(
     write_manifest(folder, id, model)
 }
 
+/// Bytes of all that is stored of a source, but for the manifest, if nothing of it can be compressed.
+pub(crate) fn packed_bytes(source: &Source) -> Result<u64, Error> {
+    let weights: u64 = plan(source)?.segments().iter().map(|&bytes| bytes as u64).sum();
+    Ok(weights + source.entries().bytes.len() as u64)
+}
+
 fn source_file(path: &Path, bytes: u64) -> SourceFile {
     let name = path.file_name().unwrap_or(path.as_os_str());
     SourceFile {

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use nix::sys::statvfs::statvfs;
+
 use crate::block::{Damage, read_block};
 use crate::error::Error;
 use crate::export::export;
 use crate::folder::{Folder, list, sync_folder};
 use crate::hash::Hash;
 use crate::id::ModelId;
-use crate::import::import;
+use crate::import::{import, packed_bytes};
 use crate::load::Blocks;
 use crate::manifest::Manifest;
 use crate::opened::Opened;
@@ -61,9 +63,28 @@ impl Store {
     }
 
     /// Packs a source and stores it under that name. A model that had the name is replaced when the new one is whole;
-    /// until then, and if the process is killed, the old one is there.
+    /// until then, and if the process is killed, the old one is there. If there is no room for it, nothing of it stays.
     pub fn import(&self, source: &Source, id: &ModelId, progress: OnProgress<'_>) -> Result<Manifest, Error> {
-        import(&self.folder, source, id, progress)
+        match import(&self.folder, source, id, progress) {
+            Err(Error::Full { .. }) => Err(self.no_room(source)?),
+            imported => imported,
+        }
+    }
+
+    /// Gives back the room of what was written of a model that does not fit: others need it more.
+    fn no_room(&self, source: &Source) -> Result<Error, Error> {
+        match self.collect() {
+            // Another import is on its way, which may have found blocks of this one and count on them.
+            Ok(_) | Err(Error::Busy { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let path = self.path().to_owned();
+        let told = statvfs(&path).map_err(|error| Error::io("ask for the room in", &path)(error.into()))?;
+        Ok(Error::NoRoom {
+            path,
+            needed: packed_bytes(source)?,
+            free: told.blocks_available() * told.fragment_size(),
+        })
     }
 
     /// The names of all models.

@@ -260,7 +260,7 @@ fn of_store(error: Error) -> Refused {
         Error::Head { .. } | Error::Split { .. } | Error::Tensor { .. } | Error::Padding { .. } => {
             RefusedKind::Unusable
         }
-        Error::Full { .. } => RefusedKind::NoSpace,
+        Error::Full { .. } | Error::NoRoom { .. } => RefusedKind::NoSpace,
         Error::Busy { .. } => RefusedKind::Busy,
         Error::NoModel { .. } => RefusedKind::Unknown,
         _ => RefusedKind::Failed,

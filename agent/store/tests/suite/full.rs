@@ -1,0 +1,104 @@
+//! Imports into a file system that has no room for them.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::model::{Model, bytes};
+use crate::packed::assert_holds;
+use kernels::kind::Kind;
+use store::source::Source;
+use store::{Error, ModelId, Progress, Store};
+
+/// Where the child finds its small file system; it does nothing without.
+const FOLDER: &str = "STORE_TEST_SMALL_FOLDER";
+/// Bytes of the file system: enough for a small model, and for some blocks of a large one.
+const SIZE: usize = 12 << 20;
+/// Mounts a file system in memory, which only this process and what it becomes can see, and becomes the test.
+const INSIDE: &str = r#"mount -t tmpfs -o size=$2 none "$1" && exec "$3" --exact full::child --nocapture"#;
+
+fn silent(_: Progress) {}
+
+fn id() -> ModelId {
+    "m".parse().unwrap()
+}
+
+/// Twice as large as the file system.
+fn large() -> Model {
+    let mut model = Model::small();
+    for layer in 2..8 {
+        let name = format!("blk.{layer}.ffn_up.weight");
+        model = model.tensor(&name, Kind::Q4_0, &[4096, 2048]);
+        let tensor = model.tensors.last_mut().unwrap();
+        tensor.bytes = bytes(layer, tensor.bytes.len());
+    }
+    model
+}
+
+/// What the child process of [`an_import_without_room_leaves_what_there_was`] does.
+#[test]
+fn child() {
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        return;
+    };
+    let folder = Path::new(&folder);
+    let store = Store::new(&folder.join("small/store"));
+    let source = |name: &str| Source::open(&folder.join(name)).unwrap();
+    let old = store.import(&source("small.gguf"), &id(), &silent).unwrap();
+    let free = free_bytes(store.path());
+    for _ in 0..2 {
+        let error = store.import(&source("large.gguf"), &id(), &silent).unwrap_err();
+        let Error::NoRoom {
+            needed, free: told, ..
+        } = &error
+        else {
+            panic!("{error}");
+        };
+        assert!(*needed > SIZE as u64, "{error}");
+        assert!(error.to_string().contains(&needed.to_string()), "{error}");
+        assert_eq!((*told, free_bytes(store.path())), (free, free));
+    }
+    assert_eq!(store.manifest(&id()).unwrap(), old);
+    assert_holds(&Store::new(store.path()).load(&id()).unwrap(), &Model::small());
+    println!("nothing was lost");
+}
+
+fn free_bytes(folder: &Path) -> u64 {
+    let told = nix::sys::statvfs::statvfs(folder).unwrap();
+    told.blocks_available() * told.fragment_size()
+}
+
+#[test]
+fn an_import_without_room_leaves_what_there_was() {
+    let folder = tempfile::tempdir().unwrap();
+    Model::small().write(&folder.path().join("small.gguf"));
+    large().write(&folder.path().join("large.gguf"));
+    let small = folder.path().join("small");
+    std::fs::create_dir(&small).unwrap();
+    let namespaces: &[&str] = match nix::unistd::geteuid().is_root() {
+        true => &["--mount"],
+        false => &["--user", "--map-root-user", "--mount"],
+    };
+    let allowed = Command::new("unshare")
+        .args(namespaces)
+        .args(["mount", "-t", "tmpfs", "none"])
+        .arg(&small)
+        .status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        eprintln!("not tested: this machine lets nobody mount in a namespace of their own");
+        return;
+    }
+    let output = Command::new("unshare")
+        .args(namespaces)
+        .args(["sh", "-c", INSIDE, "sh"])
+        .arg(&small)
+        .arg(SIZE.to_string())
+        .arg(std::env::current_exe().unwrap())
+        .env(FOLDER, folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("nothing was lost"),
+        "{output:?}"
+    );
+}
