@@ -7,6 +7,7 @@ mod command;
 mod door;
 mod kills;
 mod models;
+mod models_door;
 mod power;
 mod store;
 mod streams;

@@ -213,7 +213,7 @@ pub(crate) enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Remove a model that was added; one that is being used answers to its end
+    /// Remove a model that was added; while it is loaded it answers on, until another one is asked
     #[command(after_help = "Example:\n  hearth model remove coder")]
     Remove {
         /// The model

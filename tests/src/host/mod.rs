@@ -3,6 +3,7 @@
 mod activation;
 mod bus;
 mod captured;
+mod inetd;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::report::say;
 use crate::wait;
 use activation::Activator;
 use bus::Bus;
+use inetd::Inetd;
 
 /// The daemons and the command.
 const BUILT: [&str; 4] = ["hearthd", "inferd", "gateway", "hearth"];
@@ -32,7 +34,7 @@ const READY: Duration = Duration::from_secs(30);
 /// What differs between stacks.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The store of models. Empty or absent: a stack whose engine has no model.
+    /// The store of models that cannot be changed, as the image's. Empty or absent: a stack whose engine has no model.
     pub models: PathBuf,
     /// Further arguments of `inferd serve`.
     pub inferd: Vec<String>,
@@ -72,6 +74,7 @@ impl Options {
 pub struct HostStack {
     // In the order in which they go: the door first, the bus last, then the folder.
     gateway: Process,
+    import: Inetd,
     inferd: Activator,
     hearthd: Process,
     _bus: Bus,
@@ -92,11 +95,17 @@ impl HostStack {
             &place.join("inferd.log"),
             inferd_args(place, options),
         )?;
+        let import = Inetd::start(
+            &place.join("import.sock"),
+            &place.join("import.log"),
+            import_args(place, options),
+        )?;
         let token = first_token(place)?;
         let address = options.listen.map_or_else(free_port, Ok)?;
         let gateway = start_gateway(place, &bus, address)?;
         let mut stack = Self {
             gateway,
+            import,
             inferd,
             hearthd,
             _bus: bus,
@@ -155,6 +164,16 @@ impl HostStack {
     /// The gateway's local socket.
     pub fn local_socket(&self) -> PathBuf {
         self.folder.path().join("gateway.sock")
+    }
+
+    /// The store that models are added to.
+    pub fn store(&self) -> PathBuf {
+        store_of(self.folder.path())
+    }
+
+    /// Ids of the import service's processes that run now.
+    pub fn import_pids(&self) -> Result<Vec<u32>> {
+        self.import.pids()
     }
 
     /// What the engine says of itself, asked at its own socket.
@@ -219,7 +238,7 @@ impl HostStack {
 
     /// The ends of all logs.
     pub fn logs(&self) -> String {
-        let names = ["hearthd", "inferd", "gateway", "bus"];
+        let names = ["hearthd", "inferd", "import", "gateway", "bus"];
         let ends = names.map(|name| {
             let log = process::read_log(&self.folder.path().join(format!("{name}.log")));
             format!(
@@ -315,6 +334,7 @@ fn start_gateway(place: &Path, bus: &Bus, address: SocketAddr) -> Result<Process
     let mut command = tethered(daemon("gateway")?);
     command.args(["serve", "--bus", bus.address(), "--listen", &address.to_string()]);
     command.arg("--infer").arg(place.join("infer.sock"));
+    command.arg("--import").arg(place.join("import.sock"));
     command.arg("--arrival-socket").arg(place.join("arrival.sock"));
     command.arg("--local").arg(place.join("gateway.sock"));
     command.arg("--state").arg(place.join("gateway"));
@@ -339,9 +359,31 @@ fn first_token(place: &Path) -> Result<String> {
 
 fn inferd_args(place: &Path, options: &Options) -> Vec<String> {
     let models = options.models.display().to_string();
+    let store = store_of(place).display().to_string();
     let phases = place.join("phase.sock").display().to_string();
-    let serve = ["serve", "--models", &models, "--phase-socket", &phases].map(str::to_owned);
-    serve.into_iter().chain(options.inferd.iter().cloned()).collect()
+    let serve = [
+        "serve",
+        "--models",
+        &models,
+        "--models",
+        &store,
+        "--phase-socket",
+        &phases,
+    ];
+    let serve = serve.map(str::to_owned).into_iter();
+    serve.chain(options.inferd.iter().cloned()).collect()
+}
+
+fn import_args(place: &Path, options: &Options) -> Vec<String> {
+    let image = options.models.display().to_string();
+    let store = store_of(place).display().to_string();
+    ["import-service", "--image", &image, "--store", &store]
+        .map(str::to_owned)
+        .into()
+}
+
+fn store_of(place: &Path) -> PathBuf {
+    place.join("models")
 }
 
 /// An address of the loopback whose port was free a moment ago.
