@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -64,7 +64,16 @@ impl Ssh {
 
     /// Runs a shell command; its standard output, or an error with all that it wrote.
     pub fn run(&self, command: &str) -> Result<String> {
-        let output = self.attempt(command)?;
+        self.run_with(command, Stdio::null())
+    }
+
+    /// The same, with a file or a pipe as the command's standard input.
+    pub fn run_with(&self, command: &str, input: impl Into<Stdio>) -> Result<String> {
+        let output = self
+            .begin(command)
+            .stdin(input)
+            .output()
+            .context("cannot start ssh")?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if !output.status.success() {
             let errors = String::from_utf8_lossy(&output.stderr);
@@ -85,6 +94,10 @@ impl Ssh {
 
     /// Runs a shell command and returns whatever becomes of it.
     pub fn attempt(&self, command: &str) -> Result<Output> {
+        self.begin(command).output().context("cannot start ssh")
+    }
+
+    fn begin(&self, command: &str) -> Command {
         let mut ssh = Command::new("timeout");
         ssh.args([LIMIT, "ssh"])
             .args(options(self.address, &self.key, &self.known_hosts));
@@ -93,7 +106,7 @@ impl Ssh {
             .arg(format!("{}@127.0.0.1", self.user))
             .arg("--")
             .arg(command);
-        ssh.output().context("cannot start ssh")
+        ssh
     }
 }
 

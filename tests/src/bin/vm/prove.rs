@@ -197,7 +197,7 @@ fn figures(guest: &mut Guest) -> Result<()> {
     say(&table(&["what", "memory"], &rows));
     title("systemd-analyze security, in the guest");
     let mut rows = Vec::new();
-    for (unit, limit) in sandbox::UNITS {
+    for (unit, limit) in sandbox::UNITS.into_iter().chain([sandbox::IMPORT]) {
         rows.push(vec![
             unit.to_owned(),
             sandbox::exposure(guest, unit)?.to_string(),

@@ -26,7 +26,7 @@ type Check = fn(&mut Guest) -> Result<String>;
 
 /// Those of the first boot that need nothing but the guest, in their order: the engine must not be stopped before it has
 /// been looked at.
-const FIRST: [(&str, Check); 20] = [
+const FIRST: [(&str, Check); 21] = [
     ("no unit has failed", settled::no_failed_units),
     (
         "tokens open the door, others do not",
@@ -46,6 +46,10 @@ const FIRST: [(&str, Check); 20] = [
     (
         "no name resolves and no packet leaves inferd's sandbox",
         sandbox::inferd_has_no_network,
+    ),
+    (
+        "no name resolves and no packet leaves the import service's",
+        sandbox::import_has_no_network,
     ),
     (
         "inferd's network namespace is empty",
@@ -130,7 +134,7 @@ fn first_checks(parts: &Parts, guest: &mut Guest, expected: &Answer, report: &mu
     report.check("OpenAI's client says the same", || {
         answers::openai_agrees(guest, &OpenAi::ensure(&parts.paths)?, expected)
     });
-    for (unit, limit) in sandbox::UNITS {
+    for (unit, limit) in sandbox::UNITS.into_iter().chain([sandbox::IMPORT]) {
         report.check(&format!("exposure of {unit}"), || {
             sandbox::security(guest, unit, limit)
         });
@@ -143,6 +147,9 @@ fn first_checks(parts: &Parts, guest: &mut Guest, expected: &Answer, report: &mu
     });
     report.check("a model on the partition for models", || {
         models::on_its_partition(guest, expected)
+    });
+    report.check("a model comes over SSH, answers and goes", || {
+        models::comes_over_ssh(guest)
     });
     report.check("memory of the idle guest", || memory::idle(guest));
 }

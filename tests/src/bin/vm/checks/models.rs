@@ -1,7 +1,11 @@
 //! Where the model lies, and what of it is in memory.
 
+use std::fs::File;
+use std::time::Duration;
+
 use ::tests::oracle::Answer;
 use ::tests::report::seconds;
+use ::tests::wait;
 use anyhow::{Context, Result, ensure};
 
 use super::answers;
@@ -18,6 +22,11 @@ const COPY: &str = "copy";
 const LEAST_MAPPED_MIB: f64 = 80.0;
 /// Most that may be the engine's own, MiB: keys and values, vocabulary, buffers.
 const MOST_OWN_MIB: f64 = 90.0;
+
+/// What a made-up model is called there.
+const TINY: &str = "tiny";
+/// How long an instance of the import service may be there after its last word.
+const ENDING: Duration = Duration::from_secs(30);
 
 /// What a process has in memory, MiB: `smaps_rollup`, see proc(5).
 #[derive(Clone, Copy, Debug)]
@@ -165,6 +174,43 @@ pub(crate) fn on_its_partition(guest: &mut Guest, expected: &Answer) -> Result<S
         seconds(time.since_request),
         memory.told()
     ))
+}
+
+/// A model that an administrator pipes through SSH is packed by the import service, answers without a restart of the
+/// engine, is whole, and goes again without a trace.
+pub(crate) fn comes_over_ssh(guest: &mut Guest) -> Result<String> {
+    let file = tempfile::NamedTempFile::with_suffix(".gguf")?;
+    engine::tiny::write(file.path(), 256)?;
+    let engine = guest.main_pid(ENGINE)?;
+    let add = format!("hearth model add - --name {TINY}");
+    let added = guest.ssh()?.run_with(&add, File::open(file.path())?)?;
+    ensure!(added.contains("root"), "{added}");
+    let owner = guest.run(&format!(
+        "stat --format %U {ADDED} {ADDED}/models/{TINY}/manifest.json"
+    ))?;
+    ensure!(owner == "hearth-import\nhearth-import", "the store is of {owner}");
+    let listed = guest.run("hearth models")?;
+    ensure!(listed.contains(TINY), "the model is not seen: {listed}");
+    let answer = guest.run(&format!("hearth ask --model {TINY} --max-tokens 8 hello"))?;
+    ensure!(!answer.is_empty(), "the model says nothing");
+    let whole = guest.run("hearth model verify")?;
+    ensure!(whole.lines().count() == 2, "not two models: {whole}");
+    let removed = guest.run(&format!("hearth model remove {TINY}"))?;
+    let left = guest.sudo(&format!(
+        "find {ADDED}/blocks {ADDED}/models {ADDED}/incoming -type f"
+    ))?;
+    ensure!(left.is_empty(), "there is still {left}");
+    let listed = guest.run("hearth models")?;
+    ensure!(!listed.contains(TINY), "the model is still listed: {listed}");
+    ensure!(
+        guest.main_pid(ENGINE)? == engine,
+        "the engine was restarted for it"
+    );
+    wait::until("the end of all instances of the import service", ENDING, || {
+        let instances = guest.run("systemctl list-units --all --plain --no-legend 'hearth-import@*'")?;
+        Ok(instances.is_empty().then_some(()))
+    })?;
+    Ok(removed)
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ pub(crate) const UNITS: [(&str, f64); 3] = [
     ("hearthd.service", 2.0),
 ];
 
+/// The import service, of which an instance runs only while a connection is there, with the same.
+pub(crate) const IMPORT: (&str, f64) = ("hearth-import@check.service", 0.8);
+
 /// A unit's exposure by `systemd-analyze security`, 0 to 10.
 pub(crate) fn exposure(guest: &mut Guest, unit: &str) -> Result<f64> {
     let text = guest.sudo(&format!("systemd-analyze security --no-pager {unit} | tail -n 1"))?;
@@ -79,9 +82,19 @@ fn probe(port: u16) -> String {
     )
 }
 
-/// From a copy of inferd's own unit, of which only the program differs, no name resolves and no packet leaves; outside of
-/// it the same probe does all three.
+/// As [`has_no_network`] for inferd.
 pub(crate) fn inferd_has_no_network(guest: &mut Guest) -> Result<String> {
+    has_no_network(guest, "hearth-inferd.service")
+}
+
+/// As [`has_no_network`] for the import service.
+pub(crate) fn import_has_no_network(guest: &mut Guest) -> Result<String> {
+    has_no_network(guest, "hearth-import@.service")
+}
+
+/// From a copy of a unit, of which only the program differs, no name resolves and no packet leaves; outside of it the
+/// same probe does all three.
+fn has_no_network(guest: &mut Guest, unit: &str) -> Result<String> {
     let ears = Ears::open()?;
     let script = probe(ears.port()?);
     let outside = guest.run(&format!("bash -c {}", word(&script)))?;
@@ -94,16 +107,17 @@ pub(crate) fn inferd_has_no_network(guest: &mut Guest) -> Result<String> {
         heard_outside == 2,
         "outside the sandbox {heard_outside} of 2 packets arrived"
     );
-    let inside = run_in_inferds_unit(guest, &script)?;
+    let inside = run_in_unit(guest, unit, &script)?;
     let heard_inside = ears.heard()?;
     ensure!(inside == "ran", "inside the sandbox the probe could: {inside}");
     ensure!(heard_inside == 0, "{heard_inside} packets left the sandbox");
     Ok("outside: resolved, connected, sent; inside: none, and nothing arrived".to_owned())
 }
 
-/// Runs a script as a oneshot unit that has every line of inferd's but those that say what runs, and when.
-fn run_in_inferds_unit(guest: &mut Guest, script: &str) -> Result<String> {
-    let unit = guest.run("systemctl cat hearth-inferd.service")?;
+/// Runs a script as a oneshot unit that has every line of another but those that say what runs, when, and on which
+/// connection.
+fn run_in_unit(guest: &mut Guest, unit: &str, script: &str) -> Result<String> {
+    let unit = guest.run(&format!("systemctl cat {unit}"))?;
     let kept = unit
         .lines()
         .filter(|line| !line.starts_with(['#', ';']))
@@ -115,6 +129,10 @@ fn run_in_inferds_unit(guest: &mut Guest, script: &str) -> Result<String> {
                 "Requires=",
                 "After=",
                 "NotifyAccess=",
+                "StandardInput=",
+                "StandardOutput=",
+                "StandardError=",
+                "RuntimeMaxSec=",
                 "WatchdogSec=",
             ];
             !dropped.iter().any(|start| line.starts_with(start))
