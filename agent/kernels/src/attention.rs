@@ -176,7 +176,8 @@ fn decode_together(
             scale,
             visible: &visible[..queries.len() / head_dim],
         };
-        block::visit(path, head, queries, states);
+        let ahead = heads.get(index + 1).map_or(0, |next| next.distance_from(head));
+        block::visit(path, head, ahead, queries, states);
     }
 }
 

@@ -253,6 +253,18 @@ impl<'a> KvHead<'a> {
         }
     }
 
+    /// Bytes from another head's elements to these, wrapping.
+    pub(crate) fn distance_from(&self, other: Self) -> usize {
+        self.address().wrapping_sub(other.address())
+    }
+
+    fn address(&self) -> usize {
+        match self.elements {
+            Elements::F16 { keys, .. } => keys.as_ptr().addr(),
+            Elements::Q8(quants) => quants.keys.as_ptr().addr(),
+        }
+    }
+
     /// Dimensions of the head.
     pub fn head_dim(&self) -> usize {
         self.head_dim

@@ -88,6 +88,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch(self, from: *const u8) {
+        // SAFETY: `self` is proof of AVX2; nothing is read.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+    }
+
+    #[inline(always)]
     fn dot(self, keys: &[[u8; 64]; 8], query: &[u8; 32], _sum: i32) -> [__m256; 2] {
         // SAFETY: `self` is proof of AVX2; of `keys` 64 bytes are read for each four of `query`.
         unsafe {

@@ -60,11 +60,15 @@ impl Queries<'_> {
     }
 }
 
-/// Takes one block, as it is kept, into the partial results of queries, `[queries, 2 + head_dim]`.
-pub(super) fn visit(path: Path, head: KvHead<'_>, queries: Queries<'_>, states: &mut [f32]) {
+/// Takes one block, as it is kept, into the partial results of queries, `[queries, 2 + head_dim]`. `ahead` bytes from
+/// it, wrapping, is the block that comes next, which is asked for meanwhile where elements are floats: a processor
+/// notices too late that one block is done with.
+pub(super) fn visit(path: Path, head: KvHead<'_>, ahead: usize, queries: Queries<'_>, states: &mut [f32]) {
     let dims = head.head_dim();
     match head.elements {
-        Elements::F16 { keys, values } => visit_f16(path, Floats::new(dims, keys, values), queries, states),
+        Elements::F16 { keys, values } => {
+            visit_f16(path, Floats::new(dims, keys, values, ahead), queries, states);
+        }
         Elements::Q8(quants) => visit_q8(path, Rounded { dims, quants }, queries, states),
     }
 }
@@ -201,18 +205,20 @@ pub(super) struct Floats<'a, E> {
 impl<'a, E> Floats<'a, E> {
     /// From the groups as they lie in a block.
     #[inline(always)]
-    pub(super) fn new(dims: usize, keys: &'a [[E; 16]], values: &'a [[E; 16]]) -> Self {
+    pub(super) fn new(dims: usize, keys: &'a [[E; 16]], values: &'a [[E; 16]], ahead: usize) -> Self {
         Self {
             dims,
             keys: Panel {
                 groups: keys,
                 row: 1,
                 tile: dims,
+                ahead,
             },
             values: Panel {
                 groups: values,
                 row: dims / 16,
                 tile: 1,
+                ahead,
             },
         }
     }
@@ -307,6 +313,7 @@ impl Source for Rounded<'_> {
                 groups: &self.quants.values[part * BLOCK / 16..],
                 row: self.dims / 16,
                 tile: 1,
+                ahead: 0,
             };
             let product = Product {
                 simd,

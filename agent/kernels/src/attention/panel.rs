@@ -4,12 +4,20 @@
 use super::simd::Simd;
 use crate::kv::Half;
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// What a matrix of keys or values has for elements.
 pub(super) trait Element: Copy {
+    /// Whether it comes from memory, so that what follows is to be asked for.
+    const STREAMED: bool;
+
     fn load<S: Simd>(simd: S, group: &[Self; 16]) -> S::Lanes;
 }
 
 impl Element for f32 {
+    const STREAMED: bool = false;
+
     #[inline(always)]
     fn load<S: Simd>(simd: S, group: &[Self; 16]) -> S::Lanes {
         simd.load(group)
@@ -17,6 +25,8 @@ impl Element for f32 {
 }
 
 impl Element for Half {
+    const STREAMED: bool = true;
+
     #[inline(always)]
     fn load<S: Simd>(simd: S, group: &[Self; 16]) -> S::Lanes {
         simd.load_f16(group)
@@ -25,6 +35,8 @@ impl Element for Half {
 
 /// Of q8, without its scale.
 impl Element for u8 {
+    const STREAMED: bool = false;
+
     #[inline(always)]
     fn load<S: Simd>(simd: S, group: &[Self; 16]) -> S::Lanes {
         simd.load_q8(group)
@@ -39,6 +51,8 @@ pub(super) struct Panel<'a, E> {
     pub(super) row: usize,
     /// Groups from one tile to the next.
     pub(super) tile: usize,
+    /// Bytes from a group to the like one that is needed next, wrapping; 0 where there is none.
+    pub(super) ahead: usize,
 }
 
 impl<E> Panel<'_, E> {
@@ -93,7 +107,12 @@ impl<S: Simd, E: Element, const Q: usize> Product<'_, S, E, Q> {
         for index in 0..depth {
             let mut columns = [simd.splat(0.0); T];
             for (tile, columns) in columns.iter_mut().enumerate() {
-                *columns = E::load(simd, &groups[index * self.panel.row + tile * self.panel.tile]);
+                let group = index * self.panel.row + tile * self.panel.tile;
+                *columns = E::load(simd, &groups[group]);
+                if E::STREAMED && group.is_multiple_of(LINE / size_of::<[E; 16]>()) {
+                    let group = std::ptr::from_ref(&groups[group]).cast::<u8>();
+                    simd.prefetch(group.wrapping_add(self.panel.ahead));
+                }
             }
             for (sums, row) in sums.iter_mut().zip(rows) {
                 let factor = simd.splat(row[index]);

@@ -50,7 +50,7 @@ struct Wide {
 
 impl Wide {
     fn floats(&self, dims: usize) -> Floats<'_, f32> {
-        Floats::new(dims, &self.keys, &self.values)
+        Floats::new(dims, &self.keys, &self.values, 0)
     }
 }
 
@@ -203,7 +203,7 @@ fn visit(
         let states = &mut scratch.states[first * state..][..together * state];
         match head.elements {
             Elements::F16 { .. } => block::visit_f32(path, scratch.wide.floats(dims), some, states),
-            Elements::Q8(_) => block::visit(path, head, some, states),
+            Elements::Q8(_) => block::visit(path, head, 0, some, states),
         }
         first += together;
     }

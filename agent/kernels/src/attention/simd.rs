@@ -24,6 +24,9 @@ pub(super) trait Simd: Copy {
     /// The dot products of 32 dimensions of 16 positions with `query`, exactly: `keys` is `[8, 16, 4]`. All are bytes
     /// from −127 to 127; `sum` is that of `query`.
     fn dot(self, keys: &[[u8; 64]; 8], query: &[u8; 32], sum: i32) -> Self::Lanes;
+
+    /// Asks for the cache line at `from`, which need not be memory.
+    fn prefetch(self, from: *const u8);
 }
 
 /// Plain code.
@@ -85,6 +88,9 @@ impl Simd for Plain {
             sum as f32
         })
     }
+
+    #[inline(always)]
+    fn prefetch(self, _from: *const u8) {}
 }
 
 /// Defines a function that runs `body` with the [`Simd`] of a path as its first argument, compiled for that path.
