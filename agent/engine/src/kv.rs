@@ -27,6 +27,19 @@ impl KvCache {
         }
     }
 
+    /// Another sequence that begins with the same tokens: full blocks are shared, for they never change; the last one is
+    /// copied.
+    pub fn branch(&self) -> Self {
+        let (full, rest) = (self.length / POSITIONS, self.length % POSITIONS);
+        let mut blocks = self.blocks[..full].to_vec();
+        if rest > 0 {
+            let mut block = KvBlock::new(self.shape);
+            block.bytes_mut().copy_from_slice(self.blocks[full].bytes());
+            blocks.push(Arc::new(block));
+        }
+        Self { blocks, ..*self }
+    }
+
     /// Positions that are filled.
     pub fn length(&self) -> usize {
         self.length

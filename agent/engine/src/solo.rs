@@ -53,17 +53,24 @@ impl Solo {
         self.kv = self.model.new_kv();
     }
 
+    /// What the sequence has seen so far, to begin others with.
+    pub fn seen(&self) -> KvCache {
+        self.kv.branch()
+    }
+
+    /// Begins a sequence that has seen what another had.
+    pub fn start_after(&mut self, seen: &KvCache) {
+        self.kv = seen.branch();
+    }
+
     /// Appends tokens without asking for logits.
     pub fn read(&mut self, tokens: &[u32]) -> Result<(), ForwardError> {
-        for tokens in tokens.chunks(CHUNK) {
-            let mut part = [Part {
-                tokens,
-                kv: &mut self.kv,
-                logits: false,
-            }];
-            self.graph.forward(&mut self.compute, &mut part)?;
-        }
-        Ok(())
+        read(&mut self.graph, &mut self.compute, &mut self.kv, tokens)
+    }
+
+    /// As [`Self::read`], and with the same outcome, by other threads.
+    pub fn read_by(&mut self, compute: &mut Compute, tokens: &[u32]) -> Result<(), ForwardError> {
+        read(&mut self.graph, compute, &mut self.kv, tokens)
     }
 
     /// Appends tokens, of which there is at least one, and gives the logits after the last, `[vocabulary]`.
@@ -77,5 +84,58 @@ impl Solo {
         }];
         let logits = self.graph.forward(&mut self.compute, &mut part)?;
         Ok(logits.row(0))
+    }
+}
+
+fn read(
+    graph: &mut Graph,
+    compute: &mut Compute,
+    kv: &mut KvCache,
+    tokens: &[u32],
+) -> Result<(), ForwardError> {
+    for tokens in tokens.chunks(CHUNK) {
+        let mut part = [Part {
+            tokens,
+            kv,
+            logits: false,
+        }];
+        graph.forward(compute, &mut part)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use kernels::compute::Fusions;
+    use kernels::path::Path;
+    use kernels::pool::Pool;
+
+    use super::*;
+    use crate::tiny;
+
+    fn compute(threads: usize) -> Compute {
+        Compute::new(Path::SCALAR, Pool::new(threads).unwrap(), Fusions::ALL)
+    }
+
+    #[test]
+    fn what_was_seen_can_be_gone_on_from_again_and_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tiny.gguf");
+        tiny::write(&file, 256).unwrap();
+        let mut solo = Solo::load(&Source::Gguf(file), 256, KvKind::F16, compute(1)).unwrap();
+        for seen in [64, 100] {
+            let (seen, next): (Vec<u32>, _) = ((0..seen).map(|token| token % 50).collect(), [7, 8]);
+            solo.start();
+            solo.read(&seen).unwrap();
+            let expected = solo.run(&next).unwrap().to_vec();
+            solo.start();
+            solo.read_by(&mut compute(2), &seen).unwrap();
+            let kept = solo.seen();
+            for _ in 0..2 {
+                solo.run(&[9, 10, 11]).unwrap();
+                solo.start_after(&kept);
+                assert_eq!(solo.run(&next).unwrap(), expected);
+            }
+        }
     }
 }

@@ -81,8 +81,9 @@ fn times(subject: &mut Subject, test: Test, repetitions: u32) -> Result<Vec<f64>
     let mut tokens = Tokens(1);
     let before = tokens.take(test.depth, subject.vocabulary());
     let timed = tokens.take(test.work.tokens(), subject.vocabulary());
+    let seen = subject.fill(&before)?;
     let mut run = || -> Result<f64> {
-        subject.start_after(&before)?;
+        subject.start_after(&seen);
         let start = Instant::now();
         match test.work {
             Work::Prompt(_) => subject.prompt(&timed)?,

@@ -1,10 +1,12 @@
 //! What is measured: the one file of the measurement that knows the engine.
 
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, bail};
 use engine::catalog::Source;
 use engine::hyperparameters::Hyperparameters;
+use engine::kv::KvCache;
 use engine::solo::Solo;
 use kernels::compute::{Compute, Fusions};
 use kernels::kv::KvKind;
@@ -16,6 +18,8 @@ use crate::cpu;
 
 /// Bytes of a key's or value's element.
 const KV_ELEMENT: u64 = 2;
+/// Most threads that fill a sequence.
+const MOST_FILLING: usize = 16;
 const OUTPUT: &str = "output.weight";
 
 /// A loaded model with one sequence.
@@ -88,10 +92,21 @@ impl Subject {
         self.solo.parameters()
     }
 
-    /// Begins a sequence anew, with these tokens in it.
-    pub(super) fn start_after(&mut self, tokens: &[u32]) -> Result<()> {
+    /// A sequence that has seen these tokens. It is not what is measured, so all processors read them.
+    pub(super) fn fill(&mut self, tokens: &[u32]) -> Result<KvCache> {
         self.solo.start();
-        Ok(self.solo.read(tokens)?)
+        if !tokens.is_empty() {
+            let all = available_parallelism().context("cannot count the processors that may be used")?;
+            let pool = Pool::new(all.get().min(MOST_FILLING)).context("cannot start threads")?;
+            let mut compute = Compute::new(self.solo.compute().path(), pool, Fusions::ALL);
+            self.solo.read_by(&mut compute, tokens)?;
+        }
+        Ok(self.solo.seen())
+    }
+
+    /// Begins a sequence anew, after what another has seen.
+    pub(super) fn start_after(&mut self, seen: &KvCache) {
+        self.solo.start_after(seen);
     }
 
     /// Runs tokens through the model, up to the logits after the last one.
