@@ -128,6 +128,14 @@ pub enum Error {
         /// Names that there are.
         known: Vec<ModelId>,
     },
+    /// A model was replaced by another of its name while it was read, and its blocks are gone.
+    #[error("the model `{id}` in {} was replaced while it was read; try again", path.display())]
+    Replaced {
+        /// The store.
+        path: PathBuf,
+        /// The name.
+        id: ModelId,
+    },
 }
 
 impl Error {

@@ -18,6 +18,7 @@ mod load;
 pub mod manifest;
 mod memory;
 pub mod metadata;
+mod models;
 mod opened;
 mod pack;
 pub mod packed;

@@ -10,16 +10,19 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use crate::block::{BlockProblem, Damage, decode_block, open_block, open_direct, read_direct};
+use crate::block::{BlockProblem, Damage, decode_block, open_block, open_direct, read_block, read_direct};
 use crate::codec::{Codec, decode};
 use crate::error::Error;
 use crate::folder::Folder;
 use crate::gguf::Entries;
 use crate::hash::Hash;
+use crate::id::ModelId;
 use crate::manifest::{BLOCK_BYTES, Block, Manifest, Model};
 use crate::memory::{PAGE, Pages, Region};
 use crate::metadata::Metadata;
+use crate::models;
 use crate::packed::{Packed, Resident, Weights};
+use crate::progress::{Count, OnProgress, Phase};
 use crate::stream::Stream;
 use crate::tensor::Table;
 use crate::workers::{self, locked};
@@ -28,6 +31,7 @@ use crate::workers::{self, locked};
 #[derive(Debug)]
 pub(crate) struct Blocks {
     pub(crate) folder: Arc<Folder>,
+    pub(crate) id: ModelId,
     pub(crate) manifest: Manifest,
     pub(crate) table: Table,
     /// Hashes of the blocks that this process has compared already.
@@ -75,7 +79,50 @@ impl Blocks {
     }
 
     fn damage(&self, number: usize) -> impl FnOnce(BlockProblem) -> Error {
-        move |problem| Damage::new(&self.folder, self.model(), &self.table, number, problem).into()
+        move |problem| match self.gone(&problem) {
+            Some(gone) => gone,
+            None => self.damage_of(number, problem).into(),
+        }
+    }
+
+    fn damage_of(&self, number: usize, problem: BlockProblem) -> Damage {
+        Damage::new(&self.folder, self.model(), &self.table, number, problem)
+    }
+
+    /// Why a block is missing, if that is no damage: whoever removes or replaces a model takes its manifest away before
+    /// its blocks, and asks no reader.
+    fn gone(&self, problem: &BlockProblem) -> Option<Error> {
+        let BlockProblem::Missing = problem else {
+            return None;
+        };
+        match models::manifest(&self.folder, &self.id) {
+            Ok(now) if now.root != self.manifest.root => Some(Error::Replaced {
+                path: self.folder.root().to_owned(),
+                id: self.id.clone(),
+            }),
+            Err(gone @ Error::NoModel { .. }) => Some(gone),
+            _ => None,
+        }
+    }
+
+    /// Reads all blocks and tells which are damaged.
+    pub(crate) fn damaged(&self, progress: OnProgress<'_>) -> Result<Vec<Damage>, Error> {
+        let count = Count::new(Phase::Verifying, self.model().stored(), progress);
+        let damaged = Mutex::new(Vec::new());
+        let read = |scratch: &mut Vec<u8>, (number, block): (usize, &Block)| {
+            if let Err(problem) = read_block(&self.folder, block, scratch) {
+                if let Some(gone) = self.gone(&problem) {
+                    return Err(gone);
+                }
+                locked(&damaged).push(self.damage_of(number, problem));
+            }
+            count.add(block.stored);
+            Ok(())
+        };
+        workers::for_each(workers::available(), self.model().blocks(), read)?;
+        let mut damaged = std::mem::take(&mut *locked(&damaged));
+        damaged.sort_by_key(|damage| damage.block);
+        Ok(damaged)
     }
 
     /// Keys and values, as they stood in the source.

@@ -1,7 +1,6 @@
 //! The manifest of a stored model: what it is and which blocks it is made of.
 
 use kernels::kind::Kind;
-use kernels::layout::ALIGNMENT;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Codec;
@@ -240,19 +239,30 @@ impl Model {
         self.table().map(|_| ())
     }
 
-    /// The table of tensors, each checked to lie in its segment.
+    /// The table of tensors, each checked to lie where packing puts it.
     pub(crate) fn table(&self) -> Result<Table, String> {
         if self.tensors.len() as u64 > MAX_TENSORS {
             return Err(format!("`tensors` has more than {MAX_TENSORS}"));
         }
-        let segments: Vec<usize> = self.segments.iter().map(|segment| segment.bytes).collect();
-        let tensor = |record: &TensorRecord| {
-            record
-                .tensor(&segments)
-                .map_err(|problem| format!("tensor `{}` {problem}", record.name))
-        };
-        let tensors: Vec<Tensor> = self.tensors.iter().map(tensor).collect::<Result<_, _>>()?;
-        Table::new(tensors, segments).map_err(|(tensor, problem)| format!("tensor `{tensor}` {problem}"))
+        let named = |tensor: &str, problem: String| format!("tensor `{tensor}` {problem}");
+        let read = |record: &TensorRecord| record.tensor().map_err(|problem| named(&record.name, problem));
+        let tensors: Vec<Tensor> = self.tensors.iter().map(read).collect::<Result<_, _>>()?;
+        let table = Table::placed(tensors.clone()).map_err(|(tensor, problem)| named(&tensor, problem))?;
+        let differs = table
+            .iter()
+            .zip(&tensors)
+            .find(|((_, placed), told)| placed != told);
+        if let Some(((_, placed), told)) = differs {
+            return Err(format!(
+                "tensor `{}` lies in segment {} at {}, not in segment {} at {}",
+                told.name, placed.segment, placed.offset, told.segment, told.offset
+            ));
+        }
+        let told = self.segments.iter().map(|segment| segment.bytes);
+        if !told.eq(table.segments().iter().copied()) {
+            return Err("`segments` have other lengths than their tensors".to_owned());
+        }
+        Ok(table)
     }
 }
 
@@ -287,21 +297,12 @@ impl TensorRecord {
         }
     }
 
-    fn tensor(&self, segments: &[usize]) -> Result<Tensor, String> {
+    fn tensor(&self) -> Result<Tensor, String> {
         let known = Kind::ALL.into_iter().find(|kind| kind.name() == self.kind);
         let kind = known.ok_or_else(|| format!("is of the unknown type `{}`", self.kind))?;
-        let shape = Shape::new(kind, &self.dimensions)?;
-        let end = self.offset.checked_add(shape.bytes());
-        let room = segments.get(self.segment).copied();
-        if !self.offset.is_multiple_of(ALIGNMENT) || end.is_none() || end > room {
-            return Err(format!(
-                "does not lie in segment {} at {}",
-                self.segment, self.offset
-            ));
-        }
         Ok(Tensor {
             name: self.name.clone(),
-            shape,
+            shape: Shape::new(kind, &self.dimensions)?,
             source_kind: kind,
             dimensions: self.dimensions.clone(),
             segment: self.segment,

@@ -1,15 +1,15 @@
 //! A store: a folder of models.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use nix::sys::statvfs::statvfs;
 
-use crate::block::{Damage, read_block};
+use crate::block::Damage;
 use crate::error::Error;
 use crate::export::export;
 use crate::folder::{Folder, list, sync_folder};
@@ -18,14 +18,11 @@ use crate::id::ModelId;
 use crate::import::{import, packed_bytes};
 use crate::load::Blocks;
 use crate::manifest::Manifest;
+use crate::models;
 use crate::opened::Opened;
 use crate::packed::Packed;
-use crate::progress::{Count, OnProgress, Phase};
+use crate::progress::OnProgress;
 use crate::source::Source;
-use crate::workers::{self, locked};
-
-/// Longest manifest, in bytes: one of a model of a terabyte has half of it.
-const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
 /// A folder of models.
 ///
@@ -89,9 +86,7 @@ impl Store {
 
     /// The names of all models.
     pub fn models(&self) -> Result<Vec<ModelId>, Error> {
-        let id = |path: PathBuf| path.file_name()?.to_str()?.parse().ok();
-        let ids = list(&self.folder.models())?.into_iter().filter_map(id);
-        Ok(ids.filter(|id| self.folder.manifest(id).exists()).collect())
+        models::models(&self.folder)
     }
 
     /// When a model was stored, if there is one of that name and the file system knows.
@@ -101,23 +96,7 @@ impl Store {
 
     /// What a model is made of.
     pub fn manifest(&self, id: &ModelId) -> Result<Manifest, Error> {
-        let path = self.folder.manifest(id);
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(self.no_model(id)?),
-            file => file.map_err(Error::io("open", &path))?,
-        };
-        let mut json = Vec::new();
-        let read = file.take(MAX_MANIFEST_BYTES).read_to_end(&mut json);
-        read.map_err(Error::io("read", &path))?;
-        Manifest::parse(&json).map_err(|problem| Error::Manifest { path, problem })
-    }
-
-    fn no_model(&self, id: &ModelId) -> Result<Error, Error> {
-        Ok(Error::NoModel {
-            path: self.path().to_owned(),
-            id: id.clone(),
-            known: self.models()?,
-        })
+        models::manifest(&self.folder, id)
     }
 
     /// Opens a model, whose weights can then be loaded.
@@ -144,33 +123,21 @@ impl Store {
         })?;
         Ok(Blocks {
             folder: self.folder.clone(),
+            id: id.clone(),
             manifest,
             table,
             verified: self.verified.clone(),
         })
     }
 
-    /// Reads all blocks of a model and tells which are damaged.
+    /// Reads all blocks of a model and tells which are damaged. If it is replaced meanwhile, the new one is read.
     pub fn verify(&self, id: &ModelId, progress: OnProgress<'_>) -> Result<Vec<Damage>, Error> {
-        let blocks = self.blocks(id)?;
-        let model = &blocks.manifest.model;
-        let count = Count::new(Phase::Verifying, model.stored(), progress);
-        let damaged = Mutex::new(Vec::new());
-        workers::for_each(
-            workers::available(),
-            model.blocks(),
-            |scratch, (number, block)| {
-                if let Err(problem) = read_block(&self.folder, block, scratch) {
-                    let damage = Damage::new(&self.folder, model, &blocks.table, number, problem);
-                    locked(&damaged).push(damage);
-                }
-                count.add(block.stored);
-                Ok::<_, Error>(())
-            },
-        )?;
-        let mut damaged = std::mem::take(&mut *locked(&damaged));
-        damaged.sort_by_key(|damage| damage.block);
-        Ok(damaged)
+        loop {
+            match self.blocks(id)?.damaged(progress) {
+                Err(Error::Replaced { .. }) => {}
+                damaged => return damaged,
+            }
+        }
     }
 
     /// Writes a model as one GGUF file, with the tensors and the metadata that it was imported from.
@@ -184,7 +151,9 @@ impl Store {
     pub fn remove(&self, id: &ModelId) -> Result<(), Error> {
         let path = self.folder.manifest(id);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(self.no_model(id)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(models::no_model(&self.folder, id)?);
+            }
             removed => removed.map_err(Error::io("remove", &path))?,
         }
         let home = self.folder.models().join(id.as_str());

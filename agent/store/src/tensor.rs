@@ -157,13 +157,18 @@ impl Table {
                 offset: 0,
             });
         }
+        Self::placed(tensors)
+    }
+
+    /// Gives tensors their places, whatever places they had: names and shapes alone decide.
+    pub(crate) fn placed(mut tensors: Vec<Tensor>) -> Result<Self, TensorProblem> {
         let layers = layers(&tensors)?;
         let segments = place(&mut tensors, layers)?;
         Self::new(tensors, segments)
     }
 
     /// A table of tensors that have their places: each name once, and the embedding among them.
-    pub(crate) fn new(tensors: Vec<Tensor>, segments: Vec<usize>) -> Result<Self, TensorProblem> {
+    fn new(tensors: Vec<Tensor>, segments: Vec<usize>) -> Result<Self, TensorProblem> {
         let mut names = HashMap::new();
         for (index, tensor) in tensors.iter().enumerate() {
             if names.insert(tensor.name.clone(), index).is_some() {

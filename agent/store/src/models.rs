@@ -1,0 +1,50 @@
+//! Which models a store's folder has, and their manifests.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use crate::error::Error;
+use crate::folder::{Folder, list};
+use crate::id::ModelId;
+use crate::manifest::Manifest;
+
+/// Longest manifest, in bytes: one of a model of a terabyte has half of it.
+const MAX_MANIFEST_BYTES: u64 = 64 << 20;
+
+/// The names of all models.
+pub(crate) fn models(folder: &Folder) -> Result<Vec<ModelId>, Error> {
+    let id = |path: PathBuf| path.file_name()?.to_str()?.parse().ok();
+    let ids = list(&folder.models())?.into_iter().filter_map(id);
+    Ok(ids.filter(|id| folder.manifest(id).exists()).collect())
+}
+
+/// What a model is made of.
+pub(crate) fn manifest(folder: &Folder, id: &ModelId) -> Result<Manifest, Error> {
+    let json = manifest_bytes(folder, id)?;
+    Manifest::parse(&json).map_err(|problem| Error::Manifest {
+        path: folder.manifest(id),
+        problem,
+    })
+}
+
+fn manifest_bytes(folder: &Folder, id: &ModelId) -> Result<Vec<u8>, Error> {
+    let path = folder.manifest(id);
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(no_model(folder, id)?),
+        file => file.map_err(Error::io("open", &path))?,
+    };
+    let mut json = Vec::new();
+    let read = file.take(MAX_MANIFEST_BYTES).read_to_end(&mut json);
+    read.map_err(Error::io("read", &path))?;
+    Ok(json)
+}
+
+/// That there is no model of that name, with those that there are.
+pub(crate) fn no_model(folder: &Folder, id: &ModelId) -> Result<Error, Error> {
+    Ok(Error::NoModel {
+        path: folder.root().to_owned(),
+        id: id.clone(),
+        known: models(folder)?,
+    })
+}
