@@ -33,7 +33,7 @@ pub fn load(
     kv: KvKind,
 ) -> Result<(Model, Graph), LoadError> {
     let (opened, path) = (source.open()?, &source.path());
-    // The vocabulary takes as long as the weights of a small model. This thread has the stack that templates need.
+    // The vocabulary takes as long as the weights of a small model.
     thread::scope(|scope| {
         let weights = scope.spawn(|| opened.load(budget));
         let model = Model::read(opened.metadata(), path, context, kv);

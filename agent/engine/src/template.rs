@@ -5,7 +5,9 @@
 //! a message spells; after rendering, marks are looked for, and then that character is taken out again.
 
 use std::io::{self, Write};
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
@@ -19,8 +21,9 @@ use crate::vocabulary::Vocabulary;
 /// Longest template, in bytes; the longest that are real have a third of it. A longer one could nest its code so deep
 /// that compiling it takes more stack than there is.
 const MAX_TEMPLATE_BYTES: usize = 64 << 10;
-/// Stack that a thread needs to compile any template up to that length, and to drop or show values nested as deep as
-/// [`FUEL`] lets them be: under 100 MiB was seen. Only what is touched takes memory.
+/// Stack to compile any template up to that length with, and to drop or show values nested as deep as [`FUEL`] lets
+/// them be: under 100 MiB was seen. Only what is touched takes memory. Compiling brings a thread of its own; who calls
+/// [`ChatTemplate::tokens`] has to have one.
 pub(crate) const STACK_BYTES: usize = 256 << 20;
 /// Instructions that a template may run for one conversation: ten times what the longest conversation needs.
 const FUEL: u64 = 2_000_000;
@@ -88,7 +91,7 @@ impl ChatTemplate {
             let spelling = id.and_then(|id| vocabulary.spelling(id));
             Ok(spelling.unwrap_or_default().to_owned())
         };
-        let environment = environment(source).map_err(|error| LoadError::Template {
+        let environment = compile(source).map_err(|error| LoadError::Template {
             path: path.to_owned(),
             error,
         })?;
@@ -146,6 +149,23 @@ fn reason(error: &minijinja::Error) -> String {
         ErrorKind::OutOfFuel => "it takes too many steps; send fewer messages".to_owned(),
         _ => error.detail().map_or_else(|| error.to_string(), str::to_owned),
     }
+}
+
+/// Compiles on a thread with [`STACK_BYTES`], whoever calls: a chain of operators takes a few frames for each of them.
+fn compile(source: &str) -> Result<Environment<'static>, minijinja::Error> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new()
+            .name("template".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, || environment(source))
+            .map_err(|error| {
+                minijinja::Error::new(
+                    ErrorKind::InvalidOperation,
+                    format!("there is no thread to compile it: {error}"),
+                )
+            })?;
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
 }
 
 fn environment(source: &str) -> Result<Environment<'static>, minijinja::Error> {

@@ -123,3 +123,20 @@ fn a_template_that_is_no_jinja_names_the_file() {
         "{error}"
     );
 }
+
+/// Compiled on the stack of a test's thread, 2 MiB, each of these overflows it.
+#[test]
+fn long_chains_of_operators_are_compiled_whoever_calls() {
+    let fill = |unit: &str| unit.repeat((MAX_TEMPLATE_BYTES - 16) / unit.len());
+    for source in [
+        format!("{{{{ {}1 }}}}", fill("1+")),
+        format!("{{{{ {}1 }}}}", fill("-")),
+        format!("{{{{ {}1 }}}}", fill("1~")),
+        format!("{{{{ {}x }}}}", fill("not ")),
+        format!("{{{{ x{} }}}}", fill("|e")),
+        format!("{{{{ x{} }}}}", fill(".x")),
+    ] {
+        // Whether it is taken or refused is Jinja's affair.
+        drop(read(&source));
+    }
+}
