@@ -112,7 +112,7 @@ pub enum Error {
     /// A block is damaged.
     #[error(transparent)]
     Damage(#[from] Damage),
-    /// An import is on its way, or another collection of garbage.
+    /// An import is on its way.
     #[error("{} is being written to; try again when that is done", path.display())]
     Busy {
         /// The store.

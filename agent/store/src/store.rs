@@ -162,9 +162,10 @@ impl Store {
     }
 
     /// Removes the blocks that no model has, and what killed imports left behind. Refused while an import is on its
-    /// way; a model that is loaded keeps what it has mapped.
+    /// way; waits for another collection. A model that is loaded keeps what it has mapped.
     pub fn collect(&self) -> Result<Collected, Error> {
-        let _lock = self.folder.lock_for_collection()?;
+        let removal = self.folder.lock_for_removal()?;
+        let _lock = self.folder.lock_for_collection(&removal)?;
         let mut used = HashSet::new();
         for id in self.models()? {
             used.extend(

@@ -214,6 +214,21 @@ fn garbage_is_not_collected_under_an_import() {
 }
 
 #[test]
+fn of_two_who_collect_at_once_one_waits() {
+    let place = Place::new();
+    place.import("m", &Model::small());
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    place.store.collect().unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn what_a_killed_import_left_is_collected() {
     let place = Place::new();
     place.import("m", &Model::small());
