@@ -131,6 +131,8 @@ fn write_manifest(folder: &Folder, id: &ModelId, model: Model) -> Result<Manifes
         problem,
     })?;
     let home = folder.models().join(id.as_str());
+    // A removal of the model that had the name would take the folder away again.
+    let _lock = folder.lock_for_removal()?;
     make_folder(&home)?;
     folder.write(&path, &json)?;
     sync_folder(&home)?;

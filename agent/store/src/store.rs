@@ -150,6 +150,10 @@ impl Store {
     /// Forgets a model. Its blocks stay until [`Self::collect`].
     pub fn remove(&self, id: &ModelId) -> Result<(), Error> {
         let path = self.folder.manifest(id);
+        if !path.exists() {
+            return Err(models::no_model(&self.folder, id)?);
+        }
+        let _lock = self.folder.lock_for_removal()?;
         match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(models::no_model(&self.folder, id)?);
@@ -157,7 +161,11 @@ impl Store {
             removed => removed.map_err(Error::io("remove", &path))?,
         }
         let home = self.folder.models().join(id.as_str());
-        fs::remove_dir(&home).map_err(Error::io("remove", &home))?;
+        match fs::remove_dir(&home) {
+            // What somebody else has put there is not ours to remove; without its manifest it is no model.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => sync_folder(&home)?,
+            removed => removed.map_err(Error::io("remove", &home))?,
+        }
         sync_folder(&self.folder.models())
     }
 

@@ -229,6 +229,38 @@ fn of_two_who_collect_at_once_one_waits() {
 }
 
 #[test]
+fn a_model_is_removed_whatever_else_lies_in_its_folder() {
+    let place = Place::new();
+    place.import("m", &Model::small());
+    let notes = place.store.path().join("models/m/notes");
+    fs::write(&notes, b"mine").unwrap();
+    place.store.remove(&id("m")).unwrap();
+    assert!(place.store.collect().unwrap().blocks > 0);
+    assert!(place.store.models().unwrap().is_empty());
+    assert_eq!(fs::read(&notes).unwrap(), b"mine");
+    place.import("m", &Model::small());
+    assert_eq!(place.store.models().unwrap(), [id("m")]);
+}
+
+#[test]
+fn a_removal_takes_no_folder_from_under_an_import() {
+    let place = Place::new();
+    std::thread::scope(|scope| {
+        let importing = scope.spawn(|| {
+            for _ in 0..60 {
+                place.import("m", &Model::small());
+            }
+        });
+        while !importing.is_finished() {
+            match place.store.remove(&id("m")) {
+                Ok(()) | Err(Error::NoModel { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+}
+
+#[test]
 fn what_a_killed_import_left_is_collected() {
     let place = Place::new();
     place.import("m", &Model::small());
