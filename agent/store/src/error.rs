@@ -88,18 +88,21 @@ pub enum Error {
         /// What the kernel said.
         error: io::Error,
     },
-    /// A model does not fit on the store's disk, or into its quota. What was written of it is removed.
+    /// A model does not fit on the store's disk, or into its quota. What was written of it is removed, if it can be.
     #[error(
-        "no room for the model in {}: it takes up to {needed} bytes, and {free} are free; make room and import again",
-        path.display()
+        "no room for the model in {}: it takes up to {needed} bytes, and {free} are free; make room and import again{}",
+        path.display(),
+        still_there(left)
     )]
     NoRoom {
         /// The store.
         path: PathBuf,
         /// Bytes of the model when packed: what compresses or is there already takes less.
         needed: u64,
-        /// Bytes that are free, without what was written of the model.
+        /// Bytes that are free, without what was written of the model unless that is left.
         free: u64,
+        /// Why what was written of the model is still there.
+        left: Option<Box<Error>>,
     },
     /// A manifest is wrong.
     #[error("{}: {problem}", path.display())]
@@ -156,6 +159,13 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |error| Self::Io { action, path, error }
+    }
+}
+
+fn still_there(left: &Option<Box<Error>>) -> String {
+    match left {
+        None => String::new(),
+        Some(error) => format!(" (what was written of it is still there: {error})"),
     }
 }
 

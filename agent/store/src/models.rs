@@ -1,11 +1,13 @@
 //! Which models a store's folder has, and their manifests.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
 use crate::error::Error;
 use crate::folder::{Folder, list};
+use crate::hash::Hash;
 use crate::id::ModelId;
 use crate::manifest::Manifest;
 
@@ -38,6 +40,26 @@ fn manifest_bytes(folder: &Folder, id: &ModelId) -> Result<Vec<u8>, Error> {
     let read = file.take(MAX_MANIFEST_BYTES).read_to_end(&mut json);
     read.map_err(Error::io("read", &path))?;
     Ok(json)
+}
+
+/// The hashes of all blocks that a model has, so far as that can be told.
+///
+/// A manifest that cannot be read stops nothing: its model cannot be loaded. But it may be of a newer Hearth, which comes
+/// back after an update that was taken back, or may be mended; so every block is kept that it names in whatever form.
+/// What it does not name any more, nobody can load by it again.
+pub(crate) fn hashes(folder: &Folder, id: &ModelId) -> Result<HashSet<Hash>, Error> {
+    let json = manifest_bytes(folder, id)?;
+    Ok(match Manifest::parse(&json) {
+        Ok(manifest) => manifest.model.blocks().map(|(_, block)| block.hash).collect(),
+        Err(_) => named(&json),
+    })
+}
+
+/// All that looks like a hash.
+fn named(json: &[u8]) -> HashSet<Hash> {
+    let words = json.split(|byte| !byte.is_ascii_alphanumeric());
+    let texts = words.filter_map(|word| str::from_utf8(word).ok());
+    texts.filter_map(|word| word.parse().ok()).collect()
 }
 
 /// That there is no model of that name, with those that there are.

@@ -70,17 +70,15 @@ impl Store {
 
     /// Gives back the room of what was written of a model that does not fit: others need it more.
     fn no_room(&self, source: &Source) -> Result<Error, Error> {
-        match self.collect() {
-            // Another import is on its way, which may have found blocks of this one and count on them.
-            Ok(_) | Err(Error::Busy { .. }) => {}
-            Err(error) => return Err(error),
-        }
+        // It may stay while another import is on its way, which may have found blocks of this one and count on them.
+        let left = self.collect().err().map(Box::new);
         let path = self.path().to_owned();
         let told = statvfs(&path).map_err(|error| Error::io("ask for the room in", &path)(error.into()))?;
         Ok(Error::NoRoom {
             path,
             needed: packed_bytes(source)?,
             free: told.blocks_available() * told.fragment_size(),
+            left,
         })
     }
 
@@ -176,12 +174,8 @@ impl Store {
         let _lock = self.folder.lock_for_collection(&removal)?;
         let mut used = HashSet::new();
         for id in self.models()? {
-            used.extend(
-                self.manifest(&id)?
-                    .model
-                    .blocks()
-                    .map(|(_, block)| self.folder.block(block.hash)),
-            );
+            let hashes = models::hashes(&self.folder, &id)?;
+            used.extend(hashes.into_iter().map(|hash| self.folder.block(hash)));
         }
         let mut collected = Collected::default();
         for home in list(&self.folder.blocks())? {

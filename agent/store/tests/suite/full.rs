@@ -57,6 +57,14 @@ fn child() {
         assert!(error.to_string().contains(&needed.to_string()), "{error}");
         assert_eq!((*told, free_bytes(store.path())), (free, free));
     }
+    // What cannot be removed does not hide why.
+    let odd = store.path().join("incoming/odd");
+    std::fs::create_dir(&odd).unwrap();
+    let error = store.import(&source("large.gguf"), &id(), &silent).unwrap_err();
+    assert!(matches!(error, Error::NoRoom { .. }), "{error}");
+    assert!(error.to_string().contains("incoming/odd"), "{error}");
+    std::fs::remove_dir(&odd).unwrap();
+    store.collect().unwrap();
     assert_eq!(store.manifest(&id()).unwrap(), old);
     assert_holds(&Store::new(store.path()).load(&id()).unwrap(), &Model::small());
     println!("nothing was lost");

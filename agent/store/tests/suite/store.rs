@@ -528,10 +528,32 @@ fn manifests_are_checked() {
     );
     assert!(error(&good.replacen("\"offset\":0", "\"offset\":64", 1)).contains("but the model's hash is"));
     assert!(error(&good.replacen("{", "{\"more\":1,", 1)).contains("unknown field `more`"));
-    assert!(
-        place.store.collect().is_err(),
-        "nothing is garbage while a manifest cannot be read"
-    );
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_keeps_the_blocks_that_it_names_and_no_others() {
+    let place = Place::new();
+    place.import("bad", &Model::small());
+    let bad = files(&place.store.path().join("blocks"));
+    place.import("good", &large());
+    place.store.remove(&id("good")).unwrap();
+    let path = place.store.path().join("models/bad/manifest.json");
+    let good = fs::read_to_string(&path).unwrap();
+    let newer = good.replacen("\"version\":1", "\"version\":2", 1);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, newer).unwrap();
+    assert!(place.store.manifest(&id("bad")).is_err());
+    assert!(place.store.collect().unwrap().blocks > 0);
+    assert_eq!(files(&place.store.path().join("blocks")), bad);
+
+    // Of half a manifest, nobody can load a model again.
+    fs::write(&path, &good[..good.len() / 2]).unwrap();
+    place.store.collect().unwrap();
+    let left = files(&place.store.path().join("blocks"));
+    assert!(left.len() < bad.len() && left.iter().all(|block| bad.contains(block)));
+    place.store.remove(&id("bad")).unwrap();
+    place.store.collect().unwrap();
+    assert!(files(&place.store.path().join("blocks")).is_empty());
 }
 
 /// A manifest whose hash is right may still lie about the rest.
