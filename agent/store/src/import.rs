@@ -16,6 +16,7 @@ use crate::id::ModelId;
 use crate::manifest::{
     BLOCK_BYTES, Block, Manifest, MetadataRecord, Model, Segment, SourceFile, Summary, TensorRecord,
 };
+use crate::models::MAX_MANIFEST_BYTES;
 use crate::pack::{Packer, Scratch};
 use crate::packed::plan;
 use crate::progress::{Count, OnProgress, Phase};
@@ -32,24 +33,31 @@ pub(crate) fn import(
 ) -> Result<Manifest, Error> {
     let _lock = folder.lock_for_import()?;
     let table = plan(source)?;
+    let mut model = without_blocks(source, &table);
+    // What is too long already need not be packed first.
+    manifest_json(&folder.manifest(id), model.clone())?;
     let writer = BlockWriter::new(folder);
-    let segments = write_segments(&writer, source, &table, progress)?;
-    let metadata = writer.write_all(&source.entries().bytes)?;
+    model.segments = write_segments(&writer, source, &table, progress)?;
+    model.metadata.blocks = writer.write_all(&source.entries().bytes)?;
     writer.sync()?;
-    let model = Model {
-        summary: Summary::of(source, &table),
+    write_manifest(folder, id, model)
+}
+
+/// All that is known of a model before it is packed.
+fn without_blocks(source: &Source, table: &Table) -> Model {
+    Model {
+        summary: Summary::of(source, table),
         sources: source
             .files()
             .map(|(path, bytes)| source_file(path, bytes))
             .collect(),
-        metadata: MetadataRecord::new(source.entries(), metadata),
+        metadata: MetadataRecord::new(source.entries(), Vec::new()),
         tensors: table
             .iter()
             .map(|(_, tensor)| TensorRecord::new(tensor))
             .collect(),
-        segments,
-    };
-    write_manifest(folder, id, model)
+        segments: Vec::new(),
+    }
 }
 
 /// Bytes of all that is stored of a source, but for the manifest, if nothing of it can be compressed.
@@ -119,12 +127,7 @@ fn places(table: &Table) -> impl Iterator<Item = (usize, usize, usize)> {
 
 fn write_manifest(folder: &Folder, id: &ModelId, model: Model) -> Result<Manifest, Error> {
     let path = folder.manifest(id);
-    let invalid = |error: serde_json::Error| Error::Manifest {
-        path: path.clone(),
-        problem: error.to_string(),
-    };
-    let manifest = Manifest::new(model).map_err(invalid)?;
-    let json = serde_json::to_vec(&manifest).map_err(invalid)?;
+    let (manifest, json) = manifest_json(&path, model)?;
     // What is written must be what is read back: else a model would be there that nobody can load.
     Manifest::parse(&json).map_err(|problem| Error::Manifest {
         path: path.clone(),
@@ -137,6 +140,22 @@ fn write_manifest(folder: &Folder, id: &ModelId, model: Model) -> Result<Manifes
     folder.write(&path, &json)?;
     sync_folder(&home)?;
     Ok(manifest)
+}
+
+/// A manifest and its text, which is short enough to be read again.
+fn manifest_json(path: &Path, model: Model) -> Result<(Manifest, Vec<u8>), Error> {
+    let invalid = |problem| Error::Manifest {
+        path: path.to_owned(),
+        problem,
+    };
+    let manifest = Manifest::new(model).map_err(|error| invalid(error.to_string()))?;
+    let json = serde_json::to_vec(&manifest).map_err(|error| invalid(error.to_string()))?;
+    if json.len() as u64 > MAX_MANIFEST_BYTES {
+        return Err(invalid(format!(
+            "the names in the model file make it longer than {MAX_MANIFEST_BYTES} bytes; no more is read"
+        )));
+    }
+    Ok((manifest, json))
 }
 
 /// Writes blocks under the names of their hashes, each once.

@@ -12,7 +12,7 @@ use crate::id::ModelId;
 use crate::manifest::Manifest;
 
 /// Longest manifest, in bytes: one of a model of a terabyte has half of it.
-const MAX_MANIFEST_BYTES: u64 = 64 << 20;
+pub(crate) const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
 /// The names of all models.
 pub(crate) fn models(folder: &Folder) -> Result<Vec<ModelId>, Error> {

@@ -556,6 +556,24 @@ fn a_manifest_that_cannot_be_read_keeps_the_blocks_that_it_names_and_no_others()
     assert!(files(&place.store.path().join("blocks")).is_empty());
 }
 
+/// JSON has six bytes for each control character.
+#[test]
+fn a_model_whose_manifest_would_be_too_long_to_read_is_refused_before_anything_is_written() {
+    let place = Place::new();
+    let model = (0..11_000_u32).fold(Model::small(), |model, number| {
+        model.tensor(&format!("{number}{:\u{1}<1018}", ""), Kind::F32, &[1])
+    });
+    let path = place.file("model.gguf");
+    model.write(&path);
+    let imported = place
+        .store
+        .import(&Source::open(&path).unwrap(), &id("m"), &silent);
+    let error = imported.unwrap_err().to_string();
+    assert!(error.contains("longer than 67108864 bytes"), "{error}");
+    assert!(place.store.models().unwrap().is_empty());
+    assert!(files(&place.store.path().join("blocks")).is_empty());
+}
+
 /// A manifest whose hash is right may still lie about the rest.
 #[test]
 fn crafted_manifests_are_refused() {
