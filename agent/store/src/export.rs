@@ -1,8 +1,8 @@
 //! Export: a stored model as a GGUF file again, with the bytes it was imported from.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use kernels::kind::Kind;
@@ -23,8 +23,10 @@ pub(crate) fn export(
     path: &Path,
     progress: OnProgress<'_>,
 ) -> Result<(), Error> {
-    let incoming = path.with_added_extension("incoming");
-    let file = File::create(&incoming).map_err(Error::write(&incoming))?;
+    if path.is_dir() {
+        return Err(Error::write(path)(io::ErrorKind::IsADirectory.into()));
+    }
+    let (file, incoming) = new_incoming(path)?;
     write(packed, entries, BufWriter::new(file), &incoming, progress)
         .and_then(|()| fs::rename(&incoming, path).map_err(Error::io("rename to", path)))
         .inspect_err(|_| {
@@ -34,6 +36,21 @@ pub(crate) fn export(
     match path.parent() {
         Some(folder) if folder != Path::new("") => sync_folder(folder),
         _ => sync_folder(Path::new(".")),
+    }
+}
+
+/// A new file beside `path`: one that is there, or where a link leads, is somebody else's.
+fn new_incoming(path: &Path) -> Result<(File, PathBuf), Error> {
+    let mut number = 0_u64;
+    loop {
+        let incoming = path.with_added_extension(format!("incoming-{number}"));
+        match File::create_new(&incoming) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            file => {
+                let file = file.map_err(Error::write(&incoming))?;
+                return Ok((file, incoming));
+            }
+        }
     }
 }
 

@@ -104,7 +104,28 @@ fn an_export_is_the_file_that_was_imported() {
     let out = place.file("out.gguf");
     place.store.export(&id("large"), &out, &silent).unwrap();
     assert!(fs::read(&out).unwrap() == model.file(3), "the bytes differ");
-    assert!(!place.file("out.gguf.incoming").exists());
+    let beside: Vec<_> = files(place.folder.path())
+        .into_iter()
+        .filter(|path| path.to_string_lossy().contains("incoming-"))
+        .collect();
+    assert!(beside.is_empty(), "{beside:?}");
+}
+
+#[test]
+fn an_export_writes_into_nothing_that_is_there() {
+    let (place, model) = (Place::new(), Model::small());
+    place.import("m", &model);
+    let (out, victim) = (place.file("out.gguf"), place.file("victim"));
+    fs::write(&victim, b"precious").unwrap();
+    for name in ["out.gguf.incoming", "out.gguf.incoming-0"] {
+        std::os::unix::fs::symlink(&victim, place.file(name)).unwrap();
+    }
+    place.store.export(&id("m"), &out, &silent).unwrap();
+    assert!(fs::read(&out).unwrap() == model.file(3), "the bytes differ");
+    assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    let silence = |progress: Progress| panic!("begun: {progress:?}");
+    let error = place.store.export(&id("m"), place.folder.path(), &silence);
+    assert!(error.unwrap_err().to_string().contains("directory"));
 }
 
 #[test]
