@@ -7,7 +7,7 @@ use crate::path::on_each_path;
 pub const PART: usize = 16;
 
 /// Rows of activations `[rows, columns]`, each block of 32 columns rounded to 8 bits with a scale of its own:
-/// `value ≈ scale · quant`, `scale = max |value| / 127`.
+/// `value ≈ scale · quant`, `scale = max |value| / 127`. The product's definition says what else a block may be.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Activations {
     rows: usize,
@@ -135,19 +135,32 @@ fn quantise_body(row: &mut RowMut<'_>) {
     let (sums, _) = row.sums.as_chunks_mut::<2>();
     let scales = row.scales.iter_mut().zip(row.scaled_sums.iter_mut());
     for (((values, quants), sums), (scale, scaled_sum)) in values.iter().zip(quants).zip(sums).zip(scales) {
-        let largest = values
-            .iter()
-            .fold(0.0_f32, |largest, value| largest.max(value.abs()));
-        *scale = largest / 127.0;
-        let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-        for (quant, value) in quants.iter_mut().zip(values) {
-            *quant = (value * inverse).round_ties_even() as i8;
-        }
+        (*quants, *scale) = round(values);
         for (sum, part) in sums.iter_mut().zip(quants.as_chunks::<PART>().0) {
             *sum = part.iter().map(|&quant| i16::from(quant)).sum();
         }
         *scaled_sum = *scale * f32::from(sums[0] + sums[1]);
     }
+}
+
+/// A block's quants, from −127 to 127, and their scale, as `product::twin` defines them.
+#[inline(always)]
+pub(crate) fn round(values: &[f32; BLOCK]) -> ([i8; BLOCK], f32) {
+    /// Of this size a float has no place for halves: adding it rounds, and leaves the integer in the lowest bits.
+    const SHIFT: f32 = 12_582_912.0;
+    // As integers the bits of magnitudes are in the same order, what is no number behind infinity.
+    let magnitudes = values.iter().map(|value| value.abs().to_bits().cast_signed());
+    let largest = f32::from_bits(magnitudes.fold(0, i32::max).cast_unsigned());
+    let inverse = 127.0 / largest;
+    if !largest.is_finite() {
+        return ([0; BLOCK], f32::NAN);
+    }
+    if !inverse.is_finite() {
+        return ([0; BLOCK], 0.0);
+    }
+    // Two roundings make at most 127 · (1 + 2⁻²³) of the largest: 127.
+    let quants = values.map(|value| (value * inverse + SHIFT).to_bits() as i8);
+    (quants, largest / 127.0)
 }
 
 #[cfg(test)]
@@ -193,6 +206,43 @@ mod tests {
         let activations = rounded(Path::SCALAR, &[0.0; 32]);
         assert_eq!(activations.row(0).scales, [0.0]);
         assert_eq!(activations.row(0).quants, [0; 32]);
+    }
+
+    /// Magnitudes around each border there is.
+    const MAGNITUDES: [f32; 12] = [
+        1e-45,
+        1e-40,
+        f32::MIN_POSITIVE,
+        1e-37,
+        3.7e-37,
+        3.8e-37,
+        1e-36,
+        1e-3,
+        1e30,
+        f32::MAX,
+        f32::INFINITY,
+        f32::NAN,
+    ];
+
+    #[test]
+    fn whatever_the_values_quants_are_from_minus_127_to_127() {
+        for largest in MAGNITUDES {
+            let mut values = [0.0; BLOCK];
+            (values[3], values[4], values[5]) = (largest, -largest, largest * 0.49 / 127.0);
+            for path in Path::offered() {
+                let activations = rounded(path, &values);
+                let row = activations.row(0);
+                let (quants, scale) = match largest {
+                    _ if !largest.is_finite() => ([0; 3], f32::NAN),
+                    _ if largest < 3.73e-37 => ([0; 3], 0.0),
+                    _ => ([127, -127, 0], largest / 127.0),
+                };
+                let told = format!("{largest:e} on {}", path.instructions());
+                assert_eq!(row.quants[3..6], quants, "{told}");
+                assert_eq!(row.scales[0].to_bits(), scale.to_bits(), "{told}");
+                assert_eq!(row.scaled_sums[0].is_nan(), scale.is_nan(), "{told}");
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::block::MOST_TOGETHER;
 use super::simd::Simd;
+use crate::activations;
 use crate::kv::{Elements, KvHead, MOST_DIMENSIONS, Quants};
 use crate::layout::BLOCK;
 use crate::path::{Path, on_each_path};
@@ -24,20 +25,14 @@ impl Part {
         sum: 0,
     };
 
-    /// Rounds 32 dimensions, halves to even.
+    /// Rounds 32 dimensions.
     #[inline(always)]
     fn round(values: &[f32; BLOCK]) -> Self {
-        /// Of this size a float has no place for halves: adding it rounds, and leaves the integer in the lowest bits.
-        const SHIFT: f32 = 12_582_912.0;
-        let largest = values
-            .iter()
-            .fold(0.0_f32, |largest, value| largest.max(value.abs()));
-        let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-        let quants = values.map(|value| (value * inverse + SHIFT).to_bits() as u8);
+        let (quants, scale) = activations::round(values);
         Self {
-            quants,
-            scale: largest / 127.0,
-            sum: quants.iter().map(|quant| i32::from(quant.cast_signed())).sum(),
+            quants: quants.map(i8::cast_unsigned),
+            scale,
+            sum: quants.iter().map(|&quant| i32::from(quant)).sum(),
         }
     }
 }
@@ -98,4 +93,28 @@ pub(super) fn scores<S: Simd, const Q: usize>(
         }
     }
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_rounded_as_activations_are() {
+        for largest in [1e-45, 1e-40, 1e-37, 3.8e-37, 0.3, 1e38, f32::INFINITY, f32::NAN] {
+            let query: [f32; BLOCK] = std::array::from_fn(|i| largest * (i as f32 * 0.7).sin());
+            let (quants, scale) = activations::round(&query);
+            for path in Path::offered() {
+                let mut part = [Part::ZERO];
+                round(path, &query, &mut part);
+                let sum = quants.iter().map(|&quant| i32::from(quant)).sum();
+                let found = (
+                    part[0].quants.map(u8::cast_signed),
+                    part[0].scale.to_bits(),
+                    part[0].sum,
+                );
+                assert_eq!(found, (quants, scale.to_bits(), sum), "{largest:e}");
+            }
+        }
+    }
 }

@@ -32,6 +32,8 @@ enum Bits {
     Any,
     /// Quants, scales and activations as large as can be, so that every sum is the largest there is.
     Extreme,
+    /// As [`Bits::Any`], but activations of every magnitude down to the smallest and up to what is no number.
+    Wild,
 }
 
 impl Case {
@@ -63,7 +65,7 @@ impl Case {
 fn ggml_rows(kind: Kind, rows: usize, columns: usize, bits: Bits, random: &mut TestRng) -> Vec<u8> {
     let mut bytes = vec![0; rows * kind.row_bytes(columns)];
     match bits {
-        Bits::Any => random.fill_bytes(&mut bytes),
+        Bits::Any | Bits::Wild => random.fill_bytes(&mut bytes),
         Bits::Extreme => bytes.fill([0xFF, 0x00, 0x80, 0x7F][random.random_range(0..4)]),
     }
     let halves: &[usize] = match kind {
@@ -99,11 +101,15 @@ fn activations(rows: usize, columns: usize, bits: Bits, random: &mut TestRng) ->
     input.reset(rows, columns);
     for mut row in input.rows_mut() {
         for block in row.values.chunks_exact_mut(BLOCK) {
-            let largest = 10.0_f32.powf(random.random_range(-3.0..3.0));
+            let largest = match bits {
+                Bits::Any | Bits::Extreme => 10.0_f32.powf(random.random_range(-3.0..3.0)),
+                Bits::Wild => f32::from_bits(random.random_range(1..=0x7FC0_0000)),
+            };
             let sign = if random.random() { 1.0 } else { -1.0 };
             block.fill_with(|| match bits {
                 Bits::Any => random.random_range(-largest..largest),
                 Bits::Extreme => sign * largest,
+                Bits::Wild => largest * random.random_range(-1.0..=1.0),
             });
         }
         quantise(Path::SCALAR, &mut row);
@@ -112,8 +118,11 @@ fn activations(rows: usize, columns: usize, bits: Bits, random: &mut TestRng) ->
 }
 
 fn cases() -> impl Strategy<Value = Case> {
+    cases_of(prop_oneof![3 => Just(Bits::Any), 1 => Just(Bits::Extreme)])
+}
+
+fn cases_of(bits: impl Strategy<Value = Bits>) -> impl Strategy<Value = Case> {
     let kinds = prop::sample::select(&Kind::ALL[..]);
-    let bits = prop_oneof![3 => Just(Bits::Any), 1 => Just(Bits::Extreme)];
     let rows = prop_oneof![1..=80_usize, Just(16), Just(64)];
     (kinds, rows, 1..=9_usize, 1..=40_usize, bits).prop_perturb(
         |(kind, rows, blocks, m, bits), mut random| {
@@ -138,11 +147,12 @@ fn by_definition(case: &Case, tiles: Range<usize>) -> Vec<f32> {
     output
 }
 
-/// The first element whose bits differ.
+/// The first element whose bits differ; all that is no number counts as the same.
 fn difference(found: &[f32], expected: &[f32]) -> Option<(usize, f32, f32)> {
     let pairs = found.iter().zip(expected).enumerate();
     pairs
         .map(|(index, (&found, &expected))| (index, found, expected))
+        .filter(|(_, found, expected)| !(found.is_nan() && expected.is_nan()))
         .find(|(_, found, expected)| found.to_bits() != expected.to_bits())
 }
 
@@ -190,6 +200,19 @@ proptest! {
         for path in Path::offered() {
             let difference = difference(&product(path, &case, tiles.clone()), &expected);
             prop_assert_eq!(difference, None, "{}, tiles {:?}", path.instructions(), tiles);
+        }
+        let mut output = vec![f32::NAN; expected.len()];
+        scalar::without_fma(&case.matrix(), tiles, &case.input, &mut output);
+        prop_assert_eq!(difference(&output, &expected), None, "scalar without FMA");
+    }
+
+    #[test]
+    fn activations_of_every_magnitude_give_the_same_on_every_path(case in cases_of(Just(Bits::Wild))) {
+        let tiles = 0..case.matrix().tiles();
+        let expected = by_definition(&case, tiles.clone());
+        for path in Path::offered() {
+            let difference = difference(&product(path, &case, tiles.clone()), &expected);
+            prop_assert_eq!(difference, None, "{}", path.instructions());
         }
         let mut output = vec![f32::NAN; expected.len()];
         scalar::without_fma(&case.matrix(), tiles, &case.input, &mut output);

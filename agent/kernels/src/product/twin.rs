@@ -11,6 +11,12 @@
 //! - Q6_K: from `x = 0`, in each block of 32 columns, whose halves have scales `s` and `t`,
 //!   `x = fma(s · Σ q·a + t · Σ q·a, da, x)`; after 256 columns `acc = fma(d, x, acc)`
 //! - floats: column by column, `acc = fma(weight, value, acc)`
+//!
+//! A block of activations whose largest magnitude is `L` has the scale `da = L / 127` and quants
+//! `a = value · (127 / L)`, rounded to the nearest integer, halves to even. Where `127 / L` is more than a float holds
+//! (`L < 3.73e-37`, zero among them), scale and quants are 0; where a value is infinite or no number, quants are 0 and
+//! the scale is no number, and so is all that is computed from the block. Which of the many floats that are no number
+//! comes out is not defined.
 
 use std::ops::Range;
 
