@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "inline assembly")]
 
 use std::arch::asm;
+use std::cell::Cell;
 use std::marker::PhantomData;
 
 use super::wide::{TileSums, Tiles};
@@ -19,23 +20,51 @@ impl Amx {
     }
 
     /// Sets this thread's tiles up.
+    ///
+    /// # Panics
+    /// If they are set up already.
     pub(super) fn set_up(self) -> AmxTiles {
+        let only = Only::on_this_thread();
         // SAFETY: a value of this type is the proof that the processor has these instructions; `SHAPES` is 64 bytes
         // and a configuration of the palette that every AMX has.
         unsafe {
             asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, preserves_flags, readonly))
         };
-        AmxTiles(PhantomData)
+        AmxTiles { _only: only }
+    }
+}
+
+thread_local! {
+    static SET_UP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Of this there is at most one on a thread, on which it stays. Of two, the first that was dropped would release the
+/// tiles of the other.
+struct Only(PhantomData<*const ()>);
+
+impl Only {
+    fn on_this_thread() -> Self {
+        assert!(!SET_UP.replace(true), "this thread's tiles are set up already");
+        Self(PhantomData)
+    }
+}
+
+impl Drop for Only {
+    fn drop(&mut self) {
+        SET_UP.set(false);
     }
 }
 
 /// This thread's tiles, with [`SHAPES`] until it is dropped.
-pub(super) struct AmxTiles(PhantomData<*const ()>);
+pub(super) struct AmxTiles {
+    _only: Only,
+}
 
 impl Drop for AmxTiles {
     /// Threads whose tiles are in use cost more to switch.
     fn drop(&mut self) {
-        // SAFETY: there is such a value only where the processor has these instructions.
+        // SAFETY: there is such a value only where the processor has these instructions, and no other on this thread
+        // that would still need the tiles.
         unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) };
     }
 }
@@ -94,9 +123,9 @@ impl Tiles for AmxTiles {
             rows.len() >= (ROWS - 1) * stride + 4 * N,
             "sixteen rows of activations"
         );
-        // SAFETY: such a value has set the tiles up; they read 16 times 4 · N bytes, `stride` apart, which `rows` was
-        // just found to have, and N lines of 64 bytes, and write 16 lines of 64 bytes, which is what the references
-        // are to.
+        // SAFETY: such a value has set this thread's tiles up, and nobody has released them, for it is the only one;
+        // they read 16 times 4 · N bytes, `stride` apart, which `rows` was just found to have, and N lines of 64 bytes,
+        // and write 16 lines of 64 bytes, which is what the references are to.
         unsafe {
             match N {
                 8 => multiply!("tmm1", "tmm2", rows, stride, weights, sums),
@@ -104,5 +133,23 @@ impl Tiles for AmxTiles {
                 _ => unreachable!("there are tiles for 8 and 4 groups of columns, not {N}"),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_has_its_tiles_once() {
+        let first = Only::on_this_thread();
+        assert!(catch_unwind(Only::on_this_thread).is_err(), "two at once");
+        let elsewhere = std::thread::spawn(|| drop(Only::on_this_thread()));
+        elsewhere.join().expect("another thread has tiles of its own");
+        assert!(catch_unwind(Only::on_this_thread).is_err(), "still two at once");
+        drop(first);
+        drop(Only::on_this_thread());
     }
 }
