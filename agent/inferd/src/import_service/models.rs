@@ -74,6 +74,9 @@ impl Models {
             );
             return Err(refused(RefusedKind::Taken, message));
         }
+        // What a killed import left would otherwise take the room of every later one. What cannot be removed is told to
+        // the journal, and counts as taken.
+        self.collect().ok();
         let room = spool::room(spool::free(folder)?, folder, &new.files)?;
         teller.tell(&api::import::Reply::Ready).map_err(|_| gone())?;
         let spool = Spool::receive(input, &new.files, folder, room)?;

@@ -136,7 +136,7 @@ fn a_model_is_added_listed_verified_and_removed() {
     let Reply::Removed(removed) = bench.ask(&Request::Remove("a".to_owned())) else {
         panic!("not removed");
     };
-    assert_eq!((removed.freed, removed.note), (added.stored, None));
+    assert_eq!(removed.freed, added.stored);
     assert_eq!((bench.list(), bench.files()), (vec![], vec![]));
     assert_eq!(
         refused(&bench.ask(&Request::Remove("a".to_owned()))).0,
@@ -229,6 +229,18 @@ fn of_an_upload_that_breaks_off_nothing_remains() {
         assert_eq!(last_refused(&replies).0, RefusedKind::Invalid, "{replies:?}");
         assert!(!bench.store().exists() || bench.files().is_empty());
     }
+}
+
+#[test]
+fn what_a_killed_import_left_is_gone_before_room_is_looked_for() {
+    let bench = Bench::new();
+    bench.add("a", &tiny_file());
+    // An import that is killed has written blocks, and no manifest.
+    fs::remove_dir_all(bench.store().join("models")).unwrap();
+    assert_ne!(bench.files(), Vec::<PathBuf>::new());
+    let replies = bench.replies(&upload("b", &[], Some(1 << 41)));
+    assert_eq!(last_refused(&replies).0, RefusedKind::NoSpace, "{replies:?}");
+    assert_eq!(bench.files(), Vec::<PathBuf>::new());
 }
 
 /// A connection whose other end goes away after some lines.
