@@ -22,9 +22,16 @@ pub struct Solo {
 }
 
 impl Solo {
-    /// Loads a model for sequences of up to `context` tokens, or as many as it was trained for.
-    pub fn load(source: &Source, context: usize, kv: KvKind, compute: Compute) -> Result<Self, LoadError> {
-        let (model, graph) = model::load(source, None, context, kv)?;
+    /// Loads a model for sequences of up to `context` tokens, or as many as it was trained for, with at most `budget`
+    /// bytes of weights in memory.
+    pub fn load(
+        source: &Source,
+        budget: Option<usize>,
+        context: usize,
+        kv: KvKind,
+        compute: Compute,
+    ) -> Result<Self, LoadError> {
+        let (model, graph) = model::load(source, budget, context, kv)?;
         Ok(Self {
             kv: model.new_kv(),
             model,

@@ -1,6 +1,7 @@
 //! Our engine, called as a library: the one file here that knows it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use engine::catalog::Source;
@@ -9,6 +10,7 @@ use kernels::compute::{Compute, Fusions};
 use kernels::kv::KvKind;
 use kernels::path::choose;
 use kernels::pool::Pool;
+use store::Store;
 
 use crate::subject::Subject;
 
@@ -18,16 +20,26 @@ pub struct Hearth {
 }
 
 impl Hearth {
-    /// Loads a model for sequences of up to `positions` tokens.
+    /// Packs a GGUF file into memory, for sequences of up to `positions` tokens.
     pub fn load(path: &Path, positions: usize) -> Result<Self> {
+        Self::load_within(&Source::Gguf(path.to_owned()), None, positions)
+    }
+
+    /// Loads a model of a store, with at most `budget` bytes of weights in memory.
+    pub fn load_stored(store: &Path, id: &str, budget: Option<usize>, positions: usize) -> Result<Self> {
+        let source = Source::Stored(Arc::new(Store::new(store)), id.parse()?);
+        Self::load_within(&source, budget, positions)
+    }
+
+    fn load_within(source: &Source, budget: Option<usize>, positions: usize) -> Result<Self> {
         let pool = Pool::new(threads()?).context("cannot start the threads that compute")?;
         let compute = Compute::new(choose().path, pool, Fusions::ALL);
-        let solo = Solo::load(&Source::Gguf(path.to_owned()), positions, KvKind::F16, compute)?;
+        let solo = Solo::load(source, budget, positions, KvKind::F16, compute)?;
         let context = solo.model().context();
         ensure!(
             context >= positions,
             "{} was trained for {context} tokens",
-            path.display()
+            source.path().display()
         );
         Ok(Self { solo })
     }

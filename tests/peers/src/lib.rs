@@ -18,4 +18,5 @@ pub mod parts;
 pub mod rows;
 pub mod sandbox;
 pub mod statistics;
+pub mod stored;
 pub mod subject;

@@ -1,7 +1,8 @@
 //! A model in less memory than it has: the same tokens, how fast, and what of the disk's speed that is.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -9,14 +10,22 @@ use std::time::Instant;
 use ::tests::process::output;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use nix::fcntl::OFlag;
 use peers::answers::Answer;
 use peers::engines::model;
 use peers::machine::forget;
 use peers::memory_group::MemoryGroup;
 use peers::parts::Parts;
+use peers::stored::Stored;
 use serde::{Deserialize, Serialize};
+use store::Pages;
 
 use crate::show::step;
+
+/// What the process needs beside weights, MB: its program, vocabulary, keys and values, and what is between nodes.
+const BESIDE_WEIGHTS: u64 = 100;
+/// Bytes that are asked of the disk at a time, a block.
+const READ_BYTES: usize = 4 << 20;
 
 /// What to measure.
 #[derive(Clone, Debug, Args)]
@@ -55,23 +64,18 @@ pub(crate) struct Limited {
 /// Runs the model with and without the limit. An error if the tokens differ.
 pub(crate) fn measure(parts: &Parts, options: &Options) -> Result<Limited> {
     let file = model(parts, &options.model);
-    let mut command = Command::new(parts.program("probe"));
-    command
-        .args([
-            "answers",
-            "--engine",
-            "hearth",
-            "--prompts",
-            "2",
-            "-n",
-            &options.count.to_string(),
-            "-m",
-        ])
-        .arg(&file);
-    let free = step("answers in all memory that there is", || said(&mut command))?;
+    let stored = step("pack the model into a store", || Stored::import(parts, &file))?;
+    let budget = options
+        .limit
+        .checked_sub(BESIDE_WEIGHTS)
+        .with_context(|| format!("a limit below {BESIDE_WEIGHTS} MB leaves no room for weights"))?;
+    let answers = || answers(parts, &stored, options.count);
+    let free = step("answers in all memory that there is", || said(&mut answers()))?;
+    let mut command = answers();
+    command.args(["--budget", &(budget * 1_000_000).to_string()]);
     let limit_bytes = options.limit * 1_000_000;
     let group = MemoryGroup::new("limited", Some(limit_bytes))?;
-    forget(&file)?;
+    forget(&stored.store)?;
     let words = format!("answers in {} MB", options.limit);
     let limited = step(&words, || said(&mut group.inside(&command)))?;
     for (free, limited) in free.answers.iter().zip(&limited.answers) {
@@ -95,21 +99,40 @@ pub(crate) fn measure(parts: &Parts, options: &Options) -> Result<Limited> {
     })
 }
 
+/// Two answers of the stored model.
+fn answers(parts: &Parts, stored: &Stored, count: usize) -> Command {
+    let mut command = Command::new(parts.program("probe"));
+    command.args([
+        "answers",
+        "--engine",
+        "hearth",
+        "--prompts",
+        "2",
+        "-n",
+        &count.to_string(),
+    ]);
+    command.args(["-m", &stored.name, "--store"]).arg(&stored.store);
+    command
+}
+
 fn said(command: &mut Command) -> Result<Said> {
     let text = output(command)?;
     serde_json::from_str(&text).with_context(|| format!("the engine said {text}"))
 }
 
-/// Bytes per second of a file that is read from its beginning to its end and was not in memory before.
+/// Bytes per second of a file that is read from its beginning to its end past the page cache, as weights are.
 fn disk_speed(path: &Path) -> Result<f64> {
-    forget(path)?;
-    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let bytes = file.seek(SeekFrom::End(0))?;
-    file.rewind()?;
-    let mut buffer = vec![0; 4 << 20];
-    let start = Instant::now();
-    while file.read(&mut buffer)? > 0 {}
-    Ok(bytes as f64 / start.elapsed().as_secs_f64())
+    let mut options = File::options();
+    let file = options.read(true).custom_flags(OFlag::O_DIRECT.bits()).open(path);
+    let mut file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    let mut pages = Pages::new(READ_BYTES).context("cannot get memory")?;
+    let (start, mut bytes) = (Instant::now(), 0);
+    loop {
+        match file.read(pages.bytes_mut())? {
+            0 => return Ok(bytes as f64 / start.elapsed().as_secs_f64()),
+            read => bytes += read,
+        }
+    }
 }
 
 /// The figures.

@@ -12,6 +12,7 @@ use peers::kv::kv_bytes;
 use peers::machine::forget;
 use peers::memory_group::MemoryGroup;
 use peers::parts::Parts;
+use peers::stored::Stored;
 use serde::Serialize;
 
 use crate::show::{note, step};
@@ -58,10 +59,16 @@ pub(crate) fn measure(parts: &Parts, options: &Options) -> Result<Vec<Peak>> {
         let file = model(parts, name);
         let file_bytes = file.metadata().with_context(|| file.display().to_string())?.len();
         let kv_bytes = kv_bytes(&file, WORK.0 + WORK.1)?;
+        let stored = step(&format!("{name}: pack"), || Stored::import(parts, &file))?;
         for (engine, kind, arguments) in WAYS {
-            let mut command = engines.command(kind, &job(&file, &[options.threads]))?;
+            let mut command = match kind {
+                Engine::Hearth => in_store(&engines, &stored, options.threads)?,
+                _ => engines.command(kind, &job(&file, &[options.threads]))?,
+            };
             command.args(arguments);
-            let peak = step(&format!("{name}: memory of {engine}"), || peak(&command, &file));
+            let peak = step(&format!("{name}: memory of {engine}"), || {
+                peak(&command, &[&file, &stored.store])
+            });
             if let Err(error) = &peak {
                 note(&format!("FAIL {engine}: {error:#}"));
             }
@@ -102,9 +109,16 @@ fn job<'a>(model: &'a Path, threads: &'a [u16]) -> Job<'a> {
     }
 }
 
-fn peak(command: &Command, file: &Path) -> Result<u64> {
+/// Our engine's command for a model of a store: what an import takes is not the engine's.
+fn in_store(engines: &Engines<'_>, stored: &Stored, threads: u16) -> Result<Command> {
+    let mut command = engines.command(Engine::Hearth, &job(Path::new(&stored.name), &[threads]))?;
+    command.arg("--store").arg(&stored.store);
+    Ok(command)
+}
+
+fn peak(command: &Command, files: &[&Path]) -> Result<u64> {
     let group = MemoryGroup::new("peak", None)?;
-    forget(file)?;
+    files.iter().try_for_each(|file| forget(file))?;
     output(&mut group.inside(command))?;
     group.peak()
 }

@@ -37,7 +37,7 @@ impl Subject {
         let (store, id) = place.open()?;
         let manifest = store.manifest(&id)?;
         let source = Source::Stored(Arc::new(store), id);
-        let solo = Solo::load(&source, positions, KvKind::F16, compute)?;
+        let solo = Solo::load(&source, None, positions, KvKind::F16, compute)?;
         if solo.model().context() < positions {
             bail!(
                 "{} was trained for {} tokens, and {positions} are asked for",

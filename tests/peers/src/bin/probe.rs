@@ -71,6 +71,12 @@ struct Answers {
     /// Answer only this many of the prompts
     #[arg(long, default_value_t = PROMPTS.len())]
     prompts: usize,
+    /// A store; the model is then a name in it
+    #[arg(long)]
+    store: Option<PathBuf>,
+    /// Most bytes of a stored model's weights in memory
+    #[arg(long, requires = "store")]
+    budget: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -160,7 +166,14 @@ fn time(subject: &mut impl Subject, depth: usize, steps: &[usize]) -> Result<f64
 fn answers(options: &Answers) -> Result<Value> {
     // Prompts are made into tokens by our engine for all.
     let loading = Instant::now();
-    let mut hearth = Hearth::load(&options.model, 512 + options.count)?;
+    let positions = 512 + options.count;
+    let mut hearth = match &options.store {
+        None => Hearth::load(&options.model, positions)?,
+        Some(store) => {
+            let id = options.model.to_str().context("a name that is no text")?;
+            Hearth::load_stored(store, id, options.budget, positions)?
+        }
+    };
     let load_seconds = loading.elapsed().as_secs_f64();
     let prompts = PROMPTS
         .iter()
