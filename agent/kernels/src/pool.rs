@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use claims::{Atomic, Claims, HELPERS};
+use claims::{Atomic, Claims, HELPERS, MOST_CHUNKS};
 use job::{Job, Lent};
 
 /// How long a helper looks for work before it sleeps: longer than what lies between two regions of a token, and not
@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_micros(20);
 /// How long a helper computes before it offers its core to others, at a moment when it holds no chunk: less than the
 /// scheduler would leave it, which takes the core at any moment and the chunk with it, for which all would wait.
 const TURN: Duration = Duration::from_millis(1);
+/// Most threads of a pool.
+pub const MAX_THREADS: usize = HELPERS + 1;
 /// Looks between two looks at the clock.
 const LOOKS: usize = 32;
 
@@ -47,15 +49,14 @@ struct Shared {
 }
 
 impl Pool {
-    /// A pool of that many threads, the caller's among them: from 1 to 65.
+    /// A pool of that many threads, the caller's among them: from 1 to [`MAX_THREADS`].
     ///
     /// # Errors
     /// The operating system gives no thread.
     pub fn new(threads: usize) -> std::io::Result<Self> {
         assert!(
-            (1..=HELPERS + 1).contains(&threads),
-            "{threads} threads; 1 to {} are allowed",
-            HELPERS + 1
+            (1..=MAX_THREADS).contains(&threads),
+            "{threads} threads; 1 to {MAX_THREADS} are allowed"
         );
         let shared = Arc::new(Shared {
             claims: Claims::new(),
@@ -89,15 +90,17 @@ impl Pool {
     /// returns when all calls have returned.
     ///
     /// # Panics
-    /// With the first panic of `work`, after the other chunks are computed.
+    /// With the first panic of `work`, after the other chunks are computed. If there are more than 2³² − 66 chunks.
     pub fn run(&mut self, chunks: usize, work: impl Fn(usize, usize) + Sync) {
         if chunks <= 1 || self.helpers.is_empty() {
             (0..chunks).for_each(|chunk| work(chunk, 0));
             return;
         }
+        let most = MOST_CHUNKS as usize;
+        assert!(chunks <= most, "{chunks} chunks; at most {most} are allowed");
         self.regions += 1;
         let job = Job::new(&work);
-        self.share(u32::try_from(chunks).expect("fewer chunks than 2³²"), &job);
+        self.share(chunks as u32, &job);
         if let Some(panic) = job.into_panic() {
             resume_unwind(panic);
         }
@@ -106,7 +109,9 @@ impl Pool {
     #[allow(unsafe_code, reason = "lends the job, and waits for those it is lent to")]
     fn share(&self, chunks: u32, job: &Job<'_>) {
         let claims = &self.shared.claims;
-        // SAFETY: nothing below unwinds (`compute` keeps panics), and this returns only after all chunks are reported.
+        // SAFETY: nothing below unwinds (`compute` keeps panics, and there are at most `MOST_CHUNKS`, so that `open`
+        // panics not, and late claims do not open the region again), and this returns only after all chunks are
+        // reported.
         unsafe { self.shared.lent.lend(job) };
         self.unpark(claims.open(chunks));
         let mut done = 0;

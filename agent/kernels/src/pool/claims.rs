@@ -40,6 +40,9 @@ pub(super) struct Claims<A> {
 
 /// Most helpers: bits of a word.
 pub(super) const HELPERS: usize = 64;
+/// Most chunks of a region: when all are claimed, each helper and the caller may still add one to `next`, having looked
+/// before, which must not carry into the chunks' count.
+pub(super) const MOST_CHUNKS: u32 = u32::MAX - HELPERS as u32 - 1;
 
 fn chunks(region: u64) -> u64 {
     region >> 32
@@ -62,8 +65,15 @@ impl<A: Atomic> Claims<A> {
 
     /// Opens a region; the one before is complete. Returns the helpers, a bit each, that are to be woken: as many
     /// sleepers as there are chunks beside the caller's own.
+    ///
+    /// # Panics
+    /// If there are more than [`MOST_CHUNKS`].
     #[must_use]
     pub(super) fn open(&self, chunks: u32) -> u64 {
+        assert!(
+            chunks <= MOST_CHUNKS,
+            "{chunks} chunks; at most {MOST_CHUNKS} are allowed"
+        );
         let chunks = u64::from(chunks);
         self.unreported.0.store(chunks, Ordering::Relaxed);
         // Swapped, not stored, so that all changes of the word are one chain, which a late claim is part of.
@@ -326,6 +336,26 @@ mod tests {
             }
             helper.join().unwrap();
         });
+    }
+
+    #[test]
+    fn claims_that_come_late_do_not_open_the_region_again() {
+        let claims = Claims::<std::sync::atomic::AtomicU64>::new();
+        assert_eq!(claims.open(MOST_CHUNKS), 0);
+        let used_up = u64::from(MOST_CHUNKS) << 32 | u64::from(MOST_CHUNKS);
+        claims.region.0.store(used_up, Ordering::Relaxed);
+        for _ in 0..=HELPERS {
+            claims.region.0.fetch_add(1, Ordering::Relaxed);
+        }
+        let region = claims.region.0.load(Ordering::Relaxed);
+        assert_eq!(chunks(region), u64::from(MOST_CHUNKS));
+        assert!(!claims.is_open());
+    }
+
+    #[test]
+    #[should_panic(expected = "are allowed")]
+    fn more_chunks_than_leave_room_for_late_claims_are_refused() {
+        let _ = Claims::<std::sync::atomic::AtomicU64>::new().open(MOST_CHUNKS + 1);
     }
 
     #[test]

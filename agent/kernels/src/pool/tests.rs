@@ -78,6 +78,13 @@ fn a_panic_comes_to_the_caller_after_the_other_chunks() {
 }
 
 #[test]
+#[should_panic(expected = "4294967231 chunks; at most 4294967230 are allowed")]
+fn a_region_has_room_for_claims_that_come_late() {
+    let mut pool = Pool::new(2).unwrap();
+    pool.run(u32::MAX as usize - 64, |_, _| panic!("a chunk is computed"));
+}
+
+#[test]
 fn one_thread_needs_no_meeting() {
     let mut pool = Pool::new(1).unwrap();
     pool.run(5, |_, thread| assert_eq!(thread, 0));
