@@ -64,8 +64,6 @@ pub struct Compute {
     scratch: Scratch,
     /// Outputs of products that are not fused with what follows.
     loose: [Rows; 2],
-    /// Rows before the head.
-    last: Activations,
     between: attention::Between,
 }
 
@@ -79,7 +77,6 @@ impl Compute {
             fused,
             scratch,
             loose: Default::default(),
-            last: Activations::default(),
             between: attention::Between::default(),
         }
     }
@@ -97,15 +94,6 @@ impl Compute {
     /// What is fused.
     pub fn fused(&self) -> Fusions {
         self.fused
-    }
-
-    /// Looks tokens up in a table `[vocabulary, columns]`; `rows` becomes `[tokens, columns]`.
-    ///
-    /// # Panics
-    /// If a token is not below the vocabulary.
-    pub fn embed(&mut self, table: &Matrix<'_>, tokens: &[u32], rows: &mut Rows) {
-        rows.reset(tokens.len(), table.columns());
-        self.each_float_row(rows, |row, values| table.dequantise(tokens[row] as usize, values));
     }
 
     /// Normalises rows, and rounds them for products; `output` becomes of their shape.
@@ -252,31 +240,6 @@ impl Compute {
         });
         self.each_row(output, |_, output| quantise(path, output));
         self.loose = [gates, ups];
-    }
-
-    /// The logits of some rows: normalised and multiplied with the head; `logits` becomes `[chosen, vocabulary]`.
-    pub fn logits(
-        &mut self,
-        rows: &Rows,
-        chosen: &[usize],
-        norm: Norm<'_>,
-        head: Linear<'_>,
-        logits: &mut Rows,
-    ) {
-        let mut input = std::mem::take(&mut self.last);
-        input.reset(chosen.len(), rows.columns());
-        for (&row, mut output) in chosen.iter().zip(input.rows_mut()) {
-            ops::rms_norm_quantise(self.path, rows.row(row), norm.weight, norm.epsilon, &mut output);
-        }
-        self.linear_together(&[head], &input, &mut [logits]);
-        self.last = input;
-    }
-
-    /// For each row the index of its largest value, of several the lowest; `None` where all are NaN.
-    pub fn argmax(&mut self, rows: &Rows) -> Vec<Option<usize>> {
-        (0..rows.rows())
-            .map(|row| ops::argmax(self.path, rows.row(row)))
-            .collect()
     }
 
     fn chunks(&self, matrices: &[&Matrix<'_>], rows: usize, multiple: usize) -> Chunks {

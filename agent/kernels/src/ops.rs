@@ -20,7 +20,7 @@ pub(crate) mod sum;
 pub use feed_forward::{add, silu_multiply, silu_multiply_quantise};
 pub use norm::{rms_norm, rms_norm_heads, rms_norm_quantise};
 pub use rope::{Convention, Rope, RopeError, RopeScaling, rotate};
-pub use select::{argmax, softmax};
+pub use select::softmax;
 
 #[cfg(test)]
 mod tests;

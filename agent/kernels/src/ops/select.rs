@@ -21,18 +21,6 @@ fn softmax_body(values: &mut [f32]) {
     }
 }
 
-on_each_path! {
-    /// The index of the largest value, of several the lowest. NaN is never the largest; `None` where there is nothing
-    /// else.
-    pub fn argmax(values: &[f32]) -> Option<usize> = argmax_body
-}
-
-#[inline(always)]
-fn argmax_body(values: &[f32]) -> Option<usize> {
-    let largest = largest(values);
-    values.iter().position(|&value| value == largest)
-}
-
 /// The largest value that is not NaN; −∞ where there is none.
 #[inline(always)]
 pub(crate) fn largest(values: &[f32]) -> f32 {

@@ -108,20 +108,6 @@ proptest! {
     }
 
     #[test]
-    fn argmax_is_the_first_of_the_largest(values in proptest::collection::vec(0_u8..6, 0..100)) {
-        // 0 stands for NaN, so that ties and NaN are common.
-        let floats: Vec<f32> = values
-            .iter()
-            .map(|&value| if value == 0 { f32::NAN } else { f32::from(value) - 3.0 })
-            .collect();
-        let largest = values.iter().copied().max().filter(|&largest| largest > 0);
-        let expected = largest.map(|largest| values.iter().position(|&value| value == largest).unwrap());
-        for path in Path::offered() {
-            prop_assert_eq!(argmax(path, &floats), expected);
-        }
-    }
-
-    #[test]
     fn rotation_is_its_formula(
         heads in 1_usize..4,
         pairs in 1_usize..40,
