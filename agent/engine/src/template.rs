@@ -4,6 +4,8 @@
 //! spells `<|im_end|>` stays text. So before rendering, a character that no message has is put inside each mark that
 //! a message spells; after rendering, marks are looked for, and then that character is taken out again.
 
+mod work;
+
 use std::io::{self, Write};
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -178,7 +180,7 @@ fn environment(source: &str) -> Result<Environment<'static>, minijinja::Error> {
             .build()?,
     );
     environment.set_fuel(Some(FUEL));
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    work::limit(&mut environment);
     environment.add_function(
         "raise_exception",
         |message: String| -> Result<Value, minijinja::Error> {

@@ -140,3 +140,94 @@ fn long_chains_of_operators_are_compiled_whoever_calls() {
         drop(read(&source));
     }
 }
+
+fn refusal(template: &str, said: &str) -> String {
+    let (template, vocabulary) = read(template).unwrap();
+    match template.tokens(&user(said), &vocabulary) {
+        Err(RequestError::Template(reason)) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Each of these takes gigabytes or minutes where calls are not charged.
+#[test]
+fn filters_that_make_much_of_little_are_refused() {
+    let megabyte = "{% set x = messages[0].content %}";
+    for call in [
+        "{{ 'a'|indent(4000000000) }}",
+        "{{ '%4000000000d'|format(3) }}",
+        "{{ '{:>4000000000}'.format('a') }}",
+        "{{ [1]|batch(4000000000, 'x')|list }}",
+        "{{ [1]|slice(4000000000)|list }}",
+        "{{ [1]|tojson(indent=4000000000) }}",
+        "{{ [1]|tojson(4000000000) }}",
+        "{{ x.replace('a', x) }}",
+        "{{ x|replace('a', x) }}",
+        "{{ x|replace('', x) }}",
+        "{{ x.join(x|list) }}",
+        "{{ range(99999)|join(x) }}",
+        "{{ [x, x, x, x, x, x, x, x, x, x, x]|map('list')|join }}",
+        "{% for a in range(9999) %}{% set z = x.upper().lower() %}{% endfor %}",
+        "{% for a in range(9999) %}{% set z = x|length %}{% endfor %}",
+        "{% for a in range(9999) %}{% set z = x.strip('a') %}{% endfor %}",
+        "{% for a in range(9999) %}{% set z = x.split('a') %}{% endfor %}",
+        "{% for a in range(9999) %}{% set z = range(99999)|sort %}{% endfor %}",
+        "{% for a in range(9999) %}{% set z = range(99999)|select('in', [1]) %}{% endfor %}",
+        "{% set ns = namespace(x=[1]) %}{% for a in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}\
+            {{ ns.x|tojson }}",
+        "{% set ns = namespace(x=[1]) %}{% for a in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}\
+            {{ ns.x|upper }}",
+        "{{ debug() }}",
+    ] {
+        let start = std::time::Instant::now();
+        let reason = refusal(&format!("{megabyte}{call}"), &"a".repeat(1 << 20));
+        assert!(
+            ["too much", "unknown", "spaces at the most", "has no method"]
+                .iter()
+                .any(|why| reason.contains(why)),
+            "{call}: {reason}"
+        );
+        assert!(start.elapsed().as_secs() < 20, "{call}: {:?}", start.elapsed());
+    }
+}
+
+/// As the templates of Llama, Qwen and Mistral use them.
+#[test]
+fn the_filters_of_real_templates_work() {
+    for (call, expected) in [
+        ("{{ ' a '|trim }}", "a"),
+        ("{{ messages|length }}", "1"),
+        ("{{ messages|map(attribute='role')|join(', ') }}", "user"),
+        (
+            "{{ messages|selectattr('role', 'equalto', 'user')|list|length }}",
+            "1",
+        ),
+        (
+            "{{ messages[0]|tojson }}",
+            r#"{"role": "user", "content": "a-b-c"}"#,
+        ),
+        ("{{ [1]|tojson(indent=4) }}", "[\n    1\n]"),
+        ("{{ messages[0].content.split('-')[-1] }}", "c"),
+        ("{{ messages[0].content|replace('-', '+') }}", "a+b+c"),
+        ("{{ messages[0].content.replace('-', '') }}", "abc"),
+        ("{{ '-'.join(['x', 'y']) }}", "x-y"),
+        ("{{ '\\nx\\n'.strip('\\n').lstrip('x')|default('y', true) }}", "y"),
+        ("{{ none_such|default('z') }}", "z"),
+        (
+            "{% for key, value in {'k': 'v'}.items() %}{{ key|upper }}{{ value }}{% endfor %}",
+            "Kv",
+        ),
+        (
+            "{% for key, value in {'k': 'v'}|items %}{{ key|first }}{{ value|last }}{% endfor %}",
+            "kv",
+        ),
+        (
+            "{{ messages[0].content.startswith('a') }}{{ messages[::-1]|list|length }}",
+            "True1",
+        ),
+    ] {
+        let (template, vocabulary) = read(call).unwrap();
+        let tokens = template.tokens(&user("a-b-c"), &vocabulary).unwrap();
+        assert_eq!(spelled(&tokens, &vocabulary), expected, "{call}");
+    }
+}
