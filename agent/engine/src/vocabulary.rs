@@ -3,7 +3,7 @@
 //! Byte-pair encoding as GPT-2's (<https://github.com/openai/gpt-2/blob/master/src/encoder.py>); how text is split
 //! before it is merged differs between vocabularies, and goes by a name in the file.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use store::metadata::{Metadata, Texts, Value};
@@ -28,6 +28,11 @@ pub const SPLITTERS: [&str; 6] = ["smollm", "gpt-2", "gpt2", "llama-bpe", "llama
 /// Names of tokens that end a turn in the templates of the Llama family, whatever the file calls its end.
 const TURN_ENDS: [&str; 4] = ["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>"];
 
+/// Longest token, in bytes; the longest that are real have a quarter of it.
+const MAX_TOKEN_BYTES: usize = 4 << 10;
+/// Longest mark, in bytes: for each character of a prompt a mark of each length is looked for.
+const MAX_MARK_BYTES: usize = 128;
+
 const SPLIT_QWEN2: &str = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const SPLIT_LLAMA3: &str = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
@@ -35,8 +40,7 @@ const SPLIT_LLAMA3: &str = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|
 pub struct Vocabulary {
     tokenizer: Tokenizer,
     bytes: TokenBytes,
-    marks: Vec<(String, u32)>,
-    mark_beginnings: [bool; 256],
+    marks: Marks,
     ends: HashSet<u32>,
     first: Option<u32>,
 }
@@ -46,18 +50,14 @@ impl Vocabulary {
     pub fn read(metadata: &Metadata, path: &Path) -> Result<Self, LoadError> {
         let keys = Keys::new(metadata, path);
         let tokens = keys.texts("tokenizer.ggml.tokens")?;
+        check_lengths(&keys, tokens)?;
         let marks = marks(&keys, tokens)?;
-        let mut mark_beginnings = [false; 256];
-        for (mark, _) in &marks {
-            mark_beginnings[usize::from(mark.as_bytes()[0])] = true;
-        }
         Ok(Self {
             tokenizer: Tokenizer::read(&keys, tokens)?,
             bytes: TokenBytes::new(tokens, &marks),
             ends: ends(&keys, &marks, tokens.len())?,
             first: first(&keys, tokens.len())?,
-            marks,
-            mark_beginnings,
+            marks: Marks::new(marks),
         })
     }
 
@@ -89,24 +89,59 @@ impl Vocabulary {
 
     /// The template's marks, longest first, with their tokens.
     pub fn marks(&self) -> &[(String, u32)] {
-        &self.marks
+        &self.marks.all
     }
 
     /// The longest mark that `text` begins with, and its token.
     pub fn mark_at(&self, text: &str) -> Option<(&str, u32)> {
-        let first = *text.as_bytes().first()?;
-        if !self.mark_beginnings[usize::from(first)] {
-            return None;
-        }
-        let mut marks = self.marks.iter();
-        marks
-            .find(|(mark, _)| text.starts_with(mark.as_str()))
-            .map(|(mark, token)| (mark.as_str(), *token))
+        self.marks.at(text)
     }
 
     /// The most bytes that one token stands for.
     pub fn longest(&self) -> usize {
         self.bytes.longest
+    }
+}
+
+/// The marks of a template, looked up by their text: a file may have as many as tokens.
+struct Marks {
+    /// Longest first.
+    all: Vec<(String, u32)>,
+    /// Places in the list. Of equal texts the first one counts.
+    places: HashMap<String, usize>,
+    /// The lengths that there are, longest first.
+    lengths: Vec<usize>,
+    beginnings: [bool; 256],
+}
+
+impl Marks {
+    /// `all` are not empty, the longest first.
+    fn new(all: Vec<(String, u32)>) -> Self {
+        let mut places = HashMap::new();
+        let mut beginnings = [false; 256];
+        for (place, (mark, _)) in all.iter().enumerate() {
+            beginnings[usize::from(mark.as_bytes()[0])] = true;
+            places.entry(mark.clone()).or_insert(place);
+        }
+        let mut lengths: Vec<usize> = all.iter().map(|(mark, _)| mark.len()).collect();
+        lengths.dedup();
+        Self {
+            all,
+            places,
+            lengths,
+            beginnings,
+        }
+    }
+
+    fn at(&self, text: &str) -> Option<(&str, u32)> {
+        let first = *text.as_bytes().first()?;
+        if !self.beginnings[usize::from(first)] {
+            return None;
+        }
+        let mut beginnings = self.lengths.iter().filter_map(|&length| text.get(..length));
+        let place = beginnings.find_map(|beginning| self.places.get(beginning))?;
+        let (mark, token) = &self.all[*place];
+        Some((mark, *token))
     }
 }
 
@@ -179,6 +214,23 @@ fn splitter(keys: &Keys, name: &str) -> Result<PreTokenizerWrapper, LoadError> {
     }
 }
 
+fn check_lengths(keys: &Keys, tokens: &Texts) -> Result<(), LoadError> {
+    let long = tokens
+        .iter()
+        .enumerate()
+        .find(|(_, token)| token.len() > MAX_TOKEN_BYTES);
+    match long {
+        None => Ok(()),
+        Some((id, token)) => Err(keys.problem(
+            "tokenizer.ggml.tokens",
+            format!(
+                "has token {id} of {} bytes; at most {MAX_TOKEN_BYTES} are allowed",
+                token.len()
+            ),
+        )),
+    }
+}
+
 /// Tokens of another type than normal (1) and byte (6). Source: llama.cpp's `enum llama_token_type`.
 fn marks(keys: &Keys, tokens: &Texts) -> Result<Vec<(String, u32)>, LoadError> {
     let key = "tokenizer.ggml.token_type";
@@ -199,6 +251,13 @@ fn marks(keys: &Keys, tokens: &Texts) -> Result<Vec<(String, u32)>, LoadError> {
         .map(|((token, _), id)| (token.to_owned(), id))
         .collect();
     marks.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+    if let Some((mark, id)) = marks.first().filter(|(mark, _)| mark.len() > MAX_MARK_BYTES) {
+        let problem = format!(
+            "makes a mark of token {id}, of {} bytes; at most {MAX_MARK_BYTES} are allowed",
+            mark.len()
+        );
+        return Err(keys.problem(key, problem));
+    }
     Ok(marks)
 }
 
@@ -329,6 +388,56 @@ mod tests {
             assert!(vocabulary.bytes(*token).is_empty());
         }
         assert!(vocabulary.bytes(u32::MAX).is_empty());
+    }
+
+    /// The vocabulary of the made-up model with further tokens of a type.
+    fn with(tokens: impl Iterator<Item = String>, kind: i64) -> Result<Vocabulary, LoadError> {
+        let mut metadata = tiny::Model::new(256).metadata;
+        let Some(Value::Texts(texts)) = metadata.remove("tokenizer.ggml.tokens") else {
+            panic!()
+        };
+        let Some(Value::Integers(mut kinds)) = metadata.remove("tokenizer.ggml.token_type") else {
+            panic!()
+        };
+        let all: Vec<String> = texts.iter().map(str::to_owned).chain(tokens).collect();
+        kinds.resize(all.len(), kind);
+        let all = Value::Texts(all.iter().collect());
+        metadata.insert("tokenizer.ggml.tokens".to_owned(), all);
+        metadata.insert("tokenizer.ggml.token_type".to_owned(), Value::Integers(kinds));
+        Vocabulary::read(&metadata, Path::new("tiny.gguf"))
+    }
+
+    #[test]
+    fn tokens_and_marks_that_are_too_long_are_refused() {
+        for (bytes, kind, refusal) in [
+            (MAX_TOKEN_BYTES, 1, None),
+            (
+                MAX_TOKEN_BYTES + 1,
+                1,
+                Some("`tokenizer.ggml.tokens` has token 265 of 4097 bytes"),
+            ),
+            (MAX_MARK_BYTES, 3, None),
+            (
+                MAX_MARK_BYTES + 1,
+                3,
+                Some("`tokenizer.ggml.token_type` makes a mark of token 265"),
+            ),
+        ] {
+            let error = with(["x".repeat(bytes)].into_iter(), kind).err();
+            let error = error.map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(refusal.unwrap_or_default()), "{error}");
+            assert_eq!(error.is_empty(), refusal.is_none(), "{error}");
+        }
+    }
+
+    /// Gone through one by one, these marks take a minute.
+    #[test]
+    fn many_marks_are_found_at_once() {
+        let vocabulary = with((0..300_000).map(|mark| format!("h{mark}")), 3).unwrap();
+        let found = (0..4000).filter_map(|_| vocabulary.mark_at("h1234567"));
+        assert!(found.take(4000).all(|(mark, _)| mark == "h123456"));
+        assert_eq!(vocabulary.mark_at("h299999"), Some(("h299999", 265 + 299_999)));
+        assert!((0..100_000).all(|_| vocabulary.mark_at("hello h1").is_none()));
     }
 
     #[test]
