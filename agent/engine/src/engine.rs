@@ -396,10 +396,11 @@ impl Worker {
     }
 
     fn fail(&mut self, slots: &[SlotId], error: &ForwardError) {
+        let model = self.resident.as_ref().map_or("", |resident| &*resident.id);
+        let error = RequestError::Internal(format!("the model `{model}`: {error}"));
         for slot in slots {
             if let Some(sequence) = &mut self.sequences[slot.0] {
-                let error = RequestError::Internal(error.to_string());
-                sequence.outbox.push(Event::Failed(error));
+                sequence.outbox.push(Event::Failed(error.clone()));
             }
         }
     }

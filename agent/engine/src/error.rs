@@ -55,6 +55,9 @@ pub enum ForwardError {
         /// Tokens that there are.
         vocabulary: usize,
     },
+    /// What was computed is no number, so that there is no likeliest token.
+    #[error("its weights make no numbers: they are damaged, or too large to be computed with")]
+    NotFinite,
     /// The weights cannot be had.
     #[error(transparent)]
     Weights(#[from] store::Error),

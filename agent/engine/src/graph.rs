@@ -263,6 +263,10 @@ impl Graph {
                 r.logits.row_mut(row)[first..][..from.len()].copy_from_slice(from);
             }
         }
+        let finite = |row| r.logits.row(row).iter().any(|logit| logit.is_finite());
+        if !(0..wanted.len()).all(finite) {
+            return Err(ForwardError::NotFinite);
+        }
         Ok(())
     }
 }

@@ -339,6 +339,23 @@ fn unknown_and_broken_models_are_told_apart() {
 }
 
 #[test]
+fn a_model_whose_weights_are_no_numbers_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = tiny::Model::new(256);
+    // Scales of blocks are not looked at when a model is loaded, as there may be gigabytes of them.
+    let embedding = model.tensors.get_mut("token_embd.weight").unwrap();
+    embedding.bytes.fill(0xFF);
+    std::fs::write(folder.path().join("tiny.gguf"), model.bytes()).unwrap();
+    let engine = start(folder.path(), 1, 1, 256);
+    let (text, end) = text_and_end(engine.submit(request("hello", 3)));
+    assert_eq!(text, "");
+    let Event::Failed(RequestError::Internal(reason)) = end else {
+        panic!("{end:?}")
+    };
+    assert!(reason.starts_with("the model `tiny`: its weights"), "{reason}");
+}
+
+#[test]
 fn no_template_takes_more_stack_than_the_thread_has() {
     let nest = "{% set ns = namespace(x=[]) %}{% for a in range(99999) %}{% for b in range(99999) %}\
         {% set ns.x = [ns.x] %}{% endfor %}{% endfor %}";
