@@ -1,7 +1,10 @@
 use super::super::tests::{Weights, activations, floats, mapped, settings};
+use super::stretch::heads_together;
 use super::*;
+use crate::activations::quantise;
+use crate::attention::{self, History};
 use crate::kind::Kind;
-use crate::kv::{KvKind, KvShape};
+use crate::kv::{KvKind, KvShape, POSITIONS};
 use crate::ops::RopeScaling;
 
 const COLUMNS: usize = 96;
