@@ -1,14 +1,19 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use kernels::kv::KvKind;
+use kernels::pool::MAX_THREADS;
 
 use crate::import_service::ImportService;
 use crate::offline;
 use crate::size::Size;
+
+/// How many threads may compute.
+const THREADS: RangeInclusive<i64> = 1..=MAX_THREADS as i64;
 
 const EXAMPLES: &str = "Examples:
   inferd serve                                      on the sockets that systemd hands over
@@ -65,8 +70,8 @@ pub(crate) struct Serve {
     /// Where hearthd hears what the engine does, so that clocks follow it. It need not be there.
     #[arg(long, value_name = "PATH", default_value = api::phase::PHASE_SOCKET)]
     pub(crate) phase_socket: PathBuf,
-    /// Threads that compute; as many as the machine lets this process use at once if nothing is said.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=65))]
+    /// Threads that compute; one for each core that this process may use if nothing is said.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(THREADS))]
     pub(crate) threads: Option<u16>,
     /// Instructions that compute: scalar, avx2, avxvnni, avx512 or amx; the fastest by measurement if nothing is said.
     /// Answers do not depend on it.
@@ -109,8 +114,8 @@ pub(crate) struct Bench {
     /// Tokens that are there before each test begins.
     #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "0")]
     pub(crate) depth: Vec<usize>,
-    /// Threads that compute; as many as the machine lets this process use at once if nothing is said.
-    #[arg(short, long, value_name = "N,…", value_delimiter = ',', value_parser = value_parser!(u16).range(1..=65))]
+    /// Threads that compute; one for each core that this process may use if nothing is said.
+    #[arg(short, long, value_name = "N,…", value_delimiter = ',', value_parser = value_parser!(u16).range(THREADS))]
     pub(crate) threads: Vec<u16>,
     /// Timed runs of each test; one before them is not counted.
     #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..=1000))]

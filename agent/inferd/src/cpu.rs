@@ -1,4 +1,4 @@
-//! Which instructions compute. What was measured is kept for the next start, for as long as the processor is the same.
+//! Which instructions compute, and how many threads. What was measured is kept for the next start, for as long as the processor is the same.
 
 use std::fs;
 use std::io;
@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use kernels::cpu;
 use kernels::path::{self, Choice};
+use kernels::pool::topology::Topology;
 
 /// The file in the state folder: the processor's identity, and what was chosen for it, a line each.
 const FILE: &str = "cpu-path";
@@ -33,6 +34,15 @@ pub(crate) fn choose(forced: Option<&str>, state: Option<&Path>) -> Result<path:
         tracing::warn!("what was measured cannot be kept, and is measured again next time: {error:#}");
     }
     Ok(choice.path)
+}
+
+/// How many threads compute if nobody says: one for each core that affinity and the control group's quota leave.
+pub(crate) fn threads() -> Result<usize> {
+    let topology = Topology::read().context("cannot count the processors that may be used")?;
+    if let Some(refusal) = topology.refusal() {
+        tracing::warn!("each processor counts as a core, since none can be asked for its own: {refusal}");
+    }
+    Ok(topology.threads())
 }
 
 /// The choice that is kept, if it is there, whole, and for this processor.
@@ -81,6 +91,12 @@ mod tests {
         fs::write(&file, &slower).unwrap();
         assert_eq!(choose(None, Some(folder.path())).unwrap(), path::Path::SCALAR);
         assert_eq!(fs::read_to_string(&file).unwrap(), slower);
+    }
+
+    #[test]
+    fn no_more_threads_compute_than_this_process_may_keep_busy() {
+        let allowed = std::thread::available_parallelism().unwrap().get();
+        assert!((1..=allowed).contains(&threads().unwrap()));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `inferd serve`: the engine, the sockets, and the end of both.
 
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -29,8 +28,6 @@ use crate::{cpu, routes};
 const DEFAULT_MODEL: &str = "smollm2-135m-instruct";
 /// Requests that may wait for a slot.
 const QUEUE: usize = 32;
-/// Most threads that compute.
-const MAX_THREADS: usize = 65;
 /// Connections that are open at once; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 128;
 /// How long a client may take to send its headers.
@@ -69,20 +66,13 @@ fn settings(arguments: &Serve) -> Result<Settings> {
         queue: QUEUE,
         context: arguments.context as usize,
         path: cpu::choose(arguments.cpu.as_deref(), arguments.state.as_deref())?,
-        threads: threads(arguments.threads)?,
+        threads: arguments
+            .threads
+            .map_or_else(cpu::threads, |wanted| Ok(wanted.into()))?,
         fused: Fusions::ALL,
         kv: arguments.kv.into(),
         memory_budget: arguments.memory_budget.map(|Size(bytes)| bytes),
     })
-}
-
-/// The standard library counts what affinity and cgroup quotas leave.
-fn threads(wanted: Option<u16>) -> Result<usize> {
-    if let Some(wanted) = wanted {
-        return Ok(usize::from(wanted));
-    }
-    let available = available_parallelism().context("cannot count the processors that may be used")?;
-    Ok(available.get().min(MAX_THREADS))
 }
 
 /// Loads the default model, or the only one, so that the first question need not wait for it.

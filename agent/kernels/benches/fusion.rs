@@ -242,7 +242,7 @@ const OPERATORS: [(&str, Fusions, Operator); 7] = [
 
 fn main() -> Result<()> {
     let path = *Path::offered().last().ok_or("no path")?;
-    let topology = Topology::read();
+    let topology = Topology::read().expect("the machine's processors");
     for threads in [1, topology.threads().min(2), topology.threads()] {
         for model in &MODELS {
             for rows in [1, 128] {

@@ -33,7 +33,7 @@ fn main() -> Result<()> {
             std::hint::spin_loop();
         }
     }
-    let topology = Topology::read();
+    let topology = Topology::read().expect("the machine's processors");
     println!("{topology:?}");
     let processors: Vec<_> = topology
         .processors()

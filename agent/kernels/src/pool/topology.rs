@@ -5,10 +5,15 @@
 //! read here; the quota of the control group comes from the standard library.
 
 use std::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
+use std::io;
+use std::panic::resume_unwind;
 use std::thread;
 
+use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
+
+use super::MAX_THREADS;
 
 /// A processor as the operating system counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,23 +31,37 @@ pub struct Processor {
 pub struct Topology {
     processors: Vec<Processor>,
     quota: usize,
+    refusal: Option<Errno>,
 }
 
 impl Topology {
     /// Asks each processor. Where a thread may not be moved, or affinity is not told, all processors count as cores of
-    /// one kind.
-    pub fn read() -> Self {
-        let quota = thread::available_parallelism().map_or(1, usize::from);
-        let processors = thread::spawn(ask_each).join().ok().flatten();
+    /// one kind, as many as the quota, and [`Self::refusal`] says why.
+    ///
+    /// # Errors
+    /// The operating system does not say how many processors there are, or gives no thread.
+    pub fn read() -> io::Result<Self> {
+        let quota = thread::available_parallelism()?.get();
+        let asking = thread::Builder::new()
+            .name("topology".to_owned())
+            .spawn(ask_each)?;
+        let asked = asking.join().unwrap_or_else(|panic| resume_unwind(panic));
+        Ok(Self::from_answer(asked, quota))
+    }
+
+    fn from_answer(asked: nix::Result<Vec<Processor>>, quota: usize) -> Self {
         let alike = |number| Processor {
             number,
             efficient: false,
             core: number as u32,
         };
-        Self::new(
-            processors.unwrap_or_else(|| (0..quota).map(alike).collect()),
-            quota,
-        )
+        match asked {
+            Ok(processors) => Self::new(processors, quota),
+            Err(refusal) => Self {
+                refusal: Some(refusal),
+                ..Self::new((0..quota).map(alike).collect(), quota)
+            },
+        }
     }
 
     /// Puts processors in order. `quota` is how many of them the process may keep busy.
@@ -61,7 +80,13 @@ impl Topology {
         Self {
             processors: keyed.into_iter().map(|(_, processor)| processor).collect(),
             quota,
+            refusal: None,
         }
+    }
+
+    /// Why the processors could not be asked.
+    pub fn refusal(&self) -> Option<Errno> {
+        self.refusal
     }
 
     /// All of them, the best first.
@@ -69,27 +94,28 @@ impl Topology {
         &self.processors
     }
 
-    /// How many threads are good: one for each physical core, and no more than the quota.
+    /// How many threads are good: one for each physical core, efficient ones too (they take fewer of a pool's chunks),
+    /// and no more than the quota or [`MAX_THREADS`].
     pub fn threads(&self) -> usize {
         let mut cores: Vec<_> = self.processors.iter().map(|processor| processor.core).collect();
         cores.sort_unstable();
         cores.dedup();
-        cores.len().min(self.quota).max(1)
+        cores.len().min(self.quota).clamp(1, MAX_THREADS)
     }
 }
 
 /// Goes to each processor that this thread may run on.
-fn ask_each() -> Option<Vec<Processor>> {
+fn ask_each() -> nix::Result<Vec<Processor>> {
     let this = Pid::from_raw(0);
-    let allowed = sched_getaffinity(this).ok()?;
+    let allowed = sched_getaffinity(this)?;
     let numbers = (0..CpuSet::count()).filter(|&number| allowed.is_set(number).unwrap_or(false));
     numbers
         .map(|number| {
             let mut one = CpuSet::new();
-            one.set(number).ok()?;
-            sched_setaffinity(this, &one).ok()?;
+            one.set(number)?;
+            sched_setaffinity(this, &one)?;
             let (efficient, core) = (is_efficient(&ask), core(&ask));
-            Some(Processor {
+            Ok(Processor {
                 number,
                 efficient,
                 core: core.unwrap_or(number as u32),
@@ -178,6 +204,22 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_can_have_so_many_threads() {
+        let many = (0..200)
+            .map(|number| processor(number, false, number as u32))
+            .collect();
+        assert_eq!(Topology::new(many, 200).threads(), MAX_THREADS);
+    }
+
+    #[test]
+    fn processors_that_cannot_be_asked_count_as_cores_and_it_is_said() {
+        let refused = Topology::from_answer(Err(Errno::EPERM), 3);
+        assert_eq!((refused.threads(), refused.refusal()), (3, Some(Errno::EPERM)));
+        let told = Topology::from_answer(Ok(hybrid()), 6);
+        assert_eq!((told.threads(), told.refusal()), (4, None));
+    }
+
+    #[test]
     fn siblings_are_told_by_the_shift_of_the_thread_level() {
         let of = |x2apic: u32| {
             core(&move |leaf, _| match leaf {
@@ -219,7 +261,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_processors() {
-        let topology = Topology::read();
+        let topology = Topology::read().unwrap();
         let allowed = thread::available_parallelism().unwrap().get();
         assert!(!topology.processors().is_empty());
         assert!((1..=allowed).contains(&topology.threads()), "{topology:?}");
