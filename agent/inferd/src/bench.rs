@@ -15,12 +15,12 @@ mod subject;
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 
 use crate::arguments::Bench;
+use crate::cpu;
 use place::Place;
 use plan::{Order, Plan};
 use row::Row;
@@ -59,8 +59,7 @@ fn obey(order: &Order) -> Result<()> {
 fn plans(arguments: &Bench) -> Result<Vec<Plan>> {
     let mut threads = arguments.threads.clone();
     if threads.is_empty() {
-        let available = available_parallelism().context("cannot count the processors that may be used")?;
-        threads.push(u16::try_from(available.get())?);
+        threads.push(u16::try_from(cpu::threads()?)?);
     }
     let tests = plan::tests(&arguments.prompt, &arguments.generate, &arguments.depth);
     ensure!(!tests.is_empty(), "nothing to measure: both -p and -n are 0");
