@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! lock                          held shared by imports, alone by the collection of garbage
-//! removal                       held alone by removals, of models and of garbage, and while a model gets its name
 //! blocks/ab/abcdef…             a block, named by the BLAKE3 hash of its bytes
 //! incoming/…                    files that are being written
 //! models/<id>/manifest.json     what a model is made of; written last
 //! ```
+//!
+//! The folder itself is locked by removals, of models and of garbage, and while a model gets its name.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -17,11 +18,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::id::ModelId;
-
-/// The file that imports and collections lock.
-const IMPORTS: &str = "lock";
-/// The file that removals lock.
-const REMOVALS: &str = "removal";
 
 /// The folder of a store, wherever it is.
 #[derive(Debug)]
@@ -79,21 +75,21 @@ impl Folder {
         for folder in [self.blocks(), self.models(), self.incoming()] {
             make_folder(&folder)?;
         }
-        let (file, path) = self.lock_file(IMPORTS)?;
+        let (file, path) = self.lock_file()?;
         file.lock_shared().map_err(Error::io("lock", &path))?;
         Ok(Lock { _file: file })
     }
 
     /// Waits until nothing else is removed from the store and no model is given its name: neither takes long.
     pub(crate) fn lock_for_removal(&self) -> Result<Lock, Error> {
-        let (file, path) = self.lock_file(REMOVALS)?;
-        file.lock().map_err(Error::io("lock", &path))?;
+        let file = File::open(&self.root).and_then(|folder| folder.lock().map(|()| folder));
+        let file = file.map_err(Error::io("lock", &self.root))?;
         Ok(Lock { _file: file })
     }
 
     /// Keeps imports away; none may be on its way. No other collection is: one at a time has the lock for removals.
     pub(crate) fn lock_for_collection(&self, _removal: &Lock) -> Result<Lock, Error> {
-        let (file, path) = self.lock_file(IMPORTS)?;
+        let (file, path) = self.lock_file()?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(Error::Busy {
@@ -103,8 +99,8 @@ impl Folder {
         }
     }
 
-    fn lock_file(&self, name: &str) -> Result<(File, PathBuf), Error> {
-        let path = self.root.join(name);
+    fn lock_file(&self) -> Result<(File, PathBuf), Error> {
+        let path = self.root.join("lock");
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
