@@ -2,13 +2,14 @@
 //! into this user's cache first.
 
 use std::env;
-use std::fs;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use store::source::Source;
-use store::{Hash, ModelId, Store};
+use store::{Error, Hash, ModelId, Store};
 
 use crate::offline::with_bar;
 
@@ -32,18 +33,17 @@ impl Place {
         }
     }
 
-    /// A GGUF file, packed into the cache if it is not there, or was written since.
+    /// A GGUF file, packed into the cache if it is not there as it is now.
     pub(super) fn packed(file: &Path, cache: &Path) -> Result<Self> {
         let shown = || file.display().to_string();
         let file = file.canonicalize().with_context(shown)?;
-        let id: ModelId = cached_id(&file).parse()?;
+        let id: ModelId = cached_id(&file, &fs::metadata(&file).with_context(shown)?).parse()?;
         let store = Store::new(cache);
-        if !is_packed(&store, &id, &file)? {
+        if store.written(&id).is_none() {
             eprintln!("packing {} into {}", shown(), cache.display());
             let source = Source::open(&file)?;
             with_bar(|progress| store.import(&source, &id, progress))?;
-            // What the file was before.
-            store.collect()?;
+            forget_others(&store, &file, &id)?;
         }
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
         Ok(Self {
@@ -72,15 +72,39 @@ pub(super) fn cache() -> Result<PathBuf> {
     Ok(home.join("hearth/packed"))
 }
 
-/// A name that no file of another folder gets.
-fn cached_id(file: &Path) -> String {
-    Hash::of(file.as_os_str().as_encoded_bytes()).to_string()
+/// A name that no file of another folder gets, nor another file that takes this one's place or is written over it.
+fn cached_id(file: &Path, metadata: &Metadata) -> String {
+    let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
+    let state = format!("{} {seconds}.{nanoseconds} {}", metadata.len(), metadata.ino());
+    format!("{}-{}", of_path(file), short_hash(state.as_bytes()))
 }
 
-fn is_packed(store: &Store, id: &ModelId, file: &Path) -> Result<bool> {
-    let written = fs::metadata(file).and_then(|metadata| metadata.modified());
-    let written = written.with_context(|| file.display().to_string())?;
-    Ok(store.written(id).is_some_and(|packed| packed > written))
+/// What the names of all that was ever packed from a path begin with.
+fn of_path(file: &Path) -> String {
+    short_hash(file.as_os_str().as_encoded_bytes())
+}
+
+/// Half of a hash, for a model's name has no room for two.
+fn short_hash(bytes: &[u8]) -> String {
+    Hash::of(bytes).to_string()[..32].to_owned()
+}
+
+/// Gives back the room of what the file was before.
+fn forget_others(store: &Store, file: &Path, id: &ModelId) -> Result<()> {
+    let path = of_path(file);
+    let others = store.models()?.into_iter();
+    for other in others.filter(|other| other != id && other.as_str().starts_with(&path)) {
+        match store.remove(&other) {
+            // Another measurement of the same file was faster.
+            Ok(()) | Err(Error::NoModel { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match store.collect() {
+        // Another measurement packs a file, and collects when that is done.
+        Ok(_) | Err(Error::Busy { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[cfg(test)]
@@ -90,37 +114,76 @@ mod tests {
     use std::fs::File;
     use std::time::{Duration, SystemTime};
 
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        /// Packs `m.gguf`, and tells its name in the cache and when it was stored.
+        fn packed(&self) -> (ModelId, SystemTime) {
+            let place = Place::packed(&self.path("m.gguf"), &self.path("cache")).unwrap();
+            let (store, id) = place.open().unwrap();
+            assert_eq!(store.models().unwrap(), [id.clone()]);
+            let written = store.written(&id).unwrap();
+            (id, written)
+        }
+    }
+
+    fn write(file: &Path, context: u32, age: Duration) {
+        tiny::write(file, context).unwrap();
+        let opened = File::options().write(true).open(file).unwrap();
+        opened.set_modified(SystemTime::now() - age).unwrap();
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
     #[test]
     fn a_file_is_packed_once_and_again_when_it_was_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, cache) = (folder.path().join("tiny.gguf"), folder.path().join("cache"));
-        tiny::write(&file, 64).unwrap();
-        let hour = Duration::from_secs(3600);
-        let touch = |time| {
-            File::options()
-                .write(true)
-                .open(&file)
-                .unwrap()
-                .set_modified(time)
-                .unwrap()
-        };
-        touch(SystemTime::now() - hour);
-        let packed = || {
-            let (store, id) = Place::packed(&file, &cache).unwrap().open().unwrap();
-            store.written(&id).unwrap()
-        };
-        let first = packed();
-        assert_eq!(packed(), first);
-        touch(SystemTime::now() + hour);
-        assert_ne!(packed(), first);
+        let folder = Folder::new();
+        write(&folder.path("m.gguf"), 64, HOUR);
+        let first = folder.packed();
+        assert_eq!(folder.packed(), first);
+        write(&folder.path("m.gguf"), 64, Duration::ZERO);
+        assert_ne!(folder.packed(), first);
+    }
+
+    #[test]
+    fn an_older_file_that_takes_its_place_is_packed_and_the_first_forgotten() {
+        let folder = Folder::new();
+        write(&folder.path("m.gguf"), 64, HOUR);
+        let (first, _) = folder.packed();
+        write(&folder.path("older.gguf"), 128, 2 * HOUR);
+        fs::rename(folder.path("older.gguf"), folder.path("m.gguf")).unwrap();
+        let (second, _) = folder.packed();
+        assert_ne!(first, second);
+        let store = Store::new(&folder.path("cache"));
+        assert_eq!(store.manifest(&second).unwrap().model.summary.context, Some(128));
+    }
+
+    #[test]
+    fn what_is_packed_beside_another_measurements_packing_is_no_failure() {
+        let folder = Folder::new();
+        write(&folder.path("m.gguf"), 64, HOUR);
+        tiny::write(&folder.path("other.gguf"), 128).unwrap();
+        let other = Source::open(&folder.path("other.gguf")).unwrap();
+        let meanwhile = std::sync::Once::new();
+        let store = Store::new(&folder.path("cache"));
+        let beside = |_| meanwhile.call_once(|| drop(folder.packed()));
+        store.import(&other, &"other".parse().unwrap(), &beside).unwrap();
+        assert!(meanwhile.is_completed());
     }
 
     #[test]
     fn files_of_one_name_in_two_folders_are_two_models() {
-        assert_ne!(
-            cached_id(Path::new("/a/m.gguf")),
-            cached_id(Path::new("/b/m.gguf"))
-        );
-        assert!(cached_id(Path::new("/a/größe.gguf")).parse::<ModelId>().is_ok());
+        let metadata = fs::metadata(".").unwrap();
+        let id = |file: &str| cached_id(Path::new(file), &metadata);
+        assert_ne!(id("/a/m.gguf"), id("/b/m.gguf"));
+        assert!(id("/a/größe.gguf").parse::<ModelId>().is_ok());
     }
 }
