@@ -13,6 +13,7 @@ mod row;
 mod subject;
 
 use std::env;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -21,6 +22,7 @@ use serde::de::DeserializeOwned;
 
 use crate::arguments::Bench;
 use crate::cpu;
+use crate::screen;
 use place::Place;
 use plan::{Order, Plan};
 use row::Row;
@@ -35,11 +37,9 @@ pub(crate) fn run(arguments: &Bench) -> Result<()> {
         rows.extend(in_a_process::<Vec<Row>>(&Order::Model(plan))?);
     }
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
-    } else {
-        print!("{}", row::table(&rows));
+        return screen::json(&rows);
     }
-    Ok(())
+    Ok(write!(io::stdout(), "{}", row::table(&rows))?)
 }
 
 /// Carries out an order and prints what comes of it as JSON.
@@ -52,8 +52,7 @@ fn obey(order: &Order) -> Result<()> {
             serde_json::to_string(&bandwidth.context("cannot measure the memory's bandwidth")?)?
         }
     };
-    println!("{said}");
-    Ok(())
+    Ok(writeln!(io::stdout(), "{said}")?)
 }
 
 fn plans(arguments: &Bench) -> Result<Vec<Plan>> {

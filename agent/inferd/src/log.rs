@@ -1,11 +1,18 @@
 //! Log lines: one for each request, never its text.
 
+use std::fmt::Debug;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use engine::request::{FinishReason, Summary};
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+
+use crate::screen::one_line;
 
 /// Sends log lines to standard error, which is the journal's in a unit. `/run/systemd/journal` is hidden from it there.
 pub(crate) fn start() {
@@ -15,6 +22,7 @@ pub(crate) fn start() {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .fmt_fields(fields())
         .with_writer(std::io::stderr)
         .with_ansi(colour);
     if std::env::var_os("JOURNAL_STREAM").is_some() {
@@ -22,6 +30,18 @@ pub(crate) fn start() {
     } else {
         lines.init();
     }
+}
+
+/// Fields of which none ends the line: errors name what was found in model files.
+fn fields() -> impl for<'writer> FormatFields<'writer> + Send + Sync + 'static {
+    let field = |writer: &mut Writer<'_>, field: &Field, value: &dyn Debug| {
+        let value = one_line(format_args!("{value:?}"));
+        match field.name() {
+            "message" => write!(writer, "{value}"),
+            name => write!(writer, "{name}={value}"),
+        }
+    };
+    debug_fn(field).delimited(" ")
 }
 
 /// The log line of one request, written when it is dropped: that is when the request ends, however it ends.
@@ -124,5 +144,31 @@ impl Drop for RequestLine {
                 "cancelled"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek};
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_log_line_is_one_line() {
+        let mut file = tempfile::tempfile().unwrap();
+        let writer = Arc::new(file.try_clone().unwrap());
+        let lines = tracing_subscriber::fmt().fmt_fields(fields()).with_writer(writer);
+        let name = "x\x1b[2J\nerror: fake";
+        tracing::subscriber::with_default(lines.with_ansi(false).finish(), || {
+            tracing::warn!(model = 7, problem = %name, "tensor `{name}` is wrong");
+        });
+        let mut written = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut written).unwrap();
+        let escaped = "x\\u{1b}[2J\\nerror: fake";
+        let expected = format!("tensor `{escaped}` is wrong model=7 problem={escaped}\n");
+        assert!(written.ends_with(&expected), "{written}");
+        assert_eq!(written.lines().count(), 1);
     }
 }

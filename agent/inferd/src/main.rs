@@ -14,6 +14,7 @@ mod refusal;
 mod reply;
 mod report;
 mod routes;
+mod screen;
 mod serve;
 mod size;
 mod sockets;
@@ -42,7 +43,8 @@ fn main() -> ExitCode {
     // A daemon tells the journal, a command whoever called it.
     match command {
         Command::Serve(_) | Command::ImportService(_) => tracing::error!("{error:#}"),
-        _ => eprintln!("error: {error:#}"),
+        _ if screen::is_closed(&error) => return ExitCode::SUCCESS,
+        _ => screen::error(&error),
     }
     ExitCode::FAILURE
 }

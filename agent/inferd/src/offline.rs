@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
 use serde_json::json;
 use store::manifest::Manifest;
 use store::part::Part;
 use store::source::Source;
 use store::{Damage, ModelId, OnProgress, Phase, Progress, Store};
+
+use crate::screen;
 
 const BAR: &str = "{msg:>10} {bar:40} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}";
 
@@ -79,8 +80,19 @@ pub(crate) struct Remove {
 }
 
 impl Where {
+    /// The store, which an import makes.
     fn open(&self) -> Store {
         Store::new(&self.store)
+    }
+
+    /// The store, which must be there.
+    fn existing(&self) -> Result<Store> {
+        let folder = self.store.display();
+        ensure!(
+            self.store.is_dir(),
+            "there is no folder {folder}; name the store's with --store"
+        );
+        Ok(self.open())
     }
 }
 
@@ -95,38 +107,34 @@ pub(crate) fn import(arguments: &Import) -> Result<()> {
     let Manifest { model, root, .. } = manifest;
     let (bytes, blocks) = (model.stored(), model.blocks().count());
     if arguments.json {
-        return print(&json!({"name": name.as_str(), "root": root, "bytes": bytes, "blocks": blocks}));
+        return screen::json(&json!({"name": name.as_str(), "root": root, "bytes": bytes, "blocks": blocks}));
     }
-    println!("{name}: {bytes} bytes in {blocks} blocks, {root}");
-    Ok(())
+    screen::line(format_args!("{name}: {bytes} bytes in {blocks} blocks, {root}"))
 }
 
-fn print(json: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(json)?);
-    Ok(())
-}
+/// What was found of a model: its damaged blocks, or why they cannot be told.
+type Finding<'a> = (&'a ModelId, Result<Vec<Damage>, store::Error>);
 
-/// Reads all blocks and tells which are damaged.
+/// Reads all blocks and tells which are damaged. A model that cannot be read does not hide how the others are.
 pub(crate) fn verify(arguments: &Verify) -> Result<()> {
-    let store = arguments.place.open();
+    let store = arguments.place.existing()?;
     let names = match arguments.names.as_slice() {
         [] => store.models()?,
         names => names.to_vec(),
     };
-    let verify = |name| Ok((name, with_bar(|progress| store.verify(name, progress))?));
-    let found: Vec<(_, Vec<Damage>)> = names.iter().map(verify).collect::<Result<_>>()?;
+    let verify = |name| (name, with_bar(|progress| store.verify(name, progress)));
+    let found: Vec<Finding<'_>> = names.iter().map(verify).collect();
     if arguments.json {
-        print(&found.iter().map(finding).collect::<Vec<_>>())?;
+        screen::json(&found.iter().map(as_json).collect::<Vec<_>>())?;
+    } else if found.is_empty() {
+        screen::line(format_args!("{}: no models", store.path().display()))?;
     } else {
-        found.iter().for_each(show);
+        found.iter().try_for_each(show)?;
     }
-    match found.iter().map(|(_, damage)| damage.len()).sum() {
-        0 => Ok(()),
-        damaged => bail!("{}; import what has them again", counted(damaged)),
-    }
+    conclude(&found)
 }
 
-fn finding((name, damage): &(&ModelId, Vec<Damage>)) -> serde_json::Value {
+fn as_json((name, outcome): &Finding<'_>) -> serde_json::Value {
     let block = |damage: &Damage| {
         json!({
             "block": damage.block,
@@ -135,15 +143,39 @@ fn finding((name, damage): &(&ModelId, Vec<Damage>)) -> serde_json::Value {
             "problem": damage.problem.to_string(),
         })
     };
-    json!({"name": name.as_str(), "damaged": damage.iter().map(block).collect::<Vec<_>>()})
+    let damaged = outcome.iter().flatten().map(block).collect::<Vec<_>>();
+    let problem = outcome.as_ref().err().map(ToString::to_string);
+    json!({"name": name.as_str(), "damaged": damaged, "problem": problem})
 }
 
-fn show((name, damage): &(&ModelId, Vec<Damage>)) {
-    match damage.len() {
-        0 => println!("{name}: whole"),
-        damaged => println!("{name}: {}", counted(damaged)),
+fn show((name, outcome): &Finding<'_>) -> Result<()> {
+    match outcome.as_deref() {
+        Err(error) => screen::line(format_args!("{name}: {error}")),
+        Ok([]) => screen::line(format_args!("{name}: whole")),
+        Ok(damaged) => {
+            screen::line(format_args!("{name}: {}", counted(damaged.len())))?;
+            let mut damaged = damaged.iter();
+            damaged.try_for_each(|damage| screen::line(format_args!("  {damage}")))
+        }
     }
-    damage.iter().for_each(|damage| println!("  {damage}"));
+}
+
+/// Fails if anything is wrong, and names the way out.
+fn conclude(found: &[Finding<'_>]) -> Result<()> {
+    let unread = found.iter().filter_map(|(name, outcome)| match outcome {
+        Err(store::Error::Manifest { .. }) => {
+            Some(format!("`{name}` cannot be read; remove it and add it again"))
+        }
+        Err(error) => Some(format!("`{name}` was not verified: {error}")),
+        Ok(_) => None,
+    });
+    let mut problems: Vec<_> = unread.collect();
+    match found.iter().flat_map(|(_, outcome)| outcome).map(Vec::len).sum() {
+        0 => {}
+        damaged => problems.push(format!("{}; import what has them again", counted(damaged))),
+    }
+    ensure!(problems.is_empty(), "{}", problems.join(". "));
+    Ok(())
 }
 
 fn counted(damaged: usize) -> String {
@@ -155,7 +187,7 @@ fn counted(damaged: usize) -> String {
 
 /// Writes a model as a GGUF file.
 pub(crate) fn export(arguments: &Export) -> Result<()> {
-    let store = arguments.place.open();
+    let store = arguments.place.existing()?;
     Ok(with_bar(|progress| {
         store.export(&arguments.name, &arguments.file, progress)
     })?)
@@ -163,7 +195,7 @@ pub(crate) fn export(arguments: &Export) -> Result<()> {
 
 /// Forgets a model, and gives back the room of what only it had.
 pub(crate) fn remove(arguments: &Remove) -> Result<()> {
-    let store = arguments.place.open();
+    let store = arguments.place.existing()?;
     store.remove(&arguments.name)?;
     let collected = store.collect().with_context(|| {
         format!(
@@ -173,10 +205,9 @@ pub(crate) fn remove(arguments: &Remove) -> Result<()> {
     })?;
     let (name, blocks, bytes) = (&arguments.name, collected.blocks, collected.bytes);
     if arguments.json {
-        return print(&json!({"name": name.as_str(), "blocks": blocks, "bytes": bytes}));
+        return screen::json(&json!({"name": name.as_str(), "blocks": blocks, "bytes": bytes}));
     }
-    println!("{name}: {blocks} blocks removed, {bytes} bytes");
-    Ok(())
+    screen::line(format_args!("{name}: {blocks} blocks removed, {bytes} bytes"))
 }
 
 /// The name of a file without its ending and without the number of a part.
