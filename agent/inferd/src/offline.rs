@@ -23,6 +23,13 @@ const VERIFY_EXAMPLES: &str = "Examples:
   inferd verify --store ~/models
   inferd verify --store ~/models --json coder";
 
+const EXPORT_EXAMPLES: &str = "Examples:
+  inferd export --store ~/models coder coder.gguf";
+
+const REMOVE_EXAMPLES: &str = "Examples:
+  inferd remove --store ~/models coder
+  inferd remove --store ~/models --json coder";
+
 /// Where the store is.
 #[derive(Debug, Args)]
 pub(crate) struct Where {
@@ -59,6 +66,7 @@ pub(crate) struct Verify {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = EXPORT_EXAMPLES)]
 pub(crate) struct Export {
     #[command(flatten)]
     place: Where,
@@ -69,6 +77,7 @@ pub(crate) struct Export {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = REMOVE_EXAMPLES)]
 pub(crate) struct Remove {
     #[command(flatten)]
     place: Where,
@@ -103,13 +112,28 @@ pub(crate) fn import(arguments: &Import) -> Result<()> {
         None => name_of(&arguments.file)?,
     };
     let source = Source::open(&arguments.file)?;
-    let manifest = with_bar(|progress| arguments.place.open().import(&source, &name, progress))?;
+    let store = arguments.place.open();
+    let replaces = store.written(&name).is_some();
+    let manifest = with_bar(|progress| store.import(&source, &name, progress))?;
+    if replaces {
+        give_back(&store, &name)?;
+    }
     let Manifest { model, root, .. } = manifest;
     let (bytes, blocks) = (model.stored(), model.blocks().count());
     if arguments.json {
         return screen::json(&json!({"name": name.as_str(), "root": root, "bytes": bytes, "blocks": blocks}));
     }
     screen::line(format_args!("{name}: {bytes} bytes in {blocks} blocks, {root}"))
+}
+
+/// Gives back the room of the model that had the name before.
+fn give_back(store: &Store, name: &ModelId) -> Result<()> {
+    match store.collect() {
+        // Another import is on its way; the next removal gives the room back.
+        Ok(_) | Err(store::Error::Busy { .. }) => Ok(()),
+        Err(error) => Err(error)
+            .with_context(|| format!("`{name}` is stored, but what it was before is still there, too")),
+    }
 }
 
 /// What was found of a model: its damaged blocks, or why they cannot be told.

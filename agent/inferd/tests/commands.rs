@@ -158,3 +158,17 @@ fn a_closed_pipe_has_seen_enough() {
         assert_eq!(told(&output), "", "{arguments:?}");
     }
 }
+
+#[test]
+fn a_model_that_replaces_another_gives_back_its_room() {
+    let place = Place::new();
+    place.import("m", &crafted_file());
+    place.import("m", &tiny_file());
+    let blocks = place.blocks().len();
+    let removed = place.run("remove", &["--json", "m"]);
+    let removed: serde_json::Value = serde_json::from_slice(&removed.stdout).unwrap();
+    assert_eq!(removed["blocks"], blocks);
+    let other = Place::new();
+    other.import("m", &tiny_file());
+    assert_eq!(other.blocks().len(), blocks);
+}
