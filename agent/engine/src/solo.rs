@@ -129,7 +129,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tiny.gguf");
         tiny::write(&file, 256).unwrap();
-        let mut solo = Solo::load(&Source::Gguf(file), 256, KvKind::F16, compute(1)).unwrap();
+        let mut solo = Solo::load(&Source::Gguf(file), None, 256, KvKind::F16, compute(1)).unwrap();
         for seen in [64, 100] {
             let (seen, next): (Vec<u32>, _) = ((0..seen).map(|token| token % 50).collect(), [7, 8]);
             solo.start();
