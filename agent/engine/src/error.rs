@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::quote::quoted;
+
 /// Why a model file cannot be loaded. Every variant names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -27,7 +29,7 @@ pub enum LoadError {
         problem: String,
     },
     /// Its chat template cannot be compiled.
-    #[error("{path}: `tokenizer.chat_template` cannot be used: {error}", path = path.display())]
+    #[error("{path}: `tokenizer.chat_template` cannot be used: {reason}", path = path.display(), reason = quoted(&error.to_string()))]
     Template {
         /// The file.
         path: PathBuf,

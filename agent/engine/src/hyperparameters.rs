@@ -8,6 +8,7 @@ use store::metadata::Metadata;
 use crate::error::LoadError;
 use crate::family::{FAMILIES, Family};
 use crate::keys::Keys;
+use crate::quote::quoted;
 
 /// What widths are a multiple of: activations are rounded in blocks of so many.
 const BLOCK: usize = 32;
@@ -92,7 +93,7 @@ fn family(keys: &Keys) -> Result<&'static Family, LoadError> {
     let found = keys.text(key)?.unwrap_or_default();
     Family::of(found).ok_or_else(|| {
         let supported = FAMILIES.map(|family| family.name).join(", ");
-        keys.problem(key, format!("is `{found}`; supported are: {supported}"))
+        keys.problem(key, format!("is `{}`; supported are: {supported}", quoted(found)))
     })
 }
 
@@ -210,7 +211,7 @@ impl Reader<'_> {
             Some("linear") => Ok(RopeScaling::Linear { factor: factor()? }),
             Some("yarn") => self.yarn(factor()?),
             Some(other) => {
-                let problem = format!("is `{other}`; supported are: none, linear, yarn");
+                let problem = format!("is `{}`; supported are: none, linear, yarn", quoted(other));
                 Err(self.problem(key, problem))
             }
         }

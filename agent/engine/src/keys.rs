@@ -6,6 +6,7 @@ use std::path::Path;
 use store::metadata::{Metadata, Texts, Value};
 
 use crate::error::LoadError;
+use crate::quote::quoted;
 
 /// Metadata of one model.
 #[derive(Clone, Copy)]
@@ -23,7 +24,7 @@ impl<'a> Keys<'a> {
     pub(crate) fn problem(&self, key: &str, problem: impl Into<String>) -> LoadError {
         LoadError::Key {
             path: self.path.to_owned(),
-            key: key.to_owned(),
+            key: quoted(key),
             problem: problem.into(),
         }
     }

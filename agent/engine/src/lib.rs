@@ -16,6 +16,7 @@ mod keys;
 pub mod kv;
 pub mod model;
 pub mod pace;
+mod quote;
 pub mod request;
 pub mod sampler;
 pub mod scheduler;

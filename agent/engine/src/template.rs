@@ -18,6 +18,7 @@ use store::metadata::Metadata;
 
 use crate::error::{LoadError, RequestError};
 use crate::keys::Keys;
+use crate::quote::quoted;
 use crate::vocabulary::Vocabulary;
 
 /// Longest template, in bytes; the longest that are real have a third of it. A longer one could nest its code so deep
@@ -123,7 +124,7 @@ impl ChatTemplate {
     }
 
     fn render(&self, messages: &[Message]) -> Result<String, RequestError> {
-        let refused = |error: minijinja::Error| RequestError::Template(reason(&error));
+        let refused = |error: minijinja::Error| RequestError::Template(quoted(&reason(&error)));
         let template = self.environment.get_template("chat").map_err(refused)?;
         let turn =
             |message: &Message| context! { role => message.role.name(), content => message.content.as_str() };

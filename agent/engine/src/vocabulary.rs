@@ -21,6 +21,7 @@ use tokenizers::{
 use crate::bpe::Bpe;
 use crate::error::{LoadError, RequestError};
 use crate::keys::Keys;
+use crate::quote::quoted;
 
 /// Names of `tokenizer.ggml.pre` whose splitting is known.
 pub const SPLITTERS: [&str; 6] = ["smollm", "gpt-2", "gpt2", "llama-bpe", "llama3", "qwen2"];
@@ -159,7 +160,7 @@ impl Tokenizer {
         let key = "tokenizer.ggml.model";
         let kind = keys.text(key)?.unwrap_or_default();
         if kind != "gpt2" {
-            return Err(keys.problem(key, format!("is `{kind}`; supported is: gpt2")));
+            return Err(keys.problem(key, format!("is `{}`; supported is: gpt2", quoted(kind))));
         }
         let name = keys.text("tokenizer.ggml.pre")?.unwrap_or("gpt-2");
         let key = "tokenizer.ggml.merges";
@@ -170,7 +171,10 @@ impl Tokenizer {
             composed: name == "qwen2",
             splitter: splitter(keys, name)?,
             bpe: bpe.map_err(|merge| {
-                keys.problem(key, format!("has `{merge}`, which does not make a token of two"))
+                keys.problem(
+                    key,
+                    format!("has `{}`, which does not make a token of two", quoted(&merge)),
+                )
             })?,
         })
     }
@@ -209,7 +213,7 @@ fn splitter(keys: &Keys, name: &str) -> Result<PreTokenizerWrapper, LoadError> {
         "llama-bpe" | "llama3" => split(SPLIT_LLAMA3),
         other => Err(keys.problem(
             key,
-            format!("is `{other}`; supported are: {}", SPLITTERS.join(", ")),
+            format!("is `{}`; supported are: {}", quoted(other), SPLITTERS.join(", ")),
         )),
     }
 }
@@ -438,6 +442,20 @@ mod tests {
         assert!(found.take(4000).all(|(mark, _)| mark == "h123456"));
         assert_eq!(vocabulary.mark_at("h299999"), Some(("h299999", 265 + 299_999)));
         assert!((0..100_000).all(|_| vocabulary.mark_at("hello h1").is_none()));
+    }
+
+    #[test]
+    fn what_the_file_says_is_told_shortened_and_escaped() {
+        let mut metadata = tiny::Model::new(256).metadata;
+        let model = Value::Text("\u{1b}[2J".repeat(1500));
+        metadata.insert("tokenizer.ggml.model".to_owned(), model);
+        let error = Vocabulary::read(&metadata, Path::new("tiny.gguf")).err().unwrap();
+        let error = error.to_string();
+        assert!(
+            error.contains("is `\\u{1b}[2J") && error.ends_with("supported is: gpt2"),
+            "{error}"
+        );
+        assert!(error.len() < 1000 && !error.contains('\u{1b}'), "{error}");
     }
 
     #[test]

@@ -68,6 +68,11 @@ fn a_template_may_refuse() {
     let (template, vocabulary) = read("{{ raise_exception('users only') }}").unwrap();
     let refused = template.tokens(&user("x"), &vocabulary);
     assert_eq!(refused, Err(RequestError::Template("users only".to_owned())));
+    let long = refusal(
+        "{{ raise_exception(messages[0].content) }}",
+        &"\u{7}".repeat(6000),
+    );
+    assert!(long.starts_with("\\u{7}\\u{7}") && long.len() < 1100, "{long}");
 }
 
 #[test]
