@@ -130,9 +130,16 @@ impl Engine {
         self.activity.clone()
     }
 
-    /// Which models there are.
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+    /// Which models there are. One that is loaded and not among them any more is let go of, unless it is answering.
+    pub fn models(&self) -> Vec<Entry> {
+        // If the thread has ended it holds no model either.
+        let _ended = self.commands.send(Command::Wake);
+        self.catalog.entries()
+    }
+
+    /// The folders that are searched for models.
+    pub fn folders(&self) -> &[PathBuf] {
+        self.catalog.folders()
     }
 }
 
@@ -156,6 +163,12 @@ struct Resident {
     entry: Entry,
     model: Arc<Model>,
     graph: Graph,
+}
+
+/// Whether the model that is loaded is still the one of its name.
+fn is_current(catalog: &Catalog, resident: &Resident) -> bool {
+    let found = catalog.find(&resident.id);
+    found.is_some_and(|found| resident.entry.is_still(&found))
 }
 
 /// The model's thread.
@@ -204,10 +217,13 @@ impl Worker {
         loop {
             match self.next_turn() {
                 Some(work) => self.compute(&work),
-                None => match self.inbox.recv() {
-                    Ok(command) => self.obey(command),
-                    Err(mpsc::RecvError) => return,
-                },
+                None => {
+                    self.let_go();
+                    match self.inbox.recv() {
+                        Ok(command) => self.obey(command),
+                        Err(mpsc::RecvError) => return,
+                    }
+                }
             }
             while let Ok(command) = self.inbox.try_recv() {
                 self.obey(command);
@@ -308,12 +324,11 @@ impl Worker {
             .is_some_and(|resident| *resident.id == *model)
     }
 
-    /// The model of that name, loaded in place of the resident one if need be. One that was removed from its folder is
-    /// there until another is asked for; one that another was stored in place of, until nobody is being answered by it.
+    /// The model of that name, loaded in place of the resident one if need be. What is answering is there to the end of
+    /// its answers, whatever becomes of its folder.
     fn model(&mut self, id: &str) -> Result<Arc<Model>, RequestError> {
-        if let Some(resident) = self.resident.as_ref().filter(|resident| *resident.id == *id)
-            && (self.scheduler.active() > 0 || self.is_current(resident))
-        {
+        self.let_go();
+        if let Some(resident) = self.resident.as_ref().filter(|resident| *resident.id == *id) {
             return Ok(Arc::clone(&resident.model));
         }
         let entry = self
@@ -345,10 +360,19 @@ impl Worker {
         Ok(model)
     }
 
-    /// Whether no other model has taken the name of the one that is loaded.
-    fn is_current(&self, resident: &Resident) -> bool {
-        let found = self.catalog.find(&resident.id);
-        found.is_none_or(|found| resident.entry.is_still(&found))
+    /// Gives up a model that was removed, or that another was stored in place of, once nobody is being answered by it:
+    /// its blocks take room on the disk for as long as they are mapped.
+    fn let_go(&mut self) {
+        if self.scheduler.active() > 0 {
+            return;
+        }
+        let gone = self
+            .resident
+            .take_if(|resident| !is_current(&self.catalog, resident));
+        if gone.is_some() {
+            drop(gone);
+            self.publish(self.scheduler.phase());
+        }
     }
 
     fn compute(&mut self, work: &Work) {

@@ -53,7 +53,7 @@ async fn models(State(engine): State<Engine>) -> Json<ModelList> {
         created: entry.written.map_or(0, seconds),
         owned_by: "hearth".to_owned(),
     };
-    let data = engine.catalog().entries().into_iter().map(model).collect();
+    let data = engine.models().into_iter().map(model).collect();
     Json(ModelList {
         object: "list".to_owned(),
         data,

@@ -77,11 +77,11 @@ fn settings(arguments: &Serve) -> Result<Settings> {
 
 /// Loads the default model, or the only one, so that the first question need not wait for it.
 async fn preload(engine: Engine) {
-    let entries = engine.catalog().entries();
+    let entries = engine.models();
     let default = entries.iter().find(|entry| entry.id == DEFAULT_MODEL);
     let only = || entries.first().filter(|_| entries.len() == 1);
     let Some(entry) = default.or_else(only) else {
-        tracing::info!(models = entries.len(), folders = ?engine.catalog().folders(), "no model is loaded yet");
+        tracing::info!(models = entries.len(), folders = ?engine.folders(), "no model is loaded yet");
         return;
     };
     let start = std::time::Instant::now();

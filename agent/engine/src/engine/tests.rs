@@ -457,35 +457,42 @@ fn large(folder: &Path) -> (Store, usize) {
 }
 
 #[test]
-fn a_model_that_is_removed_answers_until_another_is_asked_for() {
-    let folder = folder(&["other"]);
+fn a_model_that_is_removed_answers_to_its_end_and_is_let_go_of() {
     for streamed in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
         let (store, least) = large(folder.path());
         let settings = Settings {
             memory_budget: streamed.then_some(least),
             ..settings(folder.path(), 1, 1, 256)
         };
-        removed_while_loaded(&store, &Engine::start(settings).unwrap().0);
+        removed_while_answering(&store, &Engine::start(settings).unwrap().0);
     }
 }
 
-fn removed_while_loaded(store: &Store, engine: &Engine) {
-    let before = text_and_end(engine.submit(request("hello", 20)));
+fn removed_while_answering(store: &Store, engine: &Engine) {
+    let (whole, end) = text_and_end(engine.submit(request("hello", 100)));
+    let mut answer = engine.submit(request("hello", 100));
+    begun(&mut answer);
     store.remove(&"tiny".parse().unwrap()).unwrap();
     assert!(store.collect().unwrap().blocks > 0);
-    assert_eq!(text_and_end(engine.submit(request("hello", 20))), before);
-    let other = Request {
-        model: "other".to_owned(),
-        ..request("hello", 1)
-    };
-    assert_eq!(
-        summary(&text_and_end(engine.submit(other)).1).completion_tokens,
-        1
-    );
+    let rest = text_and_end(answer);
+    assert!(whole.ends_with(&rest.0) && rest.1 == end, "{rest:?}");
+    until(engine, |activity| activity.model.is_none());
     assert_eq!(
         text_and_end(engine.submit(request("hello", 1))).1,
         Event::Failed(RequestError::NoSuchModel("tiny".to_owned()))
     );
+}
+
+#[test]
+fn a_model_that_is_removed_while_nobody_asks_is_let_go_of_at_the_next_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = import(folder.path(), &tiny::Shape::default(), 256);
+    let engine = start(folder.path(), 1, 1, 256);
+    text_and_end(engine.submit(request("hello", 1)));
+    store.remove(&"tiny".parse().unwrap()).unwrap();
+    assert_eq!(engine.models().len(), 0);
+    until(&engine, |activity| activity.model.is_none());
 }
 
 #[test]

@@ -23,6 +23,10 @@ use super::wire::{Teller, refused};
 /// What is told of a name that a model file gives itself, in characters.
 const LONGEST_NAME: usize = 200;
 
+/// What nobody here can see: whether the engine has the model's blocks mapped.
+const HELD: &str = "what the engine has in use of it comes back when it lets go: when it has answered, at the next request or \
+    the next list of models that can be asked";
+
 /// The models of the image and those that were added.
 pub(super) struct Models {
     image: Catalog,
@@ -67,13 +71,7 @@ impl Models {
         fs::create_dir_all(folder)
             .map_err(|error| failed(format!("cannot make {}: {error}", folder.display())))?;
         let _turn = self.turn()?;
-        if let Some(entry) = self.find(&id) {
-            let message = format!(
-                "there is a model `{}` already; remove it first, or choose another name",
-                entry.id
-            );
-            return Err(refused(RefusedKind::Taken, message));
-        }
+        self.refuse_taken(&id)?;
         // What a killed import left would otherwise take the room of every later one. What cannot be removed is told to
         // the journal, and counts as taken.
         self.collect().ok();
@@ -84,6 +82,16 @@ impl Models {
         // What it could not remove is told to the journal, and does not make the model less there.
         self.collect().ok();
         stored
+    }
+
+    fn refuse_taken(&self, id: &ModelId) -> Result<(), Refused> {
+        let way_out = match (self.image.find(id.as_str()), self.added.find(id.as_str())) {
+            (None, None) => return Ok(()),
+            (Some(_), _) => "in the image, which keeps it; choose another name",
+            (None, Some(_)) => "already; remove it first, or choose another name",
+        };
+        let message = format!("there is a model `{id}` {way_out}");
+        Err(refused(RefusedKind::Taken, message))
     }
 
     fn store(
@@ -158,7 +166,7 @@ impl Models {
         }
         tracing::info!("{id} removed");
         let (freed, note) = match self.collect() {
-            Ok(bytes) => (bytes, None),
+            Ok(bytes) => (bytes, Some(HELD.to_owned())),
             Err(note) => (0, Some(note)),
         };
         Ok(RemovedModel {

@@ -137,6 +137,7 @@ fn a_model_is_added_listed_verified_and_removed() {
         panic!("not removed");
     };
     assert_eq!(removed.freed, added.stored);
+    assert!(removed.note.is_some_and(|note| note.contains("lets go")));
     assert_eq!((bench.list(), bench.files()), (vec![], vec![]));
     assert_eq!(
         refused(&bench.ask(&Request::Remove("a".to_owned()))).0,
@@ -175,7 +176,13 @@ fn a_name_that_is_taken_or_cannot_be_is_refused_before_the_files_come() {
     let replies = bench.add("a", &tiny_file());
     assert_eq!((replies.len(), last_refused(&replies).0), (1, RefusedKind::Taken));
     tiny::write(&bench.folder.path().join("image/b.gguf"), 64).unwrap();
-    assert_eq!(last_refused(&bench.add("b", &tiny_file())).0, RefusedKind::Taken);
+    let replies = bench.add("b", &tiny_file());
+    let (kind, message) = last_refused(&replies);
+    assert_eq!(kind, RefusedKind::Taken);
+    assert!(
+        message.contains("image") && !message.contains("remove"),
+        "{message}"
+    );
     let replies = bench.add("../c", &tiny_file());
     assert_eq!(
         (replies.len(), last_refused(&replies).0),

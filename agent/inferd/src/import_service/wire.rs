@@ -6,11 +6,19 @@ use std::sync::{Mutex, PoisonError};
 use api::import::{LARGEST_CHUNK, LONGEST_REQUEST, Refused, RefusedKind, Reply, Request};
 use api::models::{Phase, Progress};
 
-/// A reason for not doing something.
+/// A reason for not doing something. It may quote what came from outside, so it is made one line without control
+/// characters here, before a log or a client sees it.
 pub(super) fn refused(kind: RefusedKind, message: impl ToString) -> Refused {
+    let harmless = |c: char| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
     Refused {
         kind,
-        message: message.to_string(),
+        message: message.to_string().chars().map(harmless).collect(),
     }
 }
 
@@ -146,6 +154,18 @@ mod tests {
         }
         stream.extend(0_u32.to_le_bytes());
         stream
+    }
+
+    #[test]
+    fn a_reason_is_one_line_whatever_it_quotes() {
+        let reason = refused(
+            RefusedKind::Unusable,
+            "no family \"x\n2026 root: all is well\u{1b}[2J\"",
+        );
+        assert_eq!(
+            reason.message,
+            "no family \"x\u{fffd}2026 root: all is well\u{fffd}[2J\""
+        );
     }
 
     #[test]
