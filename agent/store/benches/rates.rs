@@ -32,9 +32,10 @@ fn pass(packed: &Packed) {
     for layer in 0..packed.layers() {
         packed.layer(layer).unwrap();
     }
-    let output = packed
+    let tensors = packed.tensors();
+    let output = tensors
         .find("output.weight")
-        .or(packed.find("token_embd.weight"))
+        .or(tensors.find("token_embd.weight"))
         .unwrap();
     packed.pieces(output).for_each(|piece| drop(piece.unwrap()));
 }

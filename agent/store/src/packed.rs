@@ -98,11 +98,6 @@ impl Packed {
         &self.table
     }
 
-    /// The tensor of that name.
-    pub fn find(&self, name: &str) -> Option<TensorId> {
-        self.table.find(name)
-    }
-
     /// A tensor's name and shape.
     pub fn tensor(&self, id: TensorId) -> &Tensor {
         self.table.get(id)

@@ -117,6 +117,6 @@ fn an_import_killed_at_any_moment_leaves_the_old_model_or_the_new_one() {
 fn holds(packed: &store::packed::Packed, model: &Model) -> bool {
     let tensor = model.tensors.last().unwrap();
     let layer = packed.layer(13).unwrap();
-    let matrix = layer.matrix(packed.find(&tensor.name).unwrap());
+    let matrix = layer.matrix(packed.tensors().find(&tensor.name).unwrap());
     crate::packed::tiles(&matrix) == crate::packed::expected(tensor)
 }

@@ -41,7 +41,7 @@ fn floats(tensor: &Tensor) -> Vec<f32> {
 /// Every tensor of a loaded model is what was written into the file.
 pub(crate) fn assert_holds(packed: &Packed, model: &Model) {
     for tensor in &model.tensors {
-        let id = packed.find(&tensor.name).unwrap();
+        let id = packed.tensors().find(&tensor.name).unwrap();
         if tensor.dimensions.len() == 1 {
             assert_eq!(packed.vector(id), floats(tensor), "{}", tensor.name);
         } else if let Some(rest) = tensor.name.strip_prefix("blk.") {
@@ -84,7 +84,7 @@ fn tensors_larger_than_a_block_and_tiles_across_its_end_are_whole() {
 fn rows_of_the_embedding_come_a_tile_at_a_time() {
     let model = Model::small();
     let packed = packed(&model).unwrap();
-    let id = packed.find("token_embd.weight").unwrap();
+    let id = packed.tensors().find("token_embd.weight").unwrap();
     let expected = expected(&model.tensors[1]);
     let bytes = tile_bytes(Kind::Q8_0, 256);
     for tile in 0..5 {

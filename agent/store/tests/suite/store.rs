@@ -429,7 +429,7 @@ fn a_flipped_byte_is_refused_when_it_is_streamed() {
     // Makes it writable, too.
     flip(&path, 3);
     fs::write(&path, b"").unwrap();
-    let output = streamed.find("output.weight").unwrap();
+    let output = streamed.tensors().find("output.weight").unwrap();
     let failed = streamed.pieces(output).find_map(Result::err);
     let error = failed.unwrap().to_string();
     assert!(
@@ -451,7 +451,7 @@ fn a_model_that_is_removed_while_it_is_streamed_is_read_on() {
     for layer in 0..streamed.layers() {
         streamed.layer(layer).unwrap();
     }
-    let output = streamed.find("output.weight").unwrap();
+    let output = streamed.tensors().find("output.weight").unwrap();
     assert!(streamed.pieces(output).all(|piece| piece.is_ok()));
 }
 
