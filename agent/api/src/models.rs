@@ -4,6 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::rest::Problem;
 
+/// Most files of a model that is added. Their names and sizes are in the request's target, and heads of requests end at
+/// 16 KiB.
+pub const MOST_FILES: usize = 128;
+/// The longest target of a request that adds a model, in bytes: what is left of the head is for its other lines.
+pub const LONGEST_TARGET: usize = 14 << 10;
+
 /// Answer to `GET /api/v1/models`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredModels {

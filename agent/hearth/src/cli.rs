@@ -182,7 +182,8 @@ fn temperature(text: &str) -> Result<f64, String> {
 pub(crate) enum ModelCommand {
     /// Send a model's GGUF file to the appliance, which packs it, checks it and keeps it
     ///
-    /// The appliance needs twice the file's size of free disk while it packs. What is cut off leaves nothing behind.
+    /// The appliance needs twice the file's size of free disk while it packs. What is cut off while it is
+    /// sent or packed leaves nothing behind. A split model may have 128 files.
     #[command(after_help = "Examples:\n  hearth model add qwen3-4b-q4_k_m.gguf\n  \
         hearth model add --name coder qwen-coder-0000?-of-00002.gguf\n  \
         ssh admin@hearth.local hearth model add - --name coder < coder.gguf")]
@@ -213,7 +214,7 @@ pub(crate) enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Remove a model that was added; while it is loaded it answers on, until another one is asked
+    /// Remove a model that was added; what it is answering it answers to the end
     #[command(after_help = "Example:\n  hearth model remove coder")]
     Remove {
         /// The model

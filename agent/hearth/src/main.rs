@@ -47,27 +47,31 @@ fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
         _ => (),
     }
     let client = Client::new(cli.endpoint()?, cli::token_from_environment()?);
-    // Before there is a runtime, which would take Ctrl-C to itself and not act on it while the pipe is waited for.
+    // Both before there is a runtime, which would take Ctrl-C to itself and not act on it while a pipe is waited for.
     if let Command::Ask(question) = &mut cli.command {
         question.text = Some(ask::read_question(question.text.take())?);
     }
+    let parts = match &cli.command {
+        Command::Model { command } => model::open(command)?,
+        _ => Vec::new(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         tokio::select! {
-            outcome = talk(&client, cli.command) => outcome.map(|()| ExitCode::SUCCESS),
+            outcome = talk(&client, cli.command, parts) => outcome.map(|()| ExitCode::SUCCESS),
             pressed = tokio::signal::ctrl_c() => pressed.map(|()| ExitCode::from(INTERRUPTED)).map_err(Into::into),
         }
     })
 }
 
-async fn talk(client: &Client, command: Command) -> anyhow::Result<()> {
+async fn talk(client: &Client, command: Command, parts: Vec<upload::Part>) -> anyhow::Result<()> {
     match command {
         Command::Status { engine, json } => status::status(client, engine, json).await,
         Command::Ask(question) => ask::ask(client, question).await,
         Command::Models { json } => models::models(client, json).await,
-        Command::Model { command } => model::model(client, command).await,
+        Command::Model { command } => model::model(client, command, parts).await,
         Command::Power { command, json } => {
             power::power(client, command.unwrap_or(PowerCommand::Show { json })).await
         }

@@ -8,11 +8,12 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use api::models::{
-    Phase, Place, Progress, RemovedModel, Step, StoredModel, StoredModels, Verification, name_from_file,
+    LONGEST_TARGET, Phase, Place, Progress, RemovedModel, Step, StoredModel, StoredModels, Verification,
+    name_from_file,
 };
 use http_body_util::BodyExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::path::PathBuf;
+use serde::Serialize;
 
 const MODELS: &str = "/api/v1/models";
 const BAR: &str = "{msg:>9} {bar:40} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
@@ -20,42 +21,51 @@ const SPINNER: &str = "{msg:>9} {spinner} {binary_bytes} {binary_bytes_per_sec}"
 /// Longer than any line of an answer.
 const LONGEST_LINE: usize = 16 << 20;
 
-/// Adds, lists, verifies or removes.
-pub(crate) async fn model(client: &Client, command: ModelCommand) -> anyhow::Result<()> {
+/// Opens what is to be added. This may wait for a pipe's other end, so it is done before signals are a runtime's.
+pub(crate) fn open(command: &ModelCommand) -> anyhow::Result<Vec<Part>> {
     match command {
-        ModelCommand::Add { files, name, json } => add(client, &files, name, json).await,
+        ModelCommand::Add { files, name, .. } => Part::open_all(files, name.as_deref()),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Adds the parts that were opened, lists, verifies or removes.
+pub(crate) async fn model(client: &Client, command: ModelCommand, parts: Vec<Part>) -> anyhow::Result<()> {
+    match command {
+        ModelCommand::Add { name, json, .. } => add(client, parts, name, json).await,
         ModelCommand::List { json } => list(client, json).await,
         ModelCommand::Verify {
             name: Some(name),
             json,
         } => {
             let verified = verify_one(client, &name).await?;
-            report(&[verified], json)
+            report(&[Outcome::Verified(verified)], json)
         }
         ModelCommand::Verify { name: None, json } => verify_all(client, json).await,
         ModelCommand::Remove { name, json } => remove(client, &name, json).await,
     }
 }
 
-async fn add(client: &Client, files: &[PathBuf], name: Option<String>, json: bool) -> anyhow::Result<()> {
-    let open = |path: &PathBuf| Part::open(path, name.as_deref());
-    let parts = files.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    if let ([_, _, ..], Some(part)) = (parts.as_slice(), parts.iter().find(|part| part.bytes.is_none())) {
-        bail!("{} has no size; of several parts each must be a file", part.name);
-    }
+async fn add(client: &Client, parts: Vec<Part>, name: Option<String>, json: bool) -> anyhow::Result<()> {
     let name = match name {
         Some(name) => name,
         None => name_from_file(&parts.first().context("no file was given")?.name),
     };
     let path = format!("{}?{}", path_of(&name)?, query(&parts));
-    let bar = bar(total(&parts), "sending");
-    let sent = bar.clone();
+    if path.len() > LONGEST_TARGET {
+        bail!(
+            "the names of all files make {} bytes of a request, and {LONGEST_TARGET} are the most; shorten them, or join files",
+            path.len()
+        );
+    }
+    let bar = Bar::new(total(&parts), "sending");
+    let sent = bar.0.clone();
     let upload = Upload::begin(parts, move |bytes| sent.inc(bytes));
     let outcome = match client.upload(&path, upload).await {
-        Ok(reply) => last_step(client, &path, reply, &bar).await,
+        Ok(reply) => last_step(client, &path, reply, &bar.0).await,
         Err(error) => Err(error.into()),
     };
-    bar.finish_and_clear();
+    drop(bar);
     match outcome? {
         Step::Added(model) if json => screen::json(&model),
         Step::Added(model) => Ok(screen::print(&added(&model))?),
@@ -115,45 +125,77 @@ fn row(model: &StoredModel) -> [String; 7] {
 
 async fn verify_all(client: &Client, json: bool) -> anyhow::Result<()> {
     let list: StoredModels = client.get(MODELS).await?;
-    let mut verified = Vec::new();
+    let mut outcomes = Vec::new();
     // A plain GGUF file has no hashes to compare.
     for model in list
         .models
         .iter()
         .filter(|model| model.root.is_some() || model.problem.is_some())
     {
-        verified.push(verify_one(client, &model.id).await?);
+        // One that cannot be verified does not keep the others from it.
+        outcomes.push(match verify_one(client, &model.id).await {
+            Ok(verification) => Outcome::Verified(verification),
+            Err(error) => Outcome::Failed {
+                id: model.id.clone(),
+                problem: format!("{error:#}"),
+            },
+        });
     }
-    report(&verified, json)
+    report(&outcomes, json)
 }
 
 async fn verify_one(client: &Client, name: &str) -> anyhow::Result<Verification> {
     let path = format!("{}/verify", path_of(name)?);
-    let bar = bar(Some(0), "verifying");
+    let bar = Bar::new(Some(0), "verifying");
     let reply = client.stream(&path, Vec::new()).await?;
-    let outcome = last_step(client, &path, reply, &bar).await;
-    bar.finish_and_clear();
+    let outcome = last_step(client, &path, reply, &bar.0).await;
+    drop(bar);
     match outcome? {
         Step::Verified(verification) => Ok(verification),
         step => Err(client.unexpected(&path, format!("it ends with {step:?}")).into()),
     }
 }
 
-/// Damage makes the command fail, so that a script hears of it.
-fn report(verified: &[Verification], json: bool) -> anyhow::Result<()> {
-    if json {
-        screen::json(&verified)?;
-    } else {
-        screen::print(&verified.iter().map(verdict).collect::<String>())?;
+/// What became of the verification of one model.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Verified(Verification),
+    Failed { id: String, problem: String },
+}
+
+impl Outcome {
+    fn shown(&self) -> String {
+        match self {
+            Self::Verified(verification) => verdict(verification),
+            Self::Failed { id, problem } => {
+                let (id, problem) = (screen::one_line(id), screen::one_line(problem));
+                format!("{BAD}{id}: cannot be verified: {problem}{BAD:#}\n")
+            }
+        }
     }
-    let damaged: usize = verified
-        .iter()
-        .map(|verification| verification.damaged.len())
-        .sum();
-    match damaged {
-        0 => Ok(()),
-        1 => bail!("1 block is damaged; remove its model and add it again"),
-        damaged => bail!("{damaged} blocks are damaged; remove their models and add them again"),
+}
+
+/// Damage makes the command fail, so that a script hears of it, as does a model that cannot be verified.
+fn report(outcomes: &[Outcome], json: bool) -> anyhow::Result<()> {
+    if json {
+        screen::json(&outcomes)?;
+    } else {
+        screen::print(&outcomes.iter().map(Outcome::shown).collect::<String>())?;
+    }
+    let (mut damaged, mut failed) = (0, 0);
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Verified(verification) => damaged += verification.damaged.len(),
+            Outcome::Failed { .. } => failed += 1,
+        }
+    }
+    match (damaged, failed) {
+        (0, 0) => Ok(()),
+        (0, 1) => bail!("1 model cannot be verified"),
+        (0, failed) => bail!("{failed} models cannot be verified"),
+        (1, _) => bail!("1 block is damaged; remove its model and add it again"),
+        (damaged, _) => bail!("{damaged} blocks are damaged; remove their models and add them again"),
     }
 }
 
@@ -254,11 +296,21 @@ fn show(bar: &ProgressBar, progress: Progress) {
     bar.set_position(progress.done);
 }
 
-/// Shown where somebody looks, and only there.
-fn bar(total: Option<u64>, word: &'static str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-    bar.with_style(style(if total.is_some() { BAR } else { SPINNER }))
-        .with_message(word)
+/// Shown where somebody looks, and only there; wiped away however the work ends, by Ctrl-C too.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(total: Option<u64>, word: &'static str) -> Self {
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+        let style = style(if total.is_some() { BAR } else { SPINNER });
+        Self(bar.with_style(style).with_message(word))
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -323,7 +375,7 @@ mod tests {
             damaged: vec![],
         };
         assert_eq!(verdict(&verification), "m: whole, 3 blocks, 10 B\n");
-        assert!(report(std::slice::from_ref(&verification), false).is_ok());
+        assert!(report(&[Outcome::Verified(verification.clone())], false).is_ok());
         verification.damaged.push(DamagedBlock {
             block: 2,
             problem: "is missing".to_owned(),
@@ -334,6 +386,6 @@ mod tests {
             shown,
             "m: 1 of 3 blocks are damaged\n  block 2 is missing; it holds a\u{fffd}, b\n"
         );
-        assert!(report(&[verification], true).is_err());
+        assert!(report(&[Outcome::Verified(verification)], true).is_err());
     }
 }

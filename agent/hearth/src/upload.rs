@@ -2,6 +2,7 @@
 //! keep its reader waiting for ever.
 
 use anyhow::{Context as _, bail};
+use api::models::MOST_FILES;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use std::{
@@ -14,6 +15,8 @@ use std::{
 };
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+/// What a GGUF file begins with.
+const MAGIC: &[u8] = b"GGUF";
 /// Bytes that are read at once.
 const PIECE: usize = 256 << 10;
 /// Pieces that may wait to be sent.
@@ -30,8 +33,29 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Opens a file; "-" is standard input, which is called by the name given.
-    pub(crate) fn open(path: &Path, stdin_name: Option<&str>) -> anyhow::Result<Self> {
+    /// Opens files in their order, as of one model.
+    pub(crate) fn open_all(paths: &[PathBuf], stdin_name: Option<&str>) -> anyhow::Result<Vec<Self>> {
+        if paths.len() > MOST_FILES {
+            bail!(
+                "a model of {} files is not taken; {MOST_FILES} are the most: join some, for example with \"llama-gguf-split --merge\"",
+                paths.len()
+            );
+        }
+        let parts: Vec<Self> = paths
+            .iter()
+            .map(|path| Self::open(path, stdin_name))
+            .collect::<Result<_, _>>()?;
+        match parts.iter().find(|part| part.bytes.is_none()) {
+            Some(part) if parts.len() > 1 => {
+                bail!("{} has no size; of several parts each must be a file", part.name)
+            }
+            _ => Ok(parts),
+        }
+    }
+
+    /// Opens a file and reads its first bytes, both of which may wait for whoever writes a pipe; "-" is standard input,
+    /// which is called by the name given.
+    fn open(path: &Path, stdin_name: Option<&str>) -> anyhow::Result<Self> {
         if path == Path::new("-") {
             return Self::stdin(stdin_name.context("what is the model called? Give --name with \"-\"")?);
         }
@@ -46,7 +70,7 @@ impl Part {
         Ok(Self {
             name: name.to_string_lossy().into_owned(),
             bytes: metadata.is_file().then_some(metadata.len()),
-            reader: Box::new(file),
+            reader: begun_as_gguf(file, path)?,
             path: path.to_owned(),
         })
     }
@@ -61,9 +85,22 @@ impl Part {
             path: "-".into(),
             name: format!("{name}.gguf"),
             bytes: None,
-            reader: Box::new(io::stdin()),
+            reader: begun_as_gguf(io::stdin(), Path::new("standard input"))?,
         })
     }
+}
+
+/// What reads a file from its beginning, if it begins as GGUF files do: others need not be sent to be refused.
+fn begun_as_gguf(mut file: impl Read + Send + 'static, path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
+    let mut magic = Vec::with_capacity(MAGIC.len());
+    file.by_ref()
+        .take(MAGIC.len() as u64)
+        .read_to_end(&mut magic)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    if magic != MAGIC {
+        bail!("{} is not a GGUF file", path.display());
+    }
+    Ok(Box::new(io::Cursor::new(magic).chain(file)))
 }
 
 /// The body of all parts together.
@@ -162,8 +199,8 @@ mod tests {
     async fn parts_are_sent_one_after_the_other_and_counted() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (folder.path().join("a"), folder.path().join("b"));
-        fs::write(&first, vec![1; PIECE + 7]).unwrap();
-        fs::write(&second, "end").unwrap();
+        fs::write(&first, [b"GGUF".as_slice(), &[1; PIECE + 3]].concat()).unwrap();
+        fs::write(&second, "GGUF end").unwrap();
         let parts = [&first, &second].map(|path| Part::open(path, None).unwrap());
         assert_eq!([parts[0].name.as_str(), parts[1].name.as_str()], ["a", "b"]);
         let count = Arc::new(AtomicU64::new(0));
@@ -171,11 +208,11 @@ mod tests {
         let upload = Upload::begin(parts.into(), move |bytes| {
             seen.fetch_add(bytes, Ordering::Relaxed);
         });
-        assert_eq!(upload.size_hint().exact(), Some(PIECE as u64 + 10));
+        assert_eq!(upload.size_hint().exact(), Some(PIECE as u64 + 15));
         let sent = upload.collect().await.unwrap().to_bytes();
-        assert_eq!(sent.len(), PIECE + 10);
-        assert!(sent.ends_with(b"\x01end"));
-        while count.load(Ordering::Relaxed) < PIECE as u64 + 10 {
+        assert_eq!(sent.len(), PIECE + 15);
+        assert!(sent.ends_with(b"\x01GGUF end"));
+        while count.load(Ordering::Relaxed) < PIECE as u64 + 15 {
             thread::yield_now();
         }
     }
@@ -183,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_becomes_shorter_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "abc").unwrap();
+        fs::write(file.path(), "GGUF and more").unwrap();
         let part = Part::open(file.path(), None).unwrap();
         fs::write(file.path(), "").unwrap();
         let error = Upload::begin(vec![part], |_| ()).collect().await.unwrap_err();
@@ -208,5 +245,9 @@ mod tests {
         );
         assert!(problem("/", None).unwrap().contains("folder"));
         assert!(problem("-", None).unwrap().contains("--name"));
+        let zip = tempfile::NamedTempFile::new().unwrap();
+        fs::write(zip.path(), "PK zip").unwrap();
+        let problem = problem(&zip.path().display().to_string(), None).unwrap();
+        assert!(problem.contains("not a GGUF file"), "{problem}");
     }
 }

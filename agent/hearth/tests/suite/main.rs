@@ -8,3 +8,4 @@ mod gateway;
 mod asking;
 mod calling;
 mod managing;
+mod models;

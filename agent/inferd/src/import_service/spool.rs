@@ -6,8 +6,8 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use api::import::{NewFile, Refused, RefusedKind};
+use api::models::MOST_FILES;
 use nix::sys::statvfs::statvfs;
-use store::source::MAX_FILES;
 
 use super::wire::{Chunks, refused};
 
@@ -61,9 +61,9 @@ fn megabytes(bytes: u64) -> String {
 
 /// The sum of the announced sizes; the only file's may be unknown.
 fn announced(files: &[NewFile]) -> Result<u64, String> {
-    if !(1..=MAX_FILES).contains(&files.len()) {
+    if !(1..=MOST_FILES).contains(&files.len()) {
         return Err(format!(
-            "a model is of 1 to {MAX_FILES} files, not {}",
+            "a model is of 1 to {MOST_FILES} files, not {}",
             files.len()
         ));
     }
@@ -213,7 +213,7 @@ mod tests {
             vec![file("../a", 1)],
             vec![file("", 1)],
             vec![file("a\u{1b}[2J", 1)],
-            vec![file("a", 1); MAX_FILES + 1],
+            vec![file("a", 1); MOST_FILES + 1],
         ] {
             assert_eq!(kind(u64::MAX, &files), Err(RefusedKind::Invalid), "{files:?}");
         }
