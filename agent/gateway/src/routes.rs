@@ -43,10 +43,10 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/api/v1/status", get(rest::status))
         .route("/api/v1/power", get(rest::power))
         .route("/api/v1/thermal", get(rest::thermal))
+        .route("/api/v1/models", get(rest::models))
         .route_layer(behind(Role::Read));
     let managing = Router::new()
         .route("/api/v1/tokens", get(rest::list).post(rest::create))
-        .route("/api/v1/models", get(rest::models))
         .route(
             "/api/v1/models/{name}",
             put(rest::add_model).delete(rest::remove_model),

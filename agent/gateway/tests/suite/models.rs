@@ -342,17 +342,30 @@ fn without_a_service_the_problem_names_its_socket() {
 }
 
 #[test]
-fn only_administrators_see_and_change_models() {
-    let (_setup, gateway, _service) = gateway();
-    let new = gateway.ask_locally("POST /api/v1/tokens", r#"{"name":"wall","role":"chat"}"#);
-    let header = format!("Authorization: Bearer {}", new.json()["secret"].as_str().unwrap());
+fn readers_see_models_and_only_administrators_change_them() {
+    // Whoever may read is let through to the service, which is not there.
+    let setup = Setup::new();
+    let gateway = setup.serve();
+    let header = |role: &str| {
+        let new = format!(r#"{{"name":"wall","role":"{role}"}}"#);
+        let made = gateway.ask_locally("POST /api/v1/tokens", &new);
+        format!(
+            "Authorization: Bearer {}",
+            made.json()["secret"].as_str().unwrap()
+        )
+    };
+    let (read, chat) = (header("read"), header("chat"));
+    let list = "GET /api/v1/models";
+    for role in [&read, &chat] {
+        assert_eq!(gateway.ask(list, &[role], "").status, 503);
+    }
+    assert_eq!(gateway.ask(list, &[], "").status, 401);
     for line in [
-        "GET /api/v1/models",
         "PUT /api/v1/models/m",
         "DELETE /api/v1/models/m",
         "POST /api/v1/models/m/verify",
     ] {
-        assert_eq!(gateway.ask(line, &[&header], "").status, 403, "{line}");
+        assert_eq!(gateway.ask(line, &[&chat], "").status, 403, "{line}");
         assert_eq!(gateway.ask(line, &[], "").status, 401, "{line}");
     }
 }
