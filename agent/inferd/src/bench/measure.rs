@@ -34,7 +34,7 @@ pub(super) fn all(plan: &Plan) -> Result<Vec<Row>> {
 fn positions(tests: &[Test]) -> usize {
     tests
         .iter()
-        .map(|test| test.depth + test.work.tokens())
+        .map(|test| test.depth.saturating_add(test.work.tokens()))
         .max()
         .unwrap_or(0)
 }
@@ -170,15 +170,17 @@ mod tests {
     fn a_test_beyond_the_models_context_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let model = tiny(folder.path());
-        let tests = plan::tests(&[65], &[], &[0]);
-        let plan = Plan {
-            model,
-            threads: 1,
-            tests,
-            repetitions: 1,
-            warm: false,
-            read_gib_per_second: None,
-        };
-        assert!(all(&plan).is_err());
+        for (prompt, depth) in [(65, 0), (16, usize::MAX)] {
+            let plan = Plan {
+                model: model.clone(),
+                threads: 1,
+                tests: plan::tests(&[prompt], &[], &[depth]),
+                repetitions: 1,
+                warm: false,
+                read_gib_per_second: None,
+            };
+            let error = all(&plan).unwrap_err().to_string();
+            assert!(error.contains("was trained for 64 tokens"), "{error}");
+        }
     }
 }
