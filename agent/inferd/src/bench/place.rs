@@ -129,7 +129,7 @@ mod tests {
         fn packed(&self) -> (ModelId, SystemTime) {
             let place = Place::packed(&self.path("m.gguf"), &self.path("cache")).unwrap();
             let (store, id) = place.open().unwrap();
-            assert_eq!(store.models().unwrap(), [id.clone()]);
+            assert_eq!(store.models().unwrap(), std::slice::from_ref(&id));
             let written = store.written(&id).unwrap();
             (id, written)
         }
