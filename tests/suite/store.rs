@@ -25,18 +25,17 @@ fn models_come_and_go_while_the_engine_runs() -> Result<()> {
     engine::tiny::write(file.path(), 128)?;
     with_stack(&Options::models(store.path()).inferd("--threads", 1), |stack| {
         let ask = |model: &str| stack.admin().chat(&greedy(model, "hello", 20));
-        let before = said(&ask(TINY)?)?.to_owned();
+        ask(TINY)?;
         ensure!(listed(stack)? == [TINY], "{:?}", listed(stack)?);
         import(store.path(), "another", file.path())?;
         ensure!(listed(stack)? == ["another", TINY], "{:?}", listed(stack)?);
         remove(store.path(), TINY)?;
         ensure!(listed(stack)? == ["another"], "{:?}", listed(stack)?);
-        ensure!(said(&ask(TINY)?)? == before, "it is loaded, and yet it changed");
-        ask("another")?;
         stack
             .admin()
             .post("/v1/chat/completions", &greedy(TINY, "hello", 1))?
             .expect(404)?;
+        ask("another")?;
         ensure!(stack.inferd_starts() == 1, "the engine was started again");
         Ok(())
     })
