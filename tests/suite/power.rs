@@ -16,8 +16,6 @@ use crate::models::{SMOLLM2, smollm2_store, with_tiny};
 
 /// Longer than the laws ever wait to look again.
 const SETTLED: Duration = Duration::from_secs(30);
-/// How often the governor's file is read while the engine works.
-const LOOK: Duration = Duration::from_millis(2);
 /// What the captured machine is found with, and goes back to when nothing is done.
 const FOUND: &str = "schedutil";
 const GOVERNOR: &str = "sys/devices/system/cpu/cpufreq/policy0/scaling_governor";
@@ -77,11 +75,11 @@ fn governors_while(stack: &HostStack, work: impl FnOnce() -> Result<()> + Send) 
     thread::scope(|scope| {
         let worker = scope.spawn(work);
         let mut governors = Vec::new();
-        while !worker.is_finished() {
+        wait::until("the end of the work", SETTLED, || {
             governors.push(stack.kernel_file(GOVERNOR)?);
             governors.dedup();
-            thread::sleep(LOOK);
-        }
+            Ok(worker.is_finished().then_some(()))
+        })?;
         let worked = worker.join().map_err(|_| anyhow!("the work panicked"))?;
         worked.map(|()| governors)
     })

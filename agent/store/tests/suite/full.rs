@@ -86,15 +86,6 @@ fn an_import_without_room_leaves_what_there_was() {
         true => &["--mount"],
         false => &["--user", "--map-root-user", "--mount"],
     };
-    let allowed = Command::new("unshare")
-        .args(namespaces)
-        .args(["mount", "-t", "tmpfs", "none"])
-        .arg(&small)
-        .status();
-    if !allowed.is_ok_and(|status| status.success()) {
-        eprintln!("not tested: this machine lets nobody mount in a namespace of their own");
-        return;
-    }
     let output = Command::new("unshare")
         .args(namespaces)
         .args(["sh", "-c", INSIDE, "sh"])
@@ -107,6 +98,6 @@ fn an_import_without_room_leaves_what_there_was() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && said.contains("nothing was lost"),
-        "{output:?}"
+        "this takes a mount in a namespace of one's own (as building the image does): {output:?}"
     );
 }
