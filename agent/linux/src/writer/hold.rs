@@ -111,8 +111,8 @@ impl Hold {
         self.wish = None;
     }
 
-    /// It cannot be read, as when its processor is offline. When it is back it may hold anything, without anybody's
-    /// doing.
+    /// It is out of reach, as when its processor is offline. When it is back it may hold anything, without anybody's
+    /// doing, and is tried at once.
     pub(super) fn lose(&mut self) {
         self.insist();
         self.after = None;

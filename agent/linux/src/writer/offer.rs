@@ -54,10 +54,6 @@ fn choice(
 
 /// Besides the names, `intel_pstate` takes the bare numbers that it shows for a preference that has no name.
 fn preference(reader: &mut Reader<'_>, attribute: &Attribute, policy: &str, wish: &str) -> Option<String> {
-    if wish != PERFORMANCE && is_fixed(reader, policy) {
-        reader.warn(&attribute.to_string(), &Problem::FixedPreference);
-        return None;
-    }
     if wish.parse::<u8>().is_ok() {
         return Some(wish.to_owned());
     }

@@ -43,8 +43,15 @@ impl Writer {
             hold.returned = true;
             return;
         }
+        if is_kept_by_governor(&self.tree, attribute, target) {
+            hold.lose();
+            if target.wished {
+                applied.problem(attribute, Problem::FixedPreference);
+            }
+            return;
+        }
         let next = hold.judge(&target.value, &found);
-        if next == Next::Rest || is_kept_by_governor(&self.tree, attribute, target) {
+        if next == Next::Rest {
             applied.problems.extend(hold.problem.clone());
             return;
         }
@@ -164,14 +171,14 @@ fn read_back(tree: &Tree, attribute: &Attribute, before: &str) -> Result<String,
     Ok(found(tree, attribute)?.value)
 }
 
-/// Whether a preference cannot return to its first-seen value, as the governor in force holds it: no fault, and tried
-/// again later.
+/// Whether the governor in force holds a preference: it takes no other one until the governor is another, and then at
+/// once. To return to its first-seen value only then is no fault.
 fn is_kept_by_governor(tree: &Tree, attribute: &Attribute, target: &Target) -> bool {
     match attribute {
         Attribute::Policy {
             id,
             file: PolicyFile::Preference,
-        } if !target.wished && target.value != offer::PERFORMANCE => {
+        } if target.value != offer::PERFORMANCE => {
             offer::is_fixed(&mut Reader::new(tree), &format!("{}/policy{id}", cpufreq::DIR))
         }
         _ => false,
