@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::model::{Model, bytes};
+use crate::model::Model;
 use crate::packed::assert_holds;
+use crate::place::{id, silent};
 use kernels::kind::Kind;
 use store::source::Source;
-use store::{Error, ModelId, Progress, Store};
+use store::{Error, Store};
 
 /// Where the child finds its small file system; it does nothing without.
 const FOLDER: &str = "STORE_TEST_SMALL_FOLDER";
@@ -16,22 +17,12 @@ const SIZE: usize = 12 << 20;
 /// Mounts a file system in memory, which only this process and what it becomes can see, and becomes the test.
 const INSIDE: &str = r#"mount -t tmpfs -o size=$2 none "$1" && exec "$3" --exact full::child --nocapture"#;
 
-fn silent(_: Progress) {}
-
-fn id() -> ModelId {
-    "m".parse().unwrap()
-}
-
 /// Twice as large as the file system.
 fn large() -> Model {
-    let mut model = Model::small();
-    for layer in 2..8 {
+    (2..8).fold(Model::small(), |model, layer| {
         let name = format!("blk.{layer}.ffn_up.weight");
-        model = model.tensor(&name, Kind::Q4_0, &[4096, 2048]);
-        let tensor = model.tensors.last_mut().unwrap();
-        tensor.bytes = bytes(layer, tensor.bytes.len());
-    }
-    model
+        model.tensor(&name, Kind::Q4_0, &[4096, 2048])
+    })
 }
 
 /// What the child process of [`an_import_without_room_leaves_what_there_was`] does.
@@ -43,10 +34,12 @@ fn child() {
     let folder = Path::new(&folder);
     let store = Store::new(&folder.join("small/store"));
     let source = |name: &str| Source::open(&folder.join(name)).unwrap();
-    let old = store.import(&source("small.gguf"), &id(), &silent).unwrap();
+    let old = store.import(&source("small.gguf"), &id("m"), &silent).unwrap();
     let free = free_bytes(store.path());
     for _ in 0..2 {
-        let error = store.import(&source("large.gguf"), &id(), &silent).unwrap_err();
+        let error = store
+            .import(&source("large.gguf"), &id("m"), &silent)
+            .unwrap_err();
         let Error::NoRoom {
             needed, free: told, ..
         } = &error
@@ -60,13 +53,15 @@ fn child() {
     // What cannot be removed does not hide why.
     let odd = store.path().join("incoming/odd");
     std::fs::create_dir(&odd).unwrap();
-    let error = store.import(&source("large.gguf"), &id(), &silent).unwrap_err();
+    let error = store
+        .import(&source("large.gguf"), &id("m"), &silent)
+        .unwrap_err();
     assert!(matches!(error, Error::NoRoom { .. }), "{error}");
     assert!(error.to_string().contains("incoming/odd"), "{error}");
     std::fs::remove_dir(&odd).unwrap();
     store.collect().unwrap();
-    assert_eq!(store.manifest(&id()).unwrap(), old);
-    assert_holds(&Store::new(store.path()).load(&id()).unwrap(), &Model::small());
+    assert_eq!(store.manifest(&id("m")).unwrap(), old);
+    assert_holds(&Store::new(store.path()).load(&id("m")).unwrap(), &Model::small());
     println!("nothing was lost");
 }
 

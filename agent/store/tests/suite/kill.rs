@@ -4,31 +4,22 @@ use std::io::{BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::model::{Model, bytes};
+use crate::model::Model;
 use crate::packed::assert_holds;
+use crate::place::id;
 use kernels::kind::Kind;
 use store::source::Source;
-use store::{ModelId, Progress, Store};
+use store::{Progress, Store};
 
 /// Where the child finds what it is to import; it does nothing without.
 const FOLDER: &str = "STORE_TEST_FOLDER";
 
-fn id() -> ModelId {
-    "m".parse().unwrap()
-}
-
 /// A model of many blocks; each version differs in all layers but the first.
 fn model(version: u64) -> Model {
-    let mut model = Model::small();
-    for layer in 2..14 {
-        let mut add = model
-            .clone()
-            .tensor(&format!("blk.{layer}.ffn_up.weight"), Kind::Q4_0, &[512, 1024]);
-        let tensor = add.tensors.last_mut().unwrap();
-        tensor.bytes = bytes(version * 100 + layer, tensor.bytes.len());
-        model = add;
-    }
-    model
+    (2..14).fold(Model::small(), |model, layer| {
+        let name = format!("blk.{layer}.ffn_up.weight");
+        model.tensor_of(version * 100 + layer, &name, Kind::Q4_0, &[512, 1024])
+    })
 }
 
 /// What the child process of [`an_import_killed_at_any_moment_leaves_the_old_model_or_the_new_one`] does: it writes
@@ -42,7 +33,7 @@ fn child() {
     let source = Source::open(&folder.join("model.gguf")).unwrap();
     let tell = |_: Progress| std::io::stderr().write_all(b".").unwrap();
     Store::new(&folder.join("store"))
-        .import(&source, &id(), &tell)
+        .import(&source, &id("m"), &tell)
         .unwrap();
 }
 
@@ -76,7 +67,7 @@ fn an_import_killed_at_any_moment_leaves_the_old_model_or_the_new_one() {
     let file = folder.path().join("model.gguf");
     model(0).write(&file);
     import_whole(folder.path());
-    let manifest = store.manifest(&id()).unwrap();
+    let manifest = store.manifest(&id("m")).unwrap();
     let blocks: usize = manifest
         .model
         .segments
@@ -91,20 +82,20 @@ fn an_import_killed_at_any_moment_leaves_the_old_model_or_the_new_one() {
         kills += usize::from(killed);
         // A store of its own, which has verified nothing yet.
         let fresh = Store::new(store.path());
-        let packed = fresh.load(&id()).unwrap();
+        let packed = fresh.load(&id("m")).unwrap();
         if !killed || holds(&packed, &model(version)) {
             now = version;
         }
         assert_holds(&packed, &model(now));
         if version % 5 == 0 {
             fresh.collect().unwrap();
-            assert_eq!(fresh.load(&id()).unwrap().root(), packed.root());
+            assert_eq!(fresh.load(&id("m")).unwrap().root(), packed.root());
         }
         // What was cut off goes on where it was, and leads to the new model.
         if version % 3 == 0 {
             import_whole(folder.path());
             now = version;
-            assert_holds(&Store::new(store.path()).load(&id()).unwrap(), &model(now));
+            assert_holds(&Store::new(store.path()).load(&id("m")).unwrap(), &model(now));
         }
     }
     assert!(kills >= 15, "only {kills} imports of 20 were still on their way");

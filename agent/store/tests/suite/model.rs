@@ -80,9 +80,14 @@ impl Model {
     }
 
     /// Adds a tensor of bytes that its name determines.
-    pub(crate) fn tensor(mut self, name: &str, kind: Kind, dimensions: &[u64]) -> Self {
-        let elements = dimensions.iter().product::<u64>() as usize;
+    pub(crate) fn tensor(self, name: &str, kind: Kind, dimensions: &[u64]) -> Self {
         let seed = name.bytes().fold(7_u64, |seed, byte| seed * 31 + u64::from(byte));
+        self.tensor_of(seed, name, kind, dimensions)
+    }
+
+    /// Adds a tensor of bytes that a seed determines.
+    pub(crate) fn tensor_of(mut self, seed: u64, name: &str, kind: Kind, dimensions: &[u64]) -> Self {
+        let elements = dimensions.iter().product::<u64>() as usize;
         self.tensors.push(Tensor {
             name: name.to_owned(),
             kind,
