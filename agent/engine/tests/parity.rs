@@ -363,74 +363,54 @@ fn factors_of_rotary_angles_are_used() {
     assert!(distance(&without[0], &expected[39]) > 1e-2);
 }
 
+/// What loading a model says once it was changed.
+fn refusal(change: impl FnOnce(&mut tiny::Model)) -> String {
+    let mut model = made_up(&Shape::default());
+    change(&mut model);
+    let refused = Fixture::load(&model, KvKind::F16, compute()).err();
+    refused.map(|error| error.to_string()).unwrap_or_default()
+}
+
+fn assert_names(error: &str, name: &str) {
+    assert!(error.contains(&format!("`{name}`")), "{name}: {error}");
+    assert!(error.contains("tiny.gguf"), "{error}");
+}
+
 #[test]
 fn what_the_graph_has_not_is_refused_by_name() {
-    let refusal = |change: &dyn Fn(&mut tiny::Model)| {
-        let mut model = made_up(&Shape::default());
-        change(&mut model);
-        let refused = Fixture::load(&model, KvKind::F16, compute()).err();
-        refused.map(|error| error.to_string()).unwrap_or_default()
-    };
-    let key = |key: &'static str, value: Value| {
-        move |model: &mut tiny::Model| drop(model.metadata.insert(key.to_owned(), value.clone()))
-    };
-    for (name, error) in [
-        (
-            "general.architecture",
-            refusal(&key("general.architecture", Value::Text("mamba".to_owned()))),
-        ),
-        (
-            "llama.expert_count",
-            refusal(&key("llama.expert_count", Value::Integer(8))),
-        ),
-        (
-            "llama.attention.sliding_window",
-            refusal(&key("llama.attention.sliding_window", Value::Integer(128))),
-        ),
+    let text = |text: &str| Value::Text(text.to_owned());
+    for (key, value, named) in [
+        ("general.architecture", text("mamba"), None),
+        ("llama.expert_count", Value::Integer(8), None),
+        ("llama.attention.sliding_window", Value::Integer(128), None),
+        ("llama.rope.scaling.type", text("longrope"), None),
         (
             "llama.rope.scaling.type",
-            refusal(&key(
-                "llama.rope.scaling.type",
-                Value::Text("longrope".to_owned()),
-            )),
+            text("linear"),
+            Some("llama.rope.scaling.factor"),
         ),
-        (
-            "llama.rope.scaling.factor",
-            refusal(&key("llama.rope.scaling.type", Value::Text("linear".to_owned()))),
-        ),
-        (
-            "llama.rope.dimension_count",
-            refusal(&key("llama.rope.dimension_count", Value::Integer(16))),
-        ),
-        (
-            "llama.attention.value_length",
-            refusal(&key("llama.attention.value_length", Value::Integer(64))),
-        ),
+        ("llama.rope.dimension_count", Value::Integer(16), None),
+        ("llama.attention.value_length", Value::Integer(64), None),
+        ("llama.embedding_length", Value::Integer(40), None),
         (
             "llama.embedding_length",
-            refusal(&key("llama.embedding_length", Value::Integer(40))),
+            Value::Integer(96),
+            Some("token_embd.weight"),
         ),
-        (
-            "llama.attention.head_count_kv",
-            refusal(&key("llama.attention.head_count_kv", Value::Integer(0))),
-        ),
-        (
-            "token_embd.weight",
-            refusal(&key("llama.embedding_length", Value::Integer(96))),
-        ),
-        (
-            "blk.1.attn_v.weight",
-            refusal(&|model| drop(model.tensors.remove("blk.1.attn_v.weight"))),
-        ),
-        (
-            "blk.0.attn_q.bias",
-            refusal(&|model| {
-                let norm = model.tensors["output_norm.weight"].clone();
-                model.tensors.insert("blk.0.attn_q.bias".to_owned(), norm);
-            }),
-        ),
+        ("llama.attention.head_count_kv", Value::Integer(0), None),
     ] {
-        assert!(error.contains(&format!("`{name}`")), "{name}: {error}");
-        assert!(error.contains("tiny.gguf"), "{error}");
+        let error = refusal(|model| drop(model.metadata.insert(key.to_owned(), value)));
+        assert_names(&error, named.unwrap_or(key));
     }
+}
+
+#[test]
+fn tensors_that_are_missing_or_too_many_are_refused_by_name() {
+    let missing = refusal(|model| drop(model.tensors.remove("blk.1.attn_v.weight")));
+    assert_names(&missing, "blk.1.attn_v.weight");
+    let more = refusal(|model| {
+        let norm = model.tensors["output_norm.weight"].clone();
+        model.tensors.insert("blk.0.attn_q.bias".to_owned(), norm);
+    });
+    assert_names(&more, "blk.0.attn_q.bias");
 }

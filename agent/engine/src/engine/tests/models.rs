@@ -1,0 +1,164 @@
+//! Models: broken ones, ones larger than the memory they may take, and ones that go while they answer.
+
+use super::*;
+
+#[test]
+fn unknown_and_broken_models_are_told_apart() {
+    let folder = folder(&["tiny"]);
+    let bytes = std::fs::read(folder.path().join("tiny.gguf")).unwrap();
+    std::fs::write(folder.path().join("short.gguf"), &bytes[..bytes.len() / 2]).unwrap();
+    let engine = start(folder.path(), 1, 1, 64);
+    let ask = |model: &str| {
+        text_and_end(engine.submit(Request {
+            model: model.to_owned(),
+            ..request("a", 1)
+        }))
+        .1
+    };
+    assert_eq!(
+        ask("none"),
+        Event::Failed(RequestError::NoSuchModel("none".to_owned()))
+    );
+    let broken = ask("short");
+    let Event::Failed(RequestError::Load { reason, .. }) = &broken else {
+        panic!("{broken:?}")
+    };
+    assert!(reason.contains("short.gguf"), "{reason}");
+    assert_eq!(summary(&ask("tiny")).completion_tokens, 1);
+}
+
+#[test]
+fn a_model_whose_weights_are_no_numbers_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = tiny::Model::new(256);
+    // Scales of blocks are not looked at when a model is loaded, as there may be gigabytes of them.
+    let embedding = model.tensors.get_mut("token_embd.weight").unwrap();
+    embedding.bytes.fill(0xFF);
+    std::fs::write(folder.path().join("tiny.gguf"), model.bytes()).unwrap();
+    let engine = start(folder.path(), 1, 1, 256);
+    let (text, end) = text_and_end(engine.submit(request("hello", 3)));
+    assert_eq!(text, "");
+    let Event::Failed(RequestError::Internal(reason)) = end else {
+        panic!("{end:?}")
+    };
+    assert!(reason.starts_with("the model `tiny`: its weights"), "{reason}");
+}
+
+/// Imports a made-up model of that shape under the name `tiny`.
+fn import(folder: &Path, shape: &tiny::Shape, context: u32) -> Store {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("tiny.gguf");
+    std::fs::write(&file, tiny::Model::of(shape, context).bytes()).unwrap();
+    let store = Store::new(folder);
+    let source = store::source::Source::open(&file).unwrap();
+    store.import(&source, &"tiny".parse().unwrap(), &|_| {}).unwrap();
+    store
+}
+
+/// A made-up model of which a memory budget can be too small for all, and how much is the least for it.
+fn large(folder: &Path) -> (Store, usize) {
+    let shape = tiny::Shape {
+        embedding: kernels::kind::Kind::F32,
+        tied: false,
+        ..tiny::Shape::default()
+    };
+    let store = import(folder, &shape, 256);
+    let id = "tiny".parse().unwrap();
+    let Err(store::Error::Budget { least, .. }) = store.load_within(&id, 0) else {
+        panic!("no model fits into no memory");
+    };
+    let all = store.manifest(&id).unwrap().model.bytes();
+    assert!(
+        (least as u64) < all,
+        "{least} of {all} bytes: nothing is streamed"
+    );
+    (store, least)
+}
+
+#[test]
+fn a_model_larger_than_the_memory_budget_says_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, least) = large(folder.path());
+    let answers = [None, Some(least)].map(|memory_budget| {
+        let settings = Settings {
+            memory_budget,
+            ..settings(folder.path(), 2, 1, 256)
+        };
+        let engine = Engine::start(settings).unwrap().0;
+        text_and_end(engine.submit(request("hello", 60)))
+    });
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(summary(&answers[0].1).completion_tokens, 60);
+}
+
+#[test]
+fn a_budget_that_is_too_small_is_told_with_the_least_that_would_do() {
+    let folder = tempfile::tempdir().unwrap();
+    import(folder.path(), &tiny::Shape::default(), 256);
+    let settings = Settings {
+        memory_budget: Some(1),
+        ..settings(folder.path(), 1, 1, 256)
+    };
+    let engine = Engine::start(settings).unwrap().0;
+    match text_and_end(engine.submit(request("hello", 1))).1 {
+        Event::Failed(RequestError::Load { reason, .. }) => assert!(reason.contains("the least"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_model_that_is_removed_answers_to_its_end_and_is_let_go_of() {
+    for streamed in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, least) = large(folder.path());
+        let settings = Settings {
+            memory_budget: streamed.then_some(least),
+            ..settings(folder.path(), 1, 1, 256)
+        };
+        removed_while_answering(&store, &Engine::start(settings).unwrap().0);
+    }
+}
+
+fn removed_while_answering(store: &Store, engine: &Engine) {
+    let (whole, end) = text_and_end(engine.submit(request("hello", 100)));
+    let mut answer = engine.submit(request("hello", 100));
+    begun(&mut answer);
+    store.remove(&"tiny".parse().unwrap()).unwrap();
+    assert!(store.collect().unwrap().blocks > 0);
+    let rest = text_and_end(answer);
+    assert!(whole.ends_with(&rest.0) && rest.1 == end, "{rest:?}");
+    until(engine, |activity| activity.model.is_none());
+    assert_eq!(
+        text_and_end(engine.submit(request("hello", 1))).1,
+        Event::Failed(RequestError::NoSuchModel("tiny".to_owned()))
+    );
+}
+
+#[test]
+fn a_model_that_is_removed_while_nobody_asks_is_let_go_of_at_the_next_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = import(folder.path(), &tiny::Shape::default(), 256);
+    let engine = start(folder.path(), 1, 1, 256);
+    text_and_end(engine.submit(request("hello", 1)));
+    store.remove(&"tiny".parse().unwrap()).unwrap();
+    assert_eq!(engine.models().len(), 0);
+    until(&engine, |activity| activity.model.is_none());
+}
+
+#[test]
+fn a_model_that_is_replaced_answers_from_the_next_request_on() {
+    let folder = tempfile::tempdir().unwrap();
+    import(folder.path(), &tiny::Shape::default(), 256);
+    let engine = start(folder.path(), 1, 1, 256);
+    let ask = || {
+        let unlimited = Request {
+            max_tokens: None,
+            ..request("hello", 0)
+        };
+        let summary = summary(&text_and_end(engine.submit(unlimited)).1);
+        summary.prompt_tokens + summary.completion_tokens
+    };
+    assert_eq!(ask(), 256);
+    import(folder.path(), &tiny::Shape::default(), 128);
+    assert_eq!(ask(), 128);
+}

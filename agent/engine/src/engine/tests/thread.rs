@@ -1,0 +1,115 @@
+//! The model's thread: what it tells of its turns, its stack, and its end.
+
+use super::*;
+
+fn worker(folder: &Path, slots: usize, activity: watch::Sender<Activity>) -> Worker {
+    let settings = settings(folder, slots, 1, 256);
+    let catalog = Catalog::new(settings.folders.clone());
+    Worker::new(settings, catalog, mpsc::channel().1, activity).unwrap()
+}
+
+/// What is told before each turn, and in the end, while a worker without a thread answers.
+fn told(worker: &mut Worker, request: Request) -> Vec<Activity> {
+    let (outbox, _answer) = answer(|| {});
+    let activity = worker.activity.subscribe();
+    worker.obey(Command::Submit(Waiting { request, outbox }));
+    let mut told = Vec::new();
+    while let Some(work) = worker.next_turn() {
+        told.push(activity.borrow().clone());
+        worker.compute(&work);
+    }
+    told.push(activity.borrow().clone());
+    told
+}
+
+#[test]
+fn every_turn_is_counted_under_its_phase() {
+    let folder = folder(&["tiny"]);
+    let mut worker = worker(folder.path(), 1, watch::Sender::default());
+    let told = told(&mut worker, request(&"word ".repeat(20), 3));
+    let [first, .., end] = told.as_slice() else {
+        panic!()
+    };
+    let prompt = told
+        .iter()
+        .find(|now| now.phase == Phase::Decode)
+        .unwrap()
+        .progress;
+    assert!(prompt > 100, "a prompt of several parts: {prompt} tokens");
+    let parts = told.iter().filter(|now| now.phase == Phase::Prefill).count();
+    assert!(parts > 1, "{parts} parts");
+    let decoding: Vec<_> = told[parts..told.len() - 1]
+        .iter()
+        .map(|now| (now.phase, now.generated, now.progress, now.kv_tokens as u64))
+        .collect();
+    let decode = |turn| (Phase::Decode, turn, prompt + turn - 1, prompt + turn - 1);
+    assert_eq!(decoding, [decode(1), decode(2)]);
+    assert_eq!(
+        (first.active, first.model.as_deref(), first.progress),
+        (1, Some("tiny"), 0)
+    );
+    assert_eq!(
+        (end.phase, end.active, end.generated, end.kv_tokens),
+        (Phase::Idle, 0, 3, 0)
+    );
+    assert!(first.generated_at.is_none() && end.generated_at > told[parts].generated_at);
+}
+
+#[test]
+fn a_token_more_wakes_nobody() {
+    let (publisher, mut activity) = watch::channel(Activity::default());
+    let folder = folder(&["tiny"]);
+    let mut worker = worker(folder.path(), 2, publisher);
+    let (outbox, _answer) = answer(|| {});
+    let request = request("a", 9);
+    worker.obey(Command::Submit(Waiting { request, outbox }));
+    while activity.borrow_and_update().phase != Phase::Decode {
+        let work = worker.next_turn().unwrap();
+        worker.compute(&work);
+    }
+    let before = activity.borrow().generated;
+    let work = worker.next_turn().unwrap();
+    worker.compute(&work);
+    worker.next_turn();
+    assert!(!activity.has_changed().unwrap());
+    assert_eq!(activity.borrow().generated, before + 2);
+}
+
+#[test]
+fn no_template_takes_more_stack_than_the_thread_has() {
+    let nest = "{% set ns = namespace(x=[]) %}{% for a in range(99999) %}{% for b in range(99999) %}\
+        {% set ns.x = [ns.x] %}{% endfor %}{% endfor %}";
+    let show = "{% set ns = namespace(x=[]) %}{% for a in range(99999) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}";
+    let branches = format!("{{% if m %}}{}{{% endif %}}", "{% elif m %}".repeat(5_400));
+    let sum = format!("{{{{ m{} }}}}", "+m".repeat(10_000));
+    let nots = format!("{{{{ {}m }}}}", "not ".repeat(16_000));
+    let filters = format!("{{{{ m{} }}}}", "|e".repeat(32_000));
+    let templates = [nest.to_owned(), show.to_owned(), branches, sum, nots, filters];
+    let folder = folder(&["good"]);
+    for (index, template) in templates.into_iter().enumerate() {
+        let mut model = tiny::Model::new(256);
+        let key = "tokenizer.chat_template".to_owned();
+        model.metadata.insert(key, Value::Text(template));
+        std::fs::write(folder.path().join(format!("{index}.gguf")), model.bytes()).unwrap();
+        let engine = start(folder.path(), 1, 1, 256);
+        for model in [index.to_string().as_str(), "good"] {
+            let request = Request {
+                model: model.to_owned(),
+                ..request("a", 1)
+            };
+            let (_, end) = text_and_end(engine.submit(request));
+            assert!(model != "good" || summary(&end).completion_tokens == 1);
+        }
+    }
+}
+
+#[test]
+fn a_panic_of_the_thread_is_noticed_and_ends_its_answers() {
+    let (outbox, mut answer) = answer(|| {});
+    let ended = spawn(move || {
+        let _outbox = outbox;
+        std::panic::resume_unwind(Box::new(()));
+    });
+    assert!(ended.unwrap().0.blocking_recv().is_err());
+    assert_eq!(answer.blocking_next(), None);
+}
