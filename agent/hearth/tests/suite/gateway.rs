@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Longer than anything here takes; only a failing test waits so long.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
