@@ -1,7 +1,7 @@
 //! Where the gateway is.
 
 use hyper::{Uri, http::uri::Authority};
-use std::{fmt, path::PathBuf};
+use std::{fmt, net::Ipv6Addr, path::PathBuf};
 
 /// Where the gateway is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +55,21 @@ fn parse(url: &str) -> Result<Endpoint, &'static str> {
     let port = port(authority)?;
     let host = authority.host();
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if bare.is_some_and(|address| !is_ipv6(address)) {
+        return Err("in brackets stands an IPv6 address");
+    }
     let host = bare.unwrap_or(host).to_owned();
     if host.is_empty() || host.contains(['[', ']']) {
         Err(FORM)
     } else {
         Ok(Endpoint::Network { host, port })
     }
+}
+
+/// Whether it is an IPv6 address, alone or with the zone that a link-local one needs (RFC 4007, section 11).
+fn is_ipv6(text: &str) -> bool {
+    let address = text.split_once('%').map_or(text, |(address, _zone)| address);
+    address.parse::<Ipv6Addr>().is_ok()
 }
 
 /// What follows the last colon outside of brackets; without one it is 80.
@@ -101,6 +110,7 @@ mod tests {
         assert_eq!(parse("http://hearth.local/"), network("hearth.local", 80));
         assert_eq!(parse("http://[::1]:8080"), network("::1", 8080));
         assert_eq!(parse("http://[::1]"), network("::1", 80));
+        assert_eq!(parse("http://[fe80::1%eth0]"), network("fe80::1%eth0", 80));
         assert_eq!(
             parse("http://[::1]:8080").unwrap().to_string(),
             "http://[::1]:8080"
@@ -116,6 +126,8 @@ mod tests {
             ("ftp://hearth.local", "http://NAME:8080"),
             ("http://", "http://NAME:8080"),
             ("http://a[]", "http://NAME:8080"),
+            ("http://[%]", "IPv6"),
+            ("http://[hearth.local]:8080", "IPv6"),
             ("http://hearth.local:0", "port"),
             ("http://hearth.local:99999", "port"),
             ("http://me:secret@hearth.local", "HEARTH_TOKEN"),
