@@ -9,10 +9,20 @@ use candle_core::quantized::gguf_file::Content;
 use candle_core::{Device, Tensor};
 use candle_transformers::models::{quantized_llama, quantized_qwen2, quantized_qwen3};
 
-use crate::subject::Subject;
+use crate::candle_whole::CandleWhole;
+use crate::subject::{Predictor, Subject};
 
 /// The variable that has candle compute in f32.
 pub const IN_F32: (&str, &str) = ("CANDLE_DEQUANTIZE_ALL", "1");
+
+/// The model in f32, in the way in which candle reads a text soonest: whole, where its model gives what it makes of
+/// every token, else token by token with [`IN_F32`] in the environment.
+pub fn reference(path: &Path) -> Result<Box<dyn Predictor>> {
+    Ok(match CandleWhole::load(path)? {
+        Some(whole) => Box::new(whole),
+        None => Box::new(Candle::load(path)?),
+    })
+}
 
 /// A loaded model with one sequence.
 pub struct Candle {

@@ -15,6 +15,18 @@ pub fn divergence(p: &[f64], q: &[f64]) -> f64 {
     p.iter().zip(q).map(|(p, q)| p.exp() * (p - q)).sum()
 }
 
+/// The least probability of the rest in [`coarsened`]: what f32 leaves of a sum of 1.
+const LEAST_REST: f64 = 1e-6;
+
+/// The `kept` tokens' natural log-probabilities, and behind them that of all others together: what can be compared with
+/// a distribution of which no more is known.
+pub fn coarsened(log_probabilities: &[f64], kept: &[usize]) -> Vec<f64> {
+    let mut coarse: Vec<f64> = kept.iter().map(|&token| log_probabilities[token]).collect();
+    let sum: f64 = coarse.iter().map(|log| log.exp()).sum();
+    coarse.push((1.0 - sum).max(LEAST_REST).ln());
+    coarse
+}
+
 /// The likeliest token.
 fn likeliest(log_probabilities: &[f64]) -> usize {
     let by_value = |a: &(usize, &f64), b: &(usize, &f64)| a.1.total_cmp(b.1);
@@ -51,23 +63,33 @@ impl Divergence {
     }
 }
 
-/// Perplexity over many positions: the exponential of the mean negative log-probability of the tokens that came.
+/// Values, of which the mean counts.
 #[derive(Clone, Debug, Default)]
-pub struct Perplexity {
-    positions: usize,
+pub struct Mean {
+    count: usize,
     sum: f64,
+    squares: f64,
 }
 
-impl Perplexity {
-    /// Counts a position whose next token had that natural log-probability.
-    pub fn add(&mut self, log_probability: f64) {
-        self.positions += 1;
-        self.sum -= log_probability;
+impl Mean {
+    /// Counts a value.
+    pub fn add(&mut self, value: f64) {
+        self.count += 1;
+        self.sum += value;
+        self.squares += value * value;
     }
 
-    /// The perplexity so far; NaN of nothing.
+    /// The mean; NaN of nothing.
     pub fn value(&self) -> f64 {
-        (self.sum / self.positions as f64).exp()
+        self.sum / self.count as f64
+    }
+
+    /// By how much another sample's mean would be off, typically: the square root of variance over number. NaN of fewer
+    /// than two.
+    pub fn standard_error(&self) -> f64 {
+        let count = self.count as f64;
+        let variance = (self.squares - self.sum * self.sum / count) / (count - 1.0);
+        (variance.max(0.0) / count).sqrt()
     }
 }
 
@@ -100,9 +122,24 @@ mod tests {
     }
 
     #[test]
-    fn a_coin_has_a_perplexity_of_two() {
-        let mut coin = Perplexity::default();
-        (0..10).for_each(|_| coin.add(0.5_f64.ln()));
-        assert!((coin.value() - 2.0).abs() < 1e-12);
+    fn what_is_not_kept_is_one_token() {
+        let p = [0.5, 0.25, 0.125, 0.125].map(f64::ln);
+        let coarse = coarsened(&p, &[2, 0]);
+        let expected = [0.125, 0.5, 0.375].map(f64::ln);
+        assert!(coarse.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12));
+        // Rounded to more than 1 altogether.
+        assert_eq!(
+            coarsened(&[0.75_f64.ln(), 0.26_f64.ln()], &[0, 1])[2],
+            LEAST_REST.ln()
+        );
+    }
+
+    #[test]
+    fn a_mean_and_its_error() {
+        let mut mean = Mean::default();
+        [1.0, 2.0, 3.0, 6.0].into_iter().for_each(|value| mean.add(value));
+        assert_eq!(mean.value(), 3.0);
+        assert!((mean.standard_error() - (14.0_f64 / 3.0 / 4.0).sqrt()).abs() < 1e-12);
+        assert!(Mean::default().value().is_nan());
     }
 }

@@ -48,6 +48,11 @@ impl Hearth {
     pub fn tokens(&self, text: &str) -> Result<Vec<u32>> {
         Ok(self.solo.model().vocabulary.encode(text)?)
     }
+
+    /// The token that a text of this model begins with, where it does.
+    pub fn first(&self) -> Option<u32> {
+        self.solo.model().vocabulary.first()
+    }
 }
 
 impl Subject for Hearth {

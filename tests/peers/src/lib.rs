@@ -5,6 +5,7 @@
 
 pub mod answers;
 pub mod candle;
+pub mod candle_whole;
 pub mod corpus;
 pub mod divergence;
 pub mod engines;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::machine::in_front;
+use crate::machine::bound;
 use crate::sandbox::LlamaCpp;
 
 /// How long a model may take to load.
@@ -49,7 +49,7 @@ impl LlamaServer {
         ]);
         command.args(["--flash-attn", if flash_attention { "on" } else { "off" }]);
         let log = folder.path().join("log");
-        let mut process = Process::start("llama-server", in_front(&command), &log)?;
+        let mut process = Process::start("llama-server", bound(&command), &log)?;
         let client = Client::unix(&socket);
         let ready = || {
             process.check()?;

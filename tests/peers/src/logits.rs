@@ -4,7 +4,9 @@
 //! The file, little-endian (`tools/perplexity/perplexity.cpp` in llama.cpp): `_logits_`; positions of a chunk, tokens of
 //! the vocabulary and chunks as i32; the chunks' tokens as i32; then for each chunk, for each position p from half of it
 //! to the last but one, what is said about the token at p + 1: a scale and a least log-probability as f32, and one u16
-//! for each token of the vocabulary (rounded up to an even number), so that log p = least + scale · u16.
+//! for each token of the vocabulary (rounded up to an even number), so that log p = least + scale · u16. What is more
+//! than 16 below the likeliest has 0 there: of these tokens no more is known than what they are together, and what is
+//! written adds up to more than 1.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -72,9 +74,9 @@ impl<R: Read> Saved<R> {
         })
     }
 
-    /// Tokens of the vocabulary.
-    pub fn vocabulary(&self) -> usize {
-        self.vocabulary
+    /// Tokens of each chunk.
+    pub fn positions(&self) -> usize {
+        self.positions
     }
 
     /// How many chunks there are.
@@ -109,6 +111,16 @@ impl<R: Read> Saved<R> {
     }
 }
 
+/// The tokens whose log-probability is known: those above the least.
+pub fn kept(log_probabilities: &[f32]) -> Vec<usize> {
+    let least = log_probabilities.iter().copied().fold(f32::INFINITY, f32::min);
+    let tokens = log_probabilities.iter().enumerate();
+    tokens
+        .filter(|&(_, &log)| log > least)
+        .map(|(token, _)| token)
+        .collect()
+}
+
 fn numbers(reader: &mut impl Read, count: usize) -> Result<Vec<u32>> {
     let mut bytes = vec![0; 4 * count];
     reader.read_exact(&mut bytes)?;
@@ -140,7 +152,7 @@ mod tests {
     fn a_chunk_with_its_tokens_and_log_probabilities() {
         let file = file();
         let mut saved = Saved::new(&file[..]).unwrap();
-        assert_eq!((saved.vocabulary(), saved.chunks()), (3, 1));
+        assert_eq!((saved.positions(), saved.chunks()), (4, 1));
         let chunk = saved.next_chunk().unwrap().unwrap();
         let expected = Chunk {
             tokens: vec![7, 8, 9, 10],
@@ -149,6 +161,11 @@ mod tests {
         };
         assert_eq!(chunk, expected);
         assert_eq!(saved.next_chunk().unwrap(), None);
+    }
+
+    #[test]
+    fn what_has_the_least_is_not_known() {
+        assert_eq!(kept(&[-10.0, -8.0, -10.0, 0.0]), [1, 3]);
     }
 
     #[test]

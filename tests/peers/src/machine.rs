@@ -18,13 +18,22 @@ const FIRST: &str = "echo -20 > /proc/self/autogroup && exec nice -n -20 setpriv
 /// The same without a greater share than others have.
 const EQUAL: &str = "exec setpriv --pdeathsig KILL -- \"$@\"";
 
+/// The same command with its process killed when this one dies, served like all others.
+pub fn bound(command: &Command) -> Command {
+    wrapped("setpriv", &["--pdeathsig", "KILL", "--"], command)
+}
+
 /// The same command with its process killed when this one dies, and, where that is allowed, served before all others,
 /// so that what else the machine does takes little from what is measured.
 pub fn in_front(command: &Command) -> Command {
     let script = if image::is_root() { FIRST } else { EQUAL };
-    let mut wrapped = Command::new("setsid");
+    wrapped("setsid", &["sh", "-c", script, "sh"], command)
+}
+
+fn wrapped(program: &str, arguments: &[&str], command: &Command) -> Command {
+    let mut wrapped = Command::new(program);
     wrapped
-        .args(["sh", "-c", script, "sh"])
+        .args(arguments)
         .arg(command.get_program())
         .args(command.get_args());
     for (name, value) in command.get_envs() {
@@ -124,17 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn a_command_in_front_is_the_same_command() {
+    fn a_wrapped_command_is_the_same_command() {
         let mut command = Command::new("sh");
         command
             .args(["-c", "echo \"$0 $NAME\"", "a b"])
             .env("NAME", "c  d");
-        let output = in_front(&command).output().unwrap();
-        assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            "a b c  d\n",
-            "{output:?}"
-        );
+        for mut wrapped in [in_front(&command), bound(&command)] {
+            let output = wrapped.output().unwrap();
+            assert_eq!(
+                String::from_utf8_lossy(&output.stdout),
+                "a b c  d\n",
+                "{output:?}"
+            );
+        }
     }
 
     #[test]

@@ -9,11 +9,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use peers::answers::{Answer, PROMPTS, answer};
-use peers::candle::Candle;
-use peers::divergence::{Divergence, Perplexity, log_softmax};
+use peers::candle::{Candle, reference};
+use peers::divergence::{Divergence, Mean, coarsened, log_softmax};
 use peers::hearth::Hearth;
-use peers::logits::{Chunk, Saved};
-use peers::subject::Subject;
+use peers::logits::{Chunk, Saved, kept};
+use peers::subject::{Predictor, Subject};
 use serde_json::{Value, json};
 
 /// Asks an engine and prints what it said as JSON.
@@ -30,7 +30,7 @@ enum Command {
     Bench(Bench),
     /// Greedy answers to the fixed prompts
     Answers(Answers),
-    /// Predictions beside those that llama-perplexity has saved
+    /// Predictions of the engine and of candle in f32 beside those that llama-perplexity has saved
     Judge(Judge),
 }
 
@@ -86,9 +86,6 @@ struct Judge {
     /// What `llama-perplexity --save-all-logits` has written
     #[arg(long)]
     logits: PathBuf,
-    /// Ask candle, too, on this many chunks
-    #[arg(long, default_value_t = 0)]
-    candle_chunks: usize,
 }
 
 fn main() -> ExitCode {
@@ -218,33 +215,42 @@ fn read_bytes() -> Result<u64> {
 
 fn judge(options: &Judge) -> Result<Value> {
     let mut saved = Saved::open(&options.logits)?;
-    let mut hearth = Hearth::load(&options.model, 512)?;
-    let mut candle = (options.candle_chunks > 0)
-        .then(|| Candle::load(&options.model))
-        .transpose()?;
+    let mut hearth = Hearth::load(&options.model, saved.positions())?;
+    let mut candle = reference(&options.model)?;
     let mut judgement = Judgement::default();
-    let mut chunks = 0;
-    while let Some(chunk) = saved.next_chunk()? {
-        if chunks == options.candle_chunks {
-            candle = None;
+    let mut done = 0;
+    let start = Instant::now();
+    while let Some(mut chunk) = saved.next_chunk()? {
+        // llama-perplexity saves the text's tokens, and puts this one over each chunk's first when it reads.
+        if let Some(first) = hearth.first() {
+            chunk.tokens[0] = first;
         }
         judgement.add(&chunk, &mut hearth, candle.as_mut())?;
-        chunks += 1;
+        done += 1;
         eprintln!(
-            "chunk {chunks}/{}: perplexity {:.4}, llama.cpp's {:.4}",
+            "     chunk {done}/{}, {:.0} s: perplexity {:.4}, candle's {:.4}, llama.cpp's {:.4}",
             saved.chunks(),
-            judgement.ours.value(),
-            judgement.theirs.value()
+            start.elapsed().as_secs_f64(),
+            judgement.ours.value().exp(),
+            judgement.candles.value().exp(),
+            judgement.llama_cpps.value().exp()
         );
     }
     Ok(judgement.json())
 }
 
-/// Predictions of the engines beside one another.
+/// Predictions of the engines beside one another, of the same tokens.
 #[derive(Default)]
 struct Judgement {
-    ours: Perplexity,
-    theirs: Perplexity,
+    /// Negative natural log-probabilities of the tokens that came.
+    ours: Mean,
+    candles: Mean,
+    llama_cpps: Mean,
+    /// By how much ours is more than llama.cpp's.
+    off_llama_cpp: Mean,
+    off_candle: Mean,
+    /// Tokens that came of which llama.cpp saved no log-probability: they were too unlikely. candle's stands for it.
+    not_saved: usize,
     /// Ours from llama.cpp's.
     from_llama_cpp: Divergence,
     /// Ours from candle's.
@@ -254,54 +260,55 @@ struct Judgement {
 }
 
 impl Judgement {
-    fn add(&mut self, chunk: &Chunk, hearth: &mut Hearth, mut candle: Option<&mut Candle>) -> Result<()> {
-        hearth.start()?;
-        let mut logits = hearth.run(&chunk.tokens[..=chunk.first])?;
-        let mut reference = candle
-            .as_deref_mut()
-            .map(|candle| from_start(candle, &chunk.tokens[..=chunk.first]))
-            .transpose()?;
-        for (theirs, position) in chunk.log_probabilities.iter().zip(chunk.first..) {
-            let next = chunk.tokens[position + 1];
-            ensure!(
-                logits.len() == theirs.len(),
-                "a vocabulary of {} tokens, and llama.cpp's has {}",
-                logits.len(),
-                theirs.len()
-            );
-            let ours = log_softmax(&logits);
-            let theirs = log_softmax(theirs);
-            self.ours.add(ours[next as usize]);
-            self.theirs.add(theirs[next as usize]);
-            self.from_llama_cpp.add(&theirs, &ours);
-            if let Some(reference) = &reference {
-                let reference = log_softmax(reference);
-                self.from_candle.add(&reference, &ours);
-                self.llama_cpp_from_candle.add(&reference, &theirs);
+    fn add(&mut self, chunk: &Chunk, hearth: &mut Hearth, candle: &mut dyn Predictor) -> Result<()> {
+        let ours = hearth.predictions(&chunk.tokens, chunk.first)?;
+        let candles = candle.predictions(&chunk.tokens, chunk.first)?;
+        let next = &chunk.tokens[chunk.first + 1..];
+        for (((ours, candles), theirs), &next) in
+            ours.iter().zip(&candles).zip(&chunk.log_probabilities).zip(next)
+        {
+            for logits in [ours, candles] {
+                ensure!(
+                    logits.len() == theirs.len(),
+                    "a vocabulary of {} tokens, and llama.cpp's has {}",
+                    logits.len(),
+                    theirs.len()
+                );
             }
-            if position + 2 < chunk.tokens.len() {
-                logits = hearth.run(&[next])?;
-                reference = candle
-                    .as_deref_mut()
-                    .map(|candle| candle.run(&[next]))
-                    .transpose()?;
-            }
+            self.add_position(&log_softmax(ours), &log_softmax(candles), theirs, next as usize);
         }
         Ok(())
     }
 
+    fn add_position(&mut self, ours: &[f64], candles: &[f64], theirs: &[f32], next: usize) {
+        let kept = kept(theirs);
+        let theirs: Vec<f64> = theirs.iter().copied().map(f64::from).collect();
+        let saved = kept.binary_search(&next).is_ok();
+        let their = if saved { theirs[next] } else { candles[next] };
+        self.not_saved += usize::from(!saved);
+        self.ours.add(-ours[next]);
+        self.candles.add(-candles[next]);
+        self.llama_cpps.add(-their);
+        self.off_llama_cpp.add(their - ours[next]);
+        self.off_candle.add(candles[next] - ours[next]);
+        let [ours, candles, theirs] =
+            [ours, candles, &theirs].map(|log_probabilities| coarsened(log_probabilities, &kept));
+        self.from_llama_cpp.add(&theirs, &ours);
+        self.from_candle.add(&candles, &ours);
+        self.llama_cpp_from_candle.add(&candles, &theirs);
+    }
+
     fn json(&self) -> Value {
         json!({
-            "perplexity": self.ours.value(),
-            "llama_cpp_perplexity": self.theirs.value(),
+            "perplexity": self.ours.value().exp(),
+            "candle_perplexity": self.candles.value().exp(),
+            "saved_perplexity": self.llama_cpps.value().exp(),
+            "not_saved": self.not_saved,
+            "off_llama_cpp_error": self.off_llama_cpp.standard_error(),
+            "off_candle_error": self.off_candle.standard_error(),
             "from_llama_cpp": self.from_llama_cpp,
             "from_candle": self.from_candle,
             "llama_cpp_from_candle": self.llama_cpp_from_candle,
         })
     }
-}
-
-fn from_start(subject: &mut impl Subject, tokens: &[u32]) -> Result<Vec<f32>> {
-    subject.start()?;
-    subject.run(tokens)
 }
