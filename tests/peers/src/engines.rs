@@ -105,6 +105,11 @@ impl<'a> Engines<'a> {
         })
     }
 
+    /// The instructions that they may use.
+    pub fn instructions(&self) -> Instructions {
+        self.instructions
+    }
+
     /// llama.cpp, for other programs of it.
     pub fn llama_cpp(&self) -> &LlamaCpp {
         &self.llama_cpp

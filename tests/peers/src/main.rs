@@ -1,9 +1,11 @@
 //! Runs the engine and its peers side by side and prints what they showed.
 
 mod cli;
+mod interrupt;
 mod limited;
 mod memory;
 mod quality;
+mod results;
 mod show;
 mod speed;
 mod spinner;

@@ -1,19 +1,26 @@
 //! Tokens per second, side by side.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod cell;
+mod outlook;
+mod rows;
 
-use ::tests::report::table;
-use anyhow::{Result, bail};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use ::tests::report::say;
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use peers::engines::{Engine, Engines, Instructions, Job, model};
 use peers::machine;
 use peers::parts::Parts;
 use peers::rows::Row;
-use peers::statistics::{median, ratio};
 use serde::Serialize;
 
 use crate::show::note;
+use cell::Cell;
+use outlook::{Outlook, work};
+use rows::Rows;
 
 /// What to measure.
 #[derive(Clone, Debug, Args)]
@@ -77,294 +84,230 @@ impl Options {
     }
 }
 
-/// Everything of one test that all engines showed.
-#[derive(Debug, Serialize)]
-pub(crate) struct Cell {
-    model: String,
-    instructions: Instructions,
-    threads: u16,
-    depth: usize,
-    test: String,
-    /// Tokens per second of each round, by engine.
-    samples: BTreeMap<Engine, Vec<f64>>,
-    /// The memory's bandwidth that ours took, and what there is, GiB/s, of each round.
-    bandwidth: Vec<(f64, f64)>,
-    /// Processors that others kept busy, of each run.
-    foreign: Vec<f64>,
-}
-
-impl Cell {
-    fn median(&self, engine: Engine) -> Option<f64> {
-        median(self.samples.get(&engine)?)
-    }
-
-    /// llama.cpp's better setting.
-    fn better(&self) -> Option<Engine> {
-        let fa = [Engine::LlamaCppFa0, Engine::LlamaCppFa1]
-            .into_iter()
-            .filter(|&engine| self.median(engine).is_some());
-        fa.max_by(|&a, &b| {
-            self.median(a)
-                .unwrap_or(0.0)
-                .total_cmp(&self.median(b).unwrap_or(0.0))
-        })
-    }
-
-    /// Ours to llama.cpp's better setting.
-    pub(crate) fn ratio(&self) -> Option<f64> {
-        ratio(
-            self.samples.get(&Engine::Hearth)?,
-            self.samples.get(&self.better()?)?,
-        )
-    }
-
-    fn row(&self) -> Vec<String> {
-        let better = self.better();
-        let speed = |engine| {
-            let text = self
-                .median(engine)
-                .map_or_else(|| "–".to_owned(), |speed| format!("{speed:.1}"));
-            if better == Some(engine) {
-                format!("**{text}**")
-            } else {
-                text
-            }
-        };
-        let test = if self.depth == 0 {
-            self.test.clone()
-        } else {
-            format!("{} @ d{}", self.test, self.depth)
-        };
-        let shares: Vec<f64> = self
-            .bandwidth
-            .iter()
-            .map(|(taken, there)| taken / there)
-            .collect();
-        let share = median(&shares).filter(|_| self.test.starts_with("tg"));
-        let mut cells = vec![test];
-        cells.extend(Engine::ALL.map(speed));
-        cells.push(
-            self.ratio()
-                .map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}")),
-        );
-        cells.push(share.map_or_else(String::new, |share| format!("{:.0} %", 100.0 * share)));
-        cells.push(median(&self.foreign).map_or_else(String::new, |foreign| format!("{foreign:.1}")));
-        cells
-    }
-}
-
 /// A comparison: cells in the order of the tests, and what engines failed at.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Comparison {
-    pub(crate) cells: Vec<Cell>,
+    cells: Vec<Cell>,
     pub(crate) failures: Vec<String>,
 }
 
-/// Measures all that is asked for.
-pub(crate) fn measure(parts: &Parts, options: &Options) -> Result<Comparison> {
+/// Measures all that is asked for. Each row is printed when all engines had all their turns at it, unless `quiet`;
+/// `saved` is told of all that there is after each turn.
+pub(crate) fn measure(
+    parts: &Parts,
+    options: &Options,
+    quiet: bool,
+    saved: &dyn Fn(&Comparison) -> Result<()>,
+) -> Result<Comparison> {
     let options = options.settled();
-    let mut comparison = Comparison::default();
-    for &instructions in &options.instructions {
-        let engines = Engines::new(parts, instructions)?;
-        for name in &options.models {
-            for depth in options.depths(name) {
-                let setting = Setting {
-                    engines: &engines,
-                    instructions,
-                    model: name,
-                    file: &model(parts, name),
-                    depth,
-                };
-                setting.measure(&options, &mut comparison);
-            }
-        }
+    let engines: Vec<Engines<'_>> = options
+        .instructions
+        .iter()
+        .map(|&instructions| Engines::new(parts, instructions))
+        .collect::<Result<_>>()?;
+    let settings = settings(parts, &options, &engines)?;
+    let mut run = Run {
+        saved,
+        rows: if quiet { None } else { Some(introduced()?) },
+        comparison: Comparison::default(),
+        outlook: outlook(&settings),
+    };
+    for setting in &settings {
+        run.carry_out(setting)?;
     }
+    let comparison = run.comparison;
     if comparison.cells.is_empty() {
         bail!("nothing was measured: {}", comparison.failures.join("; "));
+    }
+    if !quiet {
+        comparison
+            .failures
+            .iter()
+            .for_each(|failure| say(&format!("\nfailed: {failure}")));
     }
     Ok(comparison)
 }
 
+/// Rows, with what is to be known of them said before the first.
+fn introduced() -> Result<Rows> {
+    say(
+        "Tokens per second: medians; ratio: ours to llama.cpp's better setting (bold), median of the rounds;",
+    );
+    say(&format!(
+        "foreign: processors that others kept busy meanwhile. Load averages at the start: {}.",
+        machine::load()?
+    ));
+    Ok(Rows::default())
+}
+
+/// All settings in their order: instructions, models, depths.
+fn settings<'a>(parts: &Parts, options: &'a Options, engines: &'a [Engines<'a>]) -> Result<Vec<Setting<'a>>> {
+    let mut settings = Vec::new();
+    for engines in engines {
+        for name in &options.models {
+            let file = model(parts, name);
+            let about = file
+                .metadata()
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            for depth in options.depths(name) {
+                settings.push(Setting {
+                    options,
+                    engines,
+                    model: name,
+                    file: file.clone(),
+                    weights: about.len(),
+                    depth,
+                });
+            }
+        }
+    }
+    Ok(settings)
+}
+
+fn outlook(settings: &[Setting<'_>]) -> Outlook {
+    let mut outlook = Outlook::default();
+    for setting in settings {
+        for _ in 0..setting.options.rounds {
+            for engine in setting.engines() {
+                outlook.plan(engine, setting.work());
+            }
+        }
+    }
+    outlook
+}
+
 /// What stays the same while engines take turns.
 struct Setting<'a> {
+    options: &'a Options,
     engines: &'a Engines<'a>,
-    instructions: Instructions,
     model: &'a str,
-    file: &'a Path,
+    file: PathBuf,
+    /// Bytes of the file.
+    weights: u64,
     depth: usize,
 }
 
 impl Setting<'_> {
-    /// All rounds. An engine that fails has no further turns here.
-    fn measure(&self, options: &Options, comparison: &mut Comparison) {
-        let wanted =
-            |engine: &Engine| self.engines.has(*engine) && (*engine != Engine::Candle || self.depth == 0);
-        let mut engines: Vec<Engine> = options.engines.iter().copied().filter(wanted).collect();
+    fn job(&self) -> Job<'_> {
         let prompts = if self.depth == 0 {
-            &options.prompts[..]
+            &self.options.prompts[..]
         } else {
             &[]
         };
-        let job = Job {
-            model: self.file,
+        Job {
+            model: &self.file,
             prompts,
-            generate: options.generate,
+            generate: self.options.generate,
             depth: self.depth,
-            threads: &options.threads,
-            repetitions: options.repetitions,
-        };
-        if prompts.is_empty() && options.generate == 0 {
-            return;
+            threads: &self.options.threads,
+            repetitions: self.options.repetitions,
         }
-        let first = comparison.cells.len();
-        for round in 1..=options.rounds {
-            note(&format!("… {} ({round}/{})", self.words(), options.rounds));
-            engines.retain(|&engine| match self.engines.run(engine, &job) {
-                Ok(outcome) => {
-                    for row in outcome.rows {
-                        let cell = self.cell(&mut comparison.cells, first, &row);
-                        cell.samples
-                            .entry(engine)
-                            .or_default()
-                            .push(row.tokens_per_second);
-                        cell.foreign.push(outcome.foreign);
-                        if engine == Engine::Hearth {
-                            cell.bandwidth
-                                .extend(row.gib_per_second.zip(row.read_gib_per_second));
-                        }
-                    }
-                    true
+    }
+
+    /// The engines that take part; none where nothing is asked for.
+    fn engines(&self) -> Vec<Engine> {
+        let job = self.job();
+        let asked = !job.prompts.is_empty() || job.generate > 0;
+        let takes_part = |engine: &Engine| {
+            asked && self.engines.has(*engine) && (*engine != Engine::Candle || self.depth == 0)
+        };
+        self.options.engines.iter().copied().filter(takes_part).collect()
+    }
+
+    fn work(&self) -> f64 {
+        let job = self.job();
+        work(self.weights, job.prompts.iter().sum(), job.depth, job.generate)
+    }
+
+    fn words(&self) -> String {
+        let instructions = self.engines.instructions();
+        format!("{}, {instructions:?}, depth {}", self.model, self.depth)
+    }
+
+    fn cell(&self, row: &Row) -> Cell {
+        Cell {
+            model: self.model.to_owned(),
+            instructions: self.engines.instructions(),
+            threads: row.threads,
+            depth: self.depth,
+            test: row.test.clone(),
+            samples: BTreeMap::new(),
+            bandwidth: Vec::new(),
+            foreign: Vec::new(),
+        }
+    }
+}
+
+/// What comes of a comparison while it runs.
+struct Run<'a> {
+    saved: &'a dyn Fn(&Comparison) -> Result<()>,
+    rows: Option<Rows>,
+    comparison: Comparison,
+    outlook: Outlook,
+}
+
+impl Run<'_> {
+    /// All rounds. An engine that fails has no further turns here.
+    fn carry_out(&mut self, setting: &Setting<'_>) -> Result<()> {
+        let mut engines = setting.engines();
+        let first = self.comparison.cells.len();
+        for round in 1..=setting.options.rounds {
+            let mut able = Vec::new();
+            for engine in engines {
+                if self.turn(setting, engine, round, first) {
+                    able.push(engine);
                 }
-                Err(error) => {
-                    let failure = format!("{}: {error:#}", self.words());
-                    note(&format!("FAIL {failure}"));
-                    comparison.failures.push(failure);
-                    false
-                }
-            });
+                (self.saved)(&self.comparison)?;
+            }
+            engines = able;
             // Whoever is first in a round may find the machine as the round before left it: take turns at that, too.
             if !engines.is_empty() {
                 engines.rotate_left(1);
             }
         }
+        if let Some(rows) = &mut self.rows {
+            let mut cells: Vec<&Cell> = self.comparison.cells[first..].iter().collect();
+            cells.sort_by_key(|cell| cell.threads);
+            rows.print(&cells);
+        }
+        Ok(())
     }
 
-    fn words(&self) -> String {
-        let Self {
-            model,
-            instructions,
-            depth,
-            ..
-        } = self;
-        format!("{model}, {instructions:?}, depth {depth}")
+    /// An engine's turn in a round; whether it is to have another.
+    fn turn(&mut self, setting: &Setting<'_>, engine: Engine, round: u32, first: usize) -> bool {
+        let rounds = setting.options.rounds;
+        let words = setting.words();
+        note(&format!(
+            "… {words}, {engine} ({round}/{rounds}): {}",
+            self.outlook.words()
+        ));
+        let start = Instant::now();
+        match setting.engines.run(engine, &setting.job()) {
+            Ok(outcome) => {
+                self.outlook.finish(engine, setting.work(), start.elapsed());
+                for row in &outcome.rows {
+                    self.cell(setting, first, row).add(engine, row, outcome.foreign);
+                }
+                true
+            }
+            Err(error) => {
+                (round..=rounds).for_each(|_| self.outlook.skip(engine, setting.work()));
+                let failure = format!("{words}: {error:#}");
+                note(&format!("FAIL {failure}"));
+                self.comparison.failures.push(failure);
+                false
+            }
+        }
     }
 
-    fn cell<'c>(&self, cells: &'c mut Vec<Cell>, first: usize, row: &Row) -> &'c mut Cell {
+    fn cell(&mut self, setting: &Setting<'_>, first: usize, row: &Row) -> &mut Cell {
+        let cells = &mut self.comparison.cells;
         let of_row = |cell: &Cell| cell.test == row.test && cell.threads == row.threads;
         let known = cells[first..].iter().position(of_row);
         let index = known.map_or(cells.len(), |index| first + index);
         if index == cells.len() {
-            cells.push(Cell {
-                model: self.model.to_owned(),
-                instructions: self.instructions,
-                threads: row.threads,
-                depth: self.depth,
-                test: row.test.clone(),
-                samples: BTreeMap::new(),
-                bandwidth: Vec::new(),
-                foreign: Vec::new(),
-            });
+            cells.push(setting.cell(row));
         }
         &mut cells[index]
-    }
-}
-
-/// The tables, one for each model, number of threads and choice of instructions.
-pub(crate) fn print(comparison: &Comparison) -> Result<()> {
-    let title = |cell: &Cell| {
-        format!(
-            "{}, {:?} instructions, {} threads",
-            cell.model, cell.instructions, cell.threads
-        )
-    };
-    let header = [
-        "test",
-        "hearth",
-        "llama.cpp -fa 0",
-        "llama.cpp -fa 1",
-        "candle",
-        "ratio",
-        "of bandwidth",
-        "foreign",
-    ];
-    println!(
-        "Tokens per second: medians; ratio: ours to llama.cpp's better setting (bold), median of the rounds;"
-    );
-    println!(
-        "foreign: processors that others kept busy meanwhile. Load averages now: {}.",
-        machine::load()?
-    );
-    let titles: Vec<String> = comparison.cells.iter().map(title).collect();
-    for (index, name) in titles.iter().enumerate() {
-        if !titles[..index].contains(name) {
-            let cells = comparison.cells.iter().filter(|cell| title(cell) == *name);
-            let rows: Vec<Vec<String>> = cells.map(Cell::row).collect();
-            println!("\n## {name}\n\n{}", table(&header, &rows));
-        }
-    }
-    for failure in &comparison.failures {
-        println!("\nfailed: {failure}");
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cell(samples: &[(Engine, &[f64])]) -> Cell {
-        Cell {
-            model: "smollm2".to_owned(),
-            instructions: Instructions::Best,
-            threads: 2,
-            depth: 512,
-            test: "tg32".to_owned(),
-            samples: samples
-                .iter()
-                .map(|(engine, samples)| (*engine, samples.to_vec()))
-                .collect(),
-            bandwidth: vec![(9.0, 12.0)],
-            foreign: vec![0.5, 1.5],
-        }
-    }
-
-    #[test]
-    fn the_better_setting_of_llama_cpp_is_what_counts() {
-        let cell = cell(&[
-            (Engine::Hearth, &[30.0, 20.0, 33.0]),
-            (Engine::LlamaCppFa0, &[10.0, 10.0, 11.0]),
-            (Engine::LlamaCppFa1, &[9.0, 50.0, 9.0]),
-        ]);
-        assert_eq!(cell.better(), Some(Engine::LlamaCppFa0));
-        assert_eq!(cell.ratio(), Some(3.0));
-        assert_eq!(
-            cell.row(),
-            [
-                "tg32 @ d512",
-                "30.0",
-                "**10.0**",
-                "9.0",
-                "–",
-                "3.00",
-                "75 %",
-                "1.0"
-            ]
-        );
-    }
-
-    #[test]
-    fn without_a_peer_there_is_no_ratio() {
-        assert_eq!(cell(&[(Engine::Hearth, &[1.0])]).ratio(), None);
-        assert_eq!(cell(&[(Engine::LlamaCppFa0, &[1.0])]).ratio(), None);
     }
 }
