@@ -25,6 +25,15 @@ pub(crate) struct Options {
     /// The model: smollm2, qwen, or a GGUF file
     #[arg(short, long, default_value = "smollm2")]
     model: String,
+    /// Engines; with a spinner beside it llama.cpp may take minutes for a few tokens
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "hearth,llama.cpp-fa0,llama.cpp-fa1"
+    )]
+    engines: Vec<Engine>,
     /// Tokens to generate
     #[arg(short = 'n', long, default_value_t = 32)]
     generate: usize,
@@ -42,12 +51,15 @@ pub(crate) struct Disturbed {
     disturbed: f64,
 }
 
-/// Measures both engines with one thread, with two, and with two of which one has half a core.
+/// Measures the engines with one thread, with two, and with two of which one has half a core.
 pub(crate) fn measure(parts: &Parts, options: &Options) -> Result<Vec<Disturbed>> {
     let engines = Engines::new(parts, Instructions::Best)?;
     let file = model(parts, &options.model);
-    let mut samples = [Engine::Hearth, Engine::LlamaCppFa0, Engine::LlamaCppFa1]
-        .map(|engine| (engine, [const { Vec::new() }; 3]));
+    let mut samples: Vec<(Engine, [Vec<f64>; 3])> = options
+        .engines
+        .iter()
+        .map(|&engine| (engine, Default::default()))
+        .collect();
     for round in 1..=options.rounds {
         note(&format!(
             "… with and without a spinner ({round}/{})",
@@ -63,7 +75,10 @@ pub(crate) fn measure(parts: &Parts, options: &Options) -> Result<Vec<Disturbed>
                     threads: &[threads],
                     repetitions: 1,
                 };
-                samples[way].push(decode(&engines, *engine, &job, spinner)?);
+                let speed = decode(&engines, *engine, &job, spinner)?;
+                let beside = if spinner { " beside a spinner" } else { "" };
+                note(&format!("     {engine}, {threads} threads{beside}: {speed:.1}"));
+                samples[way].push(speed);
             }
         }
     }
@@ -93,10 +108,9 @@ fn decode(engines: &Engines<'_>, engine: Engine, job: &Job<'_>, spinner: bool) -
             .filter_map(|(name, value)| Some((name, value?))),
     );
     let text = output(&mut in_front(&pinned)).with_context(|| engine.to_string())?;
-    let rows = if engine == Engine::Hearth {
-        rows::list(&text)?
-    } else {
-        rows::llama_bench(&text)?
+    let rows = match engine {
+        Engine::Hearth | Engine::Candle => rows::list(&text)?,
+        Engine::LlamaCppFa0 | Engine::LlamaCppFa1 => rows::llama_bench(&text)?,
     };
     rows.first().map(|row| row.tokens_per_second).context("no row")
 }
