@@ -2,10 +2,10 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::READY;
 use crate::process::{Process, tethered};
 use crate::wait;
 
@@ -25,7 +25,7 @@ impl Bus {
         let mut command = tethered("dbus-daemon");
         command.arg("--nofork").arg("--config-file").arg(&config);
         let mut daemon = Process::start("dbus-daemon", command, &place.join("bus.log"))?;
-        wait::until("the private bus", Duration::from_secs(10), || {
+        wait::until("the private bus", READY, || {
             daemon.check()?;
             Ok(UnixStream::connect(&socket).ok())
         })?;

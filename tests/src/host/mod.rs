@@ -5,7 +5,7 @@ mod bus;
 mod captured;
 mod inetd;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -28,6 +28,8 @@ const BUILT: [&str; 4] = ["hearthd", "inferd", "gateway", "hearth"];
 const MACHINE: &str = "machine";
 /// What hearthd's laws were told, in the stack's folder.
 const RECORDING: &str = "hearthd.jsonl";
+/// Where a gateway listens that is not told where: at a port that the kernel chooses, which is then nobody else's.
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// How long a daemon may take to be ready.
 const READY: Duration = Duration::from_secs(30);
 
@@ -101,8 +103,8 @@ impl HostStack {
             import_args(place, options),
         )?;
         let token = first_token(place)?;
-        let address = options.listen.map_or_else(free_port, Ok)?;
-        let gateway = start_gateway(place, &bus, address)?;
+        let mut gateway = start_gateway(place, &bus, options.listen.unwrap_or(ANY_PORT))?;
+        let address = address_of(&mut gateway)?;
         let mut stack = Self {
             gateway,
             import,
@@ -125,7 +127,6 @@ impl HostStack {
             let Ok(answer) = admin.get("/api/v1/status") else {
                 return Ok(None);
             };
-            // Somebody else at this address knows nothing of this stack's token.
             let status: Status = answer.expect(200)?.json()?;
             Ok(status.sample.map(|_| ()))
         })
@@ -341,6 +342,27 @@ fn start_gateway(place: &Path, bus: &Bus, address: SocketAddr) -> Result<Process
     Process::start("gateway", command, &place.join("gateway.log"))
 }
 
+/// Where a gateway listens, once it has told so.
+fn address_of(gateway: &mut Process) -> Result<SocketAddr> {
+    wait::until("the gateway's address", READY, || {
+        gateway.check()?;
+        listening_on(&gateway.log()?)
+    })
+}
+
+/// The address in the gateway's log, if its line is there.
+fn listening_on(log: &str) -> Result<Option<SocketAddr>> {
+    let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let mut lines = whole.lines();
+    let Some(address) = lines.find_map(|line| Some(line.split_once("listening on ")?.1)) else {
+        return Ok(None);
+    };
+    let address = address.trim().parse();
+    address
+        .map(Some)
+        .with_context(|| format!("no address in {log:?}"))
+}
+
 fn first_token(place: &Path) -> Result<String> {
     let state = place.join("gateway");
     std::fs::create_dir_all(&state).with_context(|| format!("cannot make {}", state.display()))?;
@@ -390,4 +412,20 @@ fn store_of(place: &Path) -> PathBuf {
 pub fn free_port() -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").context("no free port on the loopback")?;
     Ok(listener.local_addr()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gateways_address_is_read_from_a_whole_line_of_its_log() {
+        let line = "2026-01-01T00:00:00Z  INFO gateway::serve: listening on 127.0.0.1:41234";
+        assert_eq!(listening_on("").unwrap(), None);
+        assert_eq!(listening_on("no token yet\n").unwrap(), None);
+        assert_eq!(listening_on(line).unwrap(), None, "more digits may come");
+        let address = listening_on(&format!("no token yet\n{line}\nready\n")).unwrap();
+        assert_eq!(address, Some(([127, 0, 0, 1], 41234).into()));
+        assert!(listening_on("listening on nothing\n").is_err());
+    }
 }
