@@ -16,6 +16,8 @@ use crate::models::{SMOLLM2, smollm2_store, with_tiny};
 
 /// Longer than the laws ever wait to look again.
 const SETTLED: Duration = Duration::from_secs(30);
+/// Longer than an answer takes on the slowest machine.
+const ANSWERED: Duration = Duration::from_secs(300);
 /// What the captured machine is found with, and goes back to when nothing is done.
 const FOUND: &str = "schedutil";
 const GOVERNOR: &str = "sys/devices/system/cpu/cpufreq/policy0/scaling_governor";
@@ -75,7 +77,7 @@ fn governors_while(stack: &HostStack, work: impl FnOnce() -> Result<()> + Send) 
     thread::scope(|scope| {
         let worker = scope.spawn(work);
         let mut governors = Vec::new();
-        wait::until("the end of the work", SETTLED, || {
+        wait::until("the end of the work", ANSWERED, || {
             governors.push(stack.kernel_file(GOVERNOR)?);
             governors.dedup();
             Ok(worker.is_finished().then_some(()))
