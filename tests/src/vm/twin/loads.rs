@@ -110,6 +110,7 @@ fn chrt(thread: u32, arguments: &[&str]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wait;
     use std::time::Duration;
 
     #[test]
@@ -125,6 +126,16 @@ mod tests {
         link.file_name().unwrap().to_str().unwrap().parse().unwrap()
     }
 
+    /// Waits until a thread of this process sleeps: until then it wants a processor.
+    fn until_it_sleeps(thread: u32) {
+        wait::until("a thread to sleep", Duration::from_secs(30), || {
+            let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"))?;
+            // The state follows the name, which stands in parentheses (proc_pid_stat(5)).
+            Ok(text.contains(") S ").then_some(()))
+        })
+        .unwrap();
+    }
+
     #[test]
     fn who_works_is_busy_and_who_waits_is_not() {
         let (send, receive) = std::sync::mpsc::channel();
@@ -133,8 +144,10 @@ mod tests {
             send.send(own_thread()).unwrap();
             stopped.recv().unwrap_err();
         });
+        let waiting = receive.recv().unwrap();
+        until_it_sleeps(waiting);
         let processor = |thread| Processor::new(std::process::id(), thread).unwrap();
-        let (mut works, mut waits) = (processor(own_thread()), processor(receive.recv().unwrap()));
+        let (mut works, mut waits) = (processor(own_thread()), processor(waiting));
         let start = Instant::now();
         while start.elapsed() < Duration::from_millis(100) {
             std::hint::spin_loop();
