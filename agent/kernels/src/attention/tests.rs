@@ -220,3 +220,28 @@ fn scores_far_apart_neither_overflow_nor_vanish() {
         );
     }
 }
+
+#[test]
+fn a_key_or_a_value_that_is_nan_shows_in_the_answer_however_it_is_kept() {
+    for kind in [KvKind::F16, KvKind::Q8] {
+        for (key, value) in [(f32::NAN, 0.5), (0.5, f32::NAN)] {
+            let mut blocks = blocks(kind, 2, 64, 70);
+            for mut head in blocks[0].layer_mut(1) {
+                head.write(Path::SCALAR, 9, &[key; 64], &[value; 64]);
+            }
+            let history = History {
+                blocks: &blocks,
+                layer: 1,
+                kv_head: 1,
+            };
+            for path in Path::offered() {
+                let output = decode(path, history, 70, 0.1, 64, &noise(7, 64));
+                assert!(
+                    output.iter().all(|value| value.is_nan()),
+                    "{kind:?} {key} {value} {}",
+                    path.instructions()
+                );
+            }
+        }
+    }
+}

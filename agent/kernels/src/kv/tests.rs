@@ -113,6 +113,36 @@ fn zeros_tiny_and_huge_values_are_kept_in_q8() {
     );
 }
 
+/// In f16 one dimension, in q8 the 32 that share its scale.
+#[test]
+fn nan_stays_nan_and_infinity_becomes_the_largest_on_every_path() {
+    for kind in [KvKind::F16, KvKind::Q8] {
+        for path in Path::offered() {
+            let mut block = KvBlock::new(KvShape::new(1, 1, 64, kind).unwrap());
+            let (mut key, mut value) = ([0.5; 64], [0.25; 64]);
+            (key[40], value[7], value[33]) = (f32::NAN, -f32::NAN, f32::NEG_INFINITY);
+            for mut head in block.layer_mut(0) {
+                head.write(path, 9, &key, &value);
+            }
+            let head = block.head(0, 0);
+            let what = format!("{kind:?} {}", path.instructions());
+            assert!(head.key(9, 40).is_nan() && head.value(9, 7).is_nan(), "{what}");
+            assert!(
+                (head.key(9, 3) - 0.5).abs() < 0.01,
+                "{what}: the other 32 dimensions"
+            );
+            assert!(
+                head.value(9, 33) <= -65504.0 && head.value(9, 33).is_finite(),
+                "{what}"
+            );
+            assert!(
+                !head.key(8, 40).is_nan() && !head.key(10, 40).is_nan(),
+                "{what}: other positions"
+            );
+        }
+    }
+}
+
 #[test]
 fn shapes_without_kernels_are_refused() {
     let new = |layers, heads, dim| KvShape::new(layers, heads, dim, KvKind::F16);

@@ -81,9 +81,13 @@ fn write_q8_body(head: &mut KvHeadMut<'_>, position: usize, key: &[f32], value: 
 }
 
 /// Rounds 32 dimensions to q8, halves to even. The scale is rounded first, so that quants are right for the scale that
-/// is kept.
+/// is kept. Infinity becomes the largest there is; where one is NaN the scale is, and all 32 read as NaN: what went wrong
+/// is to show, as it does in f16, and not to be taken for zeros.
 #[inline(always)]
 fn round(values: &[f32; BLOCK]) -> ([u8; BLOCK], Half) {
+    if values.iter().fold(false, |any, value| any | value.is_nan()) {
+        return ([0; BLOCK], float16::from_f32(f32::NAN));
+    }
     let largest = values
         .iter()
         .fold(0.0_f32, |largest, value| largest.max(value.abs()));
@@ -93,7 +97,7 @@ fn round(values: &[f32; BLOCK]) -> ([u8; BLOCK], Half) {
     (values.map(|value| nearest(value * inverse)), half)
 }
 
-/// The nearest integer from −127 to 127 as the byte of an `i8`, of two the even one; NaN is some integer.
+/// The nearest integer from −127 to 127 as the byte of an `i8`, of two the even one.
 #[inline(always)]
 fn nearest(value: f32) -> u8 {
     /// Of this size a float has no place for halves: adding it rounds, and leaves the integer in the lowest bits.
