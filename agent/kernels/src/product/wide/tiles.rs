@@ -9,6 +9,7 @@
     reason = "indices tell rows, blocks and vectors apart"
 )]
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::Product;
@@ -95,7 +96,7 @@ impl<'a, V: Vectors> Product<'a, V> {
     {
         let (kind, columns) = (self.matrix.kind(), self.input.columns());
         let (firsts, rest) = cover(self.input.rows());
-        let mut unpacked = vec![SignedBlock::ZERO; columns / BLOCK];
+        let mut unpacked = Unpacked::take(columns / BLOCK);
         let panel = (CACHED / columns / ROWS).max(1);
         for firsts in firsts.chunks(panel) {
             for tile in self.tiles.clone() {
@@ -105,7 +106,7 @@ impl<'a, V: Vectors> Product<'a, V> {
                     kind,
                     planes,
                     weights: W::of(&planes),
-                    unpacked: &mut unpacked,
+                    unpacked: &mut unpacked.0,
                     input: self.input,
                     firsts,
                     output: &mut output[(tile - self.tiles.start) * ROWS..],
@@ -116,6 +117,30 @@ impl<'a, V: Vectors> Product<'a, V> {
         for tile in self.tiles.clone() {
             self.tile::<Quantised<W, PARTS, DOTS>>(tile, rest.clone(), output);
         }
+    }
+}
+
+thread_local! {
+    /// What this thread unpacks a row tile into.
+    static UNPACKED: Cell<Vec<SignedBlock>> = const { Cell::new(Vec::new()) };
+}
+
+/// Room for a row tile that is unpacked. Chunks of a product are short, and this takes hundreds of kilobytes, so a
+/// thread keeps it from one to the next.
+struct Unpacked(Vec<SignedBlock>);
+
+impl Unpacked {
+    /// Room for so many blocks, with whatever was there before.
+    fn take(blocks: usize) -> Self {
+        let mut room = UNPACKED.take();
+        room.resize(blocks, SignedBlock::ZERO);
+        Self(room)
+    }
+}
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        UNPACKED.set(std::mem::take(&mut self.0));
     }
 }
 
@@ -248,4 +273,20 @@ fn spans(blocks: usize) -> impl Iterator<Item = Range<usize>> {
     (0..blocks)
         .step_by(SPAN)
         .map(move |first| first..blocks.min(first + SPAN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_keeps_its_room_from_product_to_product() {
+        let place = |blocks: usize| {
+            let room = Unpacked::take(blocks);
+            assert_eq!(room.0.len(), blocks);
+            room.0.as_ptr().addr()
+        };
+        let first = place(64);
+        assert_eq!([place(8), place(64), place(1)], [first; 3]);
+    }
 }
