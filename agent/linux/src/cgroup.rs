@@ -5,7 +5,7 @@ use crate::problem::Problem;
 use crate::reader::Reader;
 use machine::{Bytes, CgroupMemory};
 
-const DIR: &str = "/sys/fs/cgroup";
+pub(crate) const DIR: &str = "/sys/fs/cgroup";
 
 /// Whether the unified hierarchy with a memory controller is there.
 pub(crate) fn discover(reader: &mut Reader<'_>) -> bool {

@@ -20,6 +20,7 @@ mod dmi;
 mod events;
 mod hwmon;
 mod meminfo;
+mod own_memory;
 mod parse;
 mod platform_profile;
 mod power_supply;
@@ -35,6 +36,7 @@ mod tree;
 mod writer;
 
 pub use events::{KernelEvent, KernelEvents};
+pub use own_memory::OwnMemory;
 pub use sampler::{Sampler, discover};
 pub use tree::{Error, MAX_FILE_BYTES, Tree};
 pub use writer::{Applied, Change, Writer};

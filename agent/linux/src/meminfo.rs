@@ -4,14 +4,14 @@ use crate::problem::Problem;
 use crate::reader::Reader;
 use machine::{Bytes, Memory};
 
-const FILE: &str = "/proc/meminfo";
+pub(crate) const FILE: &str = "/proc/meminfo";
 
 pub(crate) fn sample(reader: &mut Reader<'_>) -> Memory {
     reader.required(FILE, parse).unwrap_or_default()
 }
 
 /// A field that is missing is unknown; a field that is there must be a number. A text without `MemTotal` is none.
-fn parse(text: &str) -> Result<Memory, Problem> {
+pub(crate) fn parse(text: &str) -> Result<Memory, Problem> {
     let mut memory = Memory::default();
     for line in text.lines() {
         let Some((field, value)) = line.split_once(':') else {
