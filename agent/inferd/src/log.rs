@@ -24,6 +24,8 @@ pub(crate) fn start() {
         .with_env_filter(filter)
         .fmt_fields(fields())
         .with_writer(std::io::stderr)
+        // Else a line that cannot be written to a closed standard error is reported there, which panics.
+        .log_internal_errors(false)
         .with_ansi(colour);
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         lines.without_time().init();

@@ -41,6 +41,12 @@ pub(crate) fn error(error: &anyhow::Error) {
     writeln!(io::stderr(), "error: {}", one_line(format_args!("{error:#}"))).ok();
 }
 
+/// Tells whoever waits for a command how far it is.
+pub(crate) fn note(text: impl Display) {
+    // Where nobody hears it, the work goes on.
+    writeln!(io::stderr(), "{}", one_line(text)).ok();
+}
+
 /// Whether whoever reads the output has seen enough, as in `inferd verify | head`.
 pub(crate) fn is_closed(error: &anyhow::Error) -> bool {
     let broken = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;

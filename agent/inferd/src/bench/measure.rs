@@ -8,6 +8,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use super::plan::{Plan, Test, Work};
 use super::row::{Row, gib, statistics};
 use super::subject::Subject;
+use crate::screen;
 
 /// Measures all of a plan.
 pub(super) fn all(plan: &Plan) -> Result<Vec<Row>> {
@@ -21,10 +22,10 @@ pub(super) fn all(plan: &Plan) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for test in &plan.tests {
         let row = row(&mut subject, plan, *test, load_seconds)?;
-        eprintln!(
+        screen::note(format_args!(
             "{}, {} threads: {test}: {:.2} t/s",
             row.model, row.threads, row.tokens_per_second
-        );
+        ));
         rows.push(row);
     }
     Ok(rows)

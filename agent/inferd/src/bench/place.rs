@@ -12,6 +12,7 @@ use store::source::Source;
 use store::{Error, Hash, ModelId, Store};
 
 use crate::offline::with_bar;
+use crate::screen;
 
 /// A model of a store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,7 +41,7 @@ impl Place {
         let id: ModelId = cached_id(&file, &fs::metadata(&file).with_context(shown)?).parse()?;
         let store = Store::new(cache);
         if store.written(&id).is_none() {
-            eprintln!("packing {} into {}", shown(), cache.display());
+            screen::note(format_args!("packing {} into {}", shown(), cache.display()));
             let source = Source::open(&file)?;
             with_bar(|progress| store.import(&source, &id, progress))?;
             forget_others(&store, &file, &id)?;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::screen::one_line;
+
 const GIB: f64 = (1_u64 << 30) as f64;
 const MIB: f64 = (1_u64 << 20) as f64;
 
@@ -52,8 +54,8 @@ impl Row {
             depth => format!("{} @ d{depth}", self.test),
         };
         [
-            self.model.clone(),
-            self.kind.clone(),
+            one_line(&self.model),
+            one_line(&self.kind),
             self.path.clone(),
             self.threads.to_string(),
             test,
@@ -151,6 +153,17 @@ mod tests {
 | m     | Q4_1 | avx2 |       2 | tg32 @ d512 | 100.00 ± 1.25 |  9.00 | 75 % of 12.0 |        3 |
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_name_steers_no_terminal_and_ends_no_line() {
+        let named = Row {
+            model: "m\x1b[2J\n".to_owned(),
+            ..row("pp8", 0)
+        };
+        let text = table(&[named]);
+        assert!(text.contains("| m\\u{1b}[2J\\n | Q4_1 |"), "{text}");
+        assert_eq!(text.lines().count(), 3);
     }
 
     #[test]
