@@ -14,10 +14,11 @@ use kernels::pool::Pool;
 use tokio::sync::{oneshot, watch};
 
 use crate::activity::{Activity, Phase};
+use crate::capacity::{Capacity, Memory};
 use crate::catalog::{Catalog, Entry};
 use crate::error::{ForwardError, RequestError};
 use crate::graph::Graph;
-use crate::model::{self, Model};
+use crate::model::{self, Model, Terms};
 use crate::pace::Pace;
 use crate::request::{Answer, Event, Outbox, Request, answer};
 use crate::scheduler::{Scheduler, SlotId, Work};
@@ -45,6 +46,8 @@ pub struct Settings {
     pub kv: KvKind,
     /// Most bytes of weights in memory at a time; what is over it is read again for each token. `None`: all are mapped.
     pub memory_budget: Option<usize>,
+    /// The memory there is: where it is not enough for all slots, a model has fewer, or shorter ones.
+    pub memory: Memory,
 }
 
 /// The handle.
@@ -185,6 +188,8 @@ struct Worker {
     pace: Pace,
     sequences: Vec<Option<Sequence>>,
     scheduler: Scheduler<Waiting>,
+    /// Most requests that are to be answered at once, if somebody says.
+    limit: Option<usize>,
     /// Ends of complete answers that their readers have not made room for yet.
     draining: Vec<Outbox>,
     settings: Settings,
@@ -208,6 +213,7 @@ impl Worker {
             pace: Pace::default(),
             sequences: (0..settings.slots.max(1)).map(|_| None).collect(),
             scheduler: Scheduler::new(settings.slots, settings.queue),
+            limit: None,
             draining: Vec::new(),
             settings,
         })
@@ -243,7 +249,10 @@ impl Worker {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Wake => {}
-            Command::Limit(slots) => self.scheduler.limit(slots),
+            Command::Limit(slots) => {
+                self.limit = slots;
+                self.apply_limits();
+            }
             Command::Submit(waiting) => {
                 if let Err(mut refused) = self.scheduler.enqueue(waiting) {
                     let waiting = self.scheduler.waiting();
@@ -337,13 +346,7 @@ impl Worker {
             .ok_or_else(|| RequestError::NoSuchModel(id.to_owned()))?;
         self.resident = None;
         self.publish(Phase::Loading);
-        let Settings {
-            memory_budget,
-            context,
-            kv,
-            ..
-        } = self.settings;
-        let loaded = model::load(&entry.source, memory_budget, context, kv);
+        let loaded = model::load_on(&entry.source, &self.terms());
         let (model, graph) = loaded.map_err(|error| RequestError::Load {
             model: id.to_owned(),
             reason: error.to_string(),
@@ -356,8 +359,27 @@ impl Worker {
             graph,
         });
         self.pace = Pace::default();
+        self.apply_limits();
         self.publish(Phase::Loading);
         Ok(model)
+    }
+
+    fn terms(&self) -> Terms {
+        Terms {
+            budget: self.settings.memory_budget,
+            wanted: Capacity {
+                slots: self.sequences.len(),
+                context: self.settings.context,
+            },
+            kv: self.settings.kv,
+            memory: self.settings.memory,
+        }
+    }
+
+    /// Gives out as many slots as the model has memory for, and no more than was said.
+    fn apply_limits(&mut self) {
+        let room = self.resident.as_ref().map(|resident| resident.model.slots());
+        self.scheduler.limit(room.into_iter().chain(self.limit).min());
     }
 
     /// Gives up a model that was removed, or that another was stored in place of, once nobody is being answered by it:

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::capacity::Mebibytes;
 use crate::quote::quoted;
 
 /// Why a model file cannot be loaded. Every variant names the file.
@@ -17,6 +18,24 @@ pub enum LoadError {
         path: PathBuf,
         /// Why.
         error: kernels::kv::KvShapeError,
+    },
+    /// There is no memory for a conversation with it.
+    #[error(
+        "{path}: beside its weights {room} are left for keys and values, and a conversation of {tokens} tokens takes {least}: \
+         keep them in 8 bits, hold less of the weights in memory, or allow more memory",
+        path = path.display(),
+        room = Mebibytes(Some(*room)),
+        least = Mebibytes(Some(*least))
+    )]
+    Room {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that are left.
+        room: u64,
+        /// Tokens of the shortest conversation that is of use.
+        tokens: usize,
+        /// Bytes of its keys and values.
+        least: u64,
     },
     /// A metadata key is missing, or has a value that is not supported.
     #[error("{path}: `{key}` {problem}", path = path.display())]

@@ -6,6 +6,7 @@
 
 pub mod activity;
 mod bpe;
+pub mod capacity;
 pub mod catalog;
 pub mod engine;
 pub mod error;

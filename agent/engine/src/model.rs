@@ -5,8 +5,10 @@ use std::path::Path;
 use std::thread;
 
 use kernels::kv::{KvKind, KvShape};
+use store::Opened;
 use store::metadata::Metadata;
 
+use crate::capacity::{Capacity, Mebibytes, Memory, Weights};
 use crate::catalog::Source;
 use crate::error::{LoadError, RequestError};
 use crate::graph::Graph;
@@ -20,52 +22,135 @@ pub struct Model {
     /// Its tokens.
     pub vocabulary: Vocabulary,
     template: ChatTemplate,
-    context: usize,
+    capacity: Capacity,
     kv: KvShape,
 }
 
-/// Loads a model and what computes it. `budget` is the most bytes of weights in memory at a time, `context` the most
-/// tokens that a sequence may have; less if the model was trained for less.
+/// On what terms a model is loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Most bytes of weights in memory at a time.
+    pub budget: Option<usize>,
+    /// Sequences, and most tokens of each; less if the model was trained for less, or if there is no memory for so much.
+    pub wanted: Capacity,
+    /// How keys and values are kept.
+    pub kv: KvKind,
+    /// The memory there is.
+    pub memory: Memory,
+}
+
+/// Loads a model for one sequence, and what computes it, without a look at how much memory there is. `budget` is the
+/// most bytes of weights in memory at a time, `context` the most tokens that the sequence may have; less if the model
+/// was trained for less.
 pub fn load(
     source: &Source,
     budget: Option<usize>,
     context: usize,
     kv: KvKind,
 ) -> Result<(Model, Graph), LoadError> {
+    let (wanted, memory) = (Capacity { slots: 1, context }, Memory::default());
+    let terms = Terms {
+        budget,
+        wanted,
+        kv,
+        memory,
+    };
+    load_on(source, &terms)
+}
+
+/// Loads a model and what computes it, for as many sequences as there is memory for.
+pub fn load_on(source: &Source, terms: &Terms) -> Result<(Model, Graph), LoadError> {
     let (opened, path) = (source.open()?, &source.path());
+    let (parameters, kv) = shapes(opened.metadata(), path, terms.kv)?;
+    let capacity = capacity(&opened, path, terms, parameters.context, kv)?;
     // The vocabulary takes as long as the weights of a small model.
     thread::scope(|scope| {
-        let weights = scope.spawn(|| opened.load(budget));
-        let model = Model::read(opened.metadata(), path, context, kv);
+        let weights = scope.spawn(|| opened.load(terms.budget));
+        let model = Model::read(opened.metadata(), path, capacity, kv);
         let packed = weights.join().unwrap_or_else(|panic| resume_unwind(panic));
         Ok((model?, Graph::new(packed?, path)?))
     })
 }
 
+fn shapes(metadata: &Metadata, path: &Path, kv: KvKind) -> Result<(Hyperparameters, KvShape), LoadError> {
+    let parameters = Hyperparameters::read(metadata, path)?;
+    let kv = KvShape::new(parameters.layers, parameters.kv_heads, parameters.head_dim, kv);
+    let kv = kv.map_err(|error| LoadError::Kv {
+        path: path.to_owned(),
+        error,
+    })?;
+    Ok((parameters, kv))
+}
+
+/// What of the terms' wish the memory is enough for, for a model that was trained for `trained` tokens.
+fn capacity(
+    opened: &Opened,
+    path: &Path,
+    terms: &Terms,
+    trained: usize,
+    kv: KvShape,
+) -> Result<Capacity, LoadError> {
+    let wanted = Capacity {
+        context: terms.wanted.context.min(trained),
+        ..terms.wanted
+    };
+    let (bytes, mapped) = opened.in_memory(terms.budget);
+    let Some(room) = terms.memory.beside(Weights { bytes, mapped }) else {
+        return Ok(wanted);
+    };
+    let fitting = Capacity::fitting(wanted, kv.block_bytes(), room).ok_or_else(|| LoadError::Room {
+        path: path.to_owned(),
+        room,
+        tokens: wanted.least().context,
+        least: wanted.least().bytes(kv.block_bytes()),
+    })?;
+    say(fitting, wanted, kv, bytes, room, terms.memory);
+    Ok(fitting)
+}
+
+/// Logs what was chosen, and why.
+fn say(chosen: Capacity, wanted: Capacity, kv: KvShape, weights: u64, room: u64, memory: Memory) {
+    let why = if chosen == wanted {
+        "as set up"
+    } else {
+        "less than was set up: there is no memory for more"
+    };
+    tracing::info!(
+        slots = chosen.slots,
+        context = chosen.context,
+        kv = %Mebibytes(Some(chosen.bytes(kv.block_bytes()))),
+        room = %Mebibytes(Some(room)),
+        weights = %Mebibytes(Some(weights)),
+        available = %Mebibytes(memory.available),
+        limit = %Mebibytes(memory.limit),
+        "conversations: {why}"
+    );
+}
+
 impl Model {
-    fn read(metadata: &Metadata, path: &Path, context: usize, kv: KvKind) -> Result<Self, LoadError> {
-        let parameters = Hyperparameters::read(metadata, path)?;
-        let kv = KvShape::new(parameters.layers, parameters.kv_heads, parameters.head_dim, kv);
+    fn read(metadata: &Metadata, path: &Path, capacity: Capacity, kv: KvShape) -> Result<Self, LoadError> {
         let vocabulary = Vocabulary::read(metadata, path)?;
         Ok(Self {
             template: ChatTemplate::read(metadata, path, &vocabulary)?,
             vocabulary,
-            context: context.min(parameters.context),
-            kv: kv.map_err(|error| LoadError::Kv {
-                path: path.to_owned(),
-                error,
-            })?,
+            capacity,
+            kv,
         })
     }
 
     /// Most tokens that a sequence may have.
     pub fn context(&self) -> usize {
-        self.context
+        self.capacity.context
+    }
+
+    /// Sequences that there is memory for at the same time.
+    pub fn slots(&self) -> usize {
+        self.capacity.slots
     }
 
     /// The tokens of a conversation. Fails if they leave no room for an answer.
     pub fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, RequestError> {
-        let context = self.context;
+        let context = self.context();
         let said: usize = messages.iter().map(|message| message.content.len()).sum();
         let at_least = said / self.vocabulary.longest();
         if at_least >= context {
@@ -86,6 +171,83 @@ impl Model {
 
     /// Room for a new sequence.
     pub fn new_kv(&self) -> KvCache {
-        KvCache::new(self.kv, self.context)
+        KvCache::new(self.kv, self.context())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::Store;
+
+    use super::*;
+    use crate::tiny;
+
+    /// A stored model of 256 tokens, bytes of its weights and of 64 positions of a sequence.
+    struct Fixture {
+        source: Source,
+        weights: u64,
+        block: usize,
+        _folder: tempfile::TempDir,
+    }
+
+    fn fixture() -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("m.gguf");
+        tiny::write(&file, 256).unwrap();
+        let store = Store::new(&folder.path().join("store"));
+        let id: store::ModelId = "m".parse().unwrap();
+        let gguf = store::source::Source::open(&file).unwrap();
+        let manifest = store.import(&gguf, &id, &|_| {}).unwrap();
+        let opened = store.open(&id).unwrap();
+        let (_, kv) = shapes(opened.metadata(), &file, KvKind::F16).unwrap();
+        Fixture {
+            source: Source::Stored(store.into(), id),
+            weights: manifest.model.bytes(),
+            block: kv.block_bytes(),
+            _folder: folder,
+        }
+    }
+
+    impl Fixture {
+        /// What is chosen where so much is left beside the weights.
+        fn load(&self, room: u64) -> Result<(usize, usize), LoadError> {
+            let terms = Terms {
+                budget: None,
+                wanted: Capacity {
+                    slots: 4,
+                    context: 4096,
+                },
+                kv: KvKind::F16,
+                memory: Memory {
+                    available: None,
+                    // Weights that would leave less than an eighth count as all but that.
+                    limit: Some((self.weights + room).min(8 * room)),
+                },
+            };
+            let (model, _) = load_on(&self.source, &terms)?;
+            Ok((model.slots(), model.context()))
+        }
+    }
+
+    #[test]
+    fn there_are_as_many_sequences_as_there_is_memory_for() {
+        let fixture = fixture();
+        let whole = 4 * fixture.block as u64;
+        assert_eq!(fixture.load(4 * whole).unwrap(), (4, 256));
+        assert_eq!(fixture.load(4 * whole - 1).unwrap(), (3, 256));
+        assert_eq!(fixture.load(whole).unwrap(), (1, 256));
+    }
+
+    #[test]
+    fn a_model_without_room_for_a_conversation_is_refused_with_what_it_would_take() {
+        let fixture = fixture();
+        let error = fixture
+            .load(4 * fixture.block as u64 - 1)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("/store/") && error.contains("256 tokens"),
+            "{error}"
+        );
     }
 }

@@ -9,6 +9,7 @@ mod chat;
 mod cpu;
 mod import_service;
 mod log;
+mod memory;
 mod offline;
 mod refusal;
 mod reply;

@@ -22,7 +22,7 @@ use crate::arguments::Serve;
 use crate::report::report;
 use crate::size::Size;
 use crate::sockets::{self, Sockets};
-use crate::{cpu, routes};
+use crate::{cpu, memory, routes};
 
 /// The model that is loaded before anyone asks, if it is there.
 const DEFAULT_MODEL: &str = "smollm2-135m-instruct";
@@ -72,6 +72,7 @@ fn settings(arguments: &Serve) -> Result<Settings> {
         fused: Fusions::ALL,
         kv: arguments.kv.into(),
         memory_budget: arguments.memory_budget.map(|Size(bytes)| bytes),
+        memory: memory::read()?,
     })
 }
 

@@ -45,6 +45,18 @@ impl Opened {
         &self.metadata
     }
 
+    /// Bytes of weights that [`Self::load`] with this budget has in memory at a time, and whether they are mapped: pages
+    /// of files, which the kernel can take back.
+    pub fn in_memory(&self, budget: Option<usize>) -> (u64, bool) {
+        match &self.origin {
+            Origin::Gguf(source) => (bytes(source), false),
+            Origin::Stored(blocks) => match budget.map(|budget| budget as u64) {
+                Some(budget) if blocks.bytes() > budget => (budget, false),
+                _ => (blocks.bytes(), true),
+            },
+        }
+    }
+
     /// The model's weights, ready for the kernels. Of more than `budget` bytes of them only so many are in memory at a
     /// time, and the others are read when they are needed, in the order of the layers and ahead of their use; from a
     /// GGUF file they cannot be.
@@ -64,8 +76,12 @@ impl Opened {
     }
 }
 
+fn bytes(source: &Source) -> u64 {
+    source.tensors().map(|tensor| tensor.bytes).sum()
+}
+
 fn check_budget(source: &Source, budget: usize) -> Result<(), Error> {
-    let least = source.tensors().map(|tensor| tensor.bytes).sum::<u64>() as usize;
+    let least = bytes(source) as usize;
     if least > budget {
         let path = source.path().to_owned();
         return Err(Error::Budget { path, budget, least });

@@ -26,6 +26,7 @@ fn settings(folder: &Path, slots: usize, queue: usize, context: usize) -> Settin
         fused: Fusions::ALL,
         kv: KvKind::F16,
         memory_budget: None,
+        memory: Memory::default(),
     }
 }
 

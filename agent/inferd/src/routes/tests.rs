@@ -26,6 +26,7 @@ fn fixture(slots: usize, queue: usize) -> Fixture {
         fused: kernels::compute::Fusions::ALL,
         kv: kernels::kv::KvKind::F16,
         memory_budget: None,
+        memory: engine::capacity::Memory::default(),
     };
     let (engine, _ended) = Engine::start(settings).unwrap();
     Fixture {

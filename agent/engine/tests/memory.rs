@@ -1,0 +1,113 @@
+//! The memory there is, and how many are answered at once.
+
+use anyhow::{Context, Result};
+use engine::capacity::Memory;
+use engine::engine::{Engine, Settings};
+use engine::request::{Event, Request};
+use engine::sampler::Sampling;
+use engine::template::{Message, Role};
+use engine::tiny;
+use kernels::compute::Fusions;
+use kernels::kv::KvKind;
+use kernels::path::Path;
+
+const CONTEXT: usize = 1024;
+const MIB: u64 = 1 << 20;
+
+fn start(folder: &std::path::Path, memory: Memory) -> Result<Engine> {
+    tiny::write(&folder.join("tiny.gguf"), CONTEXT as u32)?;
+    let settings = Settings {
+        folders: vec![folder.to_owned()],
+        slots: 2,
+        queue: 1,
+        context: CONTEXT,
+        path: Path::SCALAR,
+        threads: 1,
+        fused: Fusions::ALL,
+        kv: KvKind::F16,
+        memory_budget: None,
+        memory,
+    };
+    Ok(Engine::start(settings)?.0)
+}
+
+fn request() -> Request {
+    Request {
+        model: "tiny".to_owned(),
+        messages: vec![Message {
+            role: Role::User,
+            content: "hello".to_owned(),
+        }],
+        sampling: Sampling {
+            temperature: 0.0,
+            top_p: 1.0,
+            seed: 1,
+        },
+        max_tokens: Some(900),
+        stops: Vec::new(),
+    }
+}
+
+/// How many of two answers that nobody reads are made at once where so many bytes are there.
+fn at_once(limit: u64) -> Result<usize> {
+    let folder = tempfile::tempdir()?;
+    let engine = start(
+        folder.path(),
+        Memory {
+            available: None,
+            limit: Some(limit),
+        },
+    )?;
+    let answers = [engine.submit(request()), engine.submit(request())];
+    let activity = engine.activity();
+    // A state that lasts, for both wait for their readers.
+    let active = loop {
+        let now = activity.borrow().clone();
+        if now.model.is_some() && now.active + now.queued == 2 {
+            break now.active;
+        }
+        std::thread::yield_now();
+    };
+    drop(answers);
+    Ok(active)
+}
+
+#[test]
+fn no_more_are_answered_at_once_than_there_is_memory_for() -> Result<()> {
+    assert_eq!(at_once(1024 * MIB)?, 2);
+    assert!(!loads(1)?, "a model in a byte");
+    let mut least = MIB / 16;
+    while !loads(least)? {
+        least += MIB / 16;
+    }
+    assert_eq!(at_once(least)?, 1);
+    Ok(())
+}
+
+/// Whether a model is loaded where so many bytes are there.
+fn loads(limit: u64) -> Result<bool> {
+    let folder = tempfile::tempdir()?;
+    let engine = start(
+        folder.path(),
+        Memory {
+            available: None,
+            limit: Some(limit),
+        },
+    )?;
+    let mut answer = engine.submit(Request {
+        max_tokens: Some(1),
+        ..request()
+    });
+    match answer.blocking_next().context("the engine ended")? {
+        Event::Started { .. } => Ok(true),
+        Event::Failed(error) => {
+            let error = error.to_string();
+            assert!(
+                error.contains("keys and values") && error.contains("512 tokens"),
+                "{error}"
+            );
+            Ok(false)
+        }
+        other => panic!("{other:?}"),
+    }
+}

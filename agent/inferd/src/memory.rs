@@ -1,0 +1,39 @@
+//! How much memory there is for models and conversations.
+
+use anyhow::{Context, Result};
+use engine::capacity::Memory;
+use linux::{OwnMemory, Tree};
+use machine::Bytes;
+
+/// Looks once, before any model is mapped. The unit's sandbox hides what the machine has and leaves its own limit,
+/// which is a share of it.
+pub(crate) fn read() -> Result<Memory> {
+    let tree = Tree::open("/").context("cannot tell how much memory there is")?;
+    let OwnMemory {
+        available,
+        limit,
+        warnings,
+    } = OwnMemory::read(&tree);
+    for warning in warnings {
+        tracing::warn!("{} {}", warning.path, warning.problem);
+    }
+    if available.or(limit).is_none() {
+        tracing::warn!("nobody says how much memory there is: conversations may take more");
+    }
+    let bytes = |Bytes(bytes)| bytes;
+    Ok(Memory {
+        available: available.map(bytes),
+        limit: limit.map(bytes),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_says_how_much_there_is() {
+        let memory = read().unwrap();
+        assert!(memory.available.is_some_and(|bytes| bytes > 0), "{memory:?}");
+    }
+}
