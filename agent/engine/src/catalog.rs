@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use store::part::Part;
@@ -18,6 +18,25 @@ pub struct Catalog {
     folders: Vec<PathBuf>,
     /// One for each folder, kept so that blocks are verified once.
     stores: Vec<Arc<Store>>,
+    faults: Arc<Faults>,
+}
+
+/// Folders that could not be read when last looked at, and why.
+#[derive(Debug, Default)]
+struct Faults(Mutex<BTreeMap<PathBuf, String>>);
+
+impl Faults {
+    /// Keeps what a look at a folder came to. Whether it is a fault that was not there the last time.
+    fn is_new(&self, folder: &Path, fault: Option<&str>) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match fault {
+            None => {
+                known.remove(folder);
+                false
+            }
+            Some(fault) => known.insert(folder.to_owned(), fault.to_owned()).as_deref() != Some(fault),
+        }
+    }
 }
 
 /// A model, as it was found.
@@ -72,7 +91,11 @@ impl Catalog {
             .iter()
             .map(|folder| Arc::new(Store::new(folder)))
             .collect();
-        Self { folders, stores }
+        Self {
+            folders,
+            stores,
+            faults: Arc::default(),
+        }
     }
 
     /// The folders that are searched.
@@ -81,11 +104,19 @@ impl Catalog {
     }
 
     /// All models, by id; of one folder's those that were imported hide files of the same name. Folders that do not
-    /// exist and files that do not begin as GGUF files do are passed over.
+    /// exist and files that do not begin as GGUF files do are passed over; a folder that cannot be read, too, with a
+    /// warning the first time.
     pub fn entries(&self) -> Vec<Entry> {
         let mut entries = BTreeMap::new();
         for (folder, store) in self.folders.iter().zip(&self.stores) {
-            for entry in stored(store).chain(files(folder).into_iter().filter_map(file)) {
+            let (stored, files) = (stored(store), files(folder));
+            let fault = fault(&stored, &files);
+            if self.faults.is_new(folder, fault.as_deref()) {
+                let fault = fault.unwrap_or_default();
+                tracing::warn!("models in {} are not there for now: {fault}", folder.display());
+            }
+            let files = files.unwrap_or_default().into_iter().filter_map(file);
+            for entry in stored.unwrap_or_default().into_iter().chain(files) {
                 entries.entry(entry.id.clone()).or_insert(entry);
             }
         }
@@ -98,18 +129,26 @@ impl Catalog {
     }
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let paths = |files: fs::ReadDir| files.filter_map(Result::ok).map(|file| file.path()).collect();
-    fs::read_dir(folder).map(paths).unwrap_or_default()
+/// Why not all of a folder's models can be told, if so.
+fn fault(stored: &Result<Vec<Entry>, store::Error>, files: &io::Result<Vec<PathBuf>>) -> Option<String> {
+    let stored = stored.as_ref().err().map(ToString::to_string);
+    stored.or_else(|| files.as_ref().err().map(ToString::to_string))
 }
 
-fn stored(store: &Arc<Store>) -> impl Iterator<Item = Entry> {
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        files => files?.map(|file| Ok(file?.path())).collect(),
+    }
+}
+
+fn stored(store: &Arc<Store>) -> Result<Vec<Entry>, store::Error> {
     let entry = |id: ModelId| Entry {
         id: id.to_string(),
         written: store.written(&id),
         source: Source::Stored(Arc::clone(store), id),
     };
-    store.models().unwrap_or_default().into_iter().map(entry)
+    Ok(store.models()?.into_iter().map(entry).collect())
 }
 
 fn file(path: PathBuf) -> Option<Entry> {
@@ -161,6 +200,34 @@ mod tests {
         ];
         assert_eq!(found, expected.map(|(id, path)| (id.to_owned(), path)));
         assert!(catalog.find("../b").is_none());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_hides_no_other_and_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (bad, good) = (folder.path().join("bad"), folder.path().join("good"));
+        fs::write(&bad, "no folder").unwrap();
+        fs::create_dir(&good).unwrap();
+        tiny::write(&good.join("a.gguf"), 64).unwrap();
+        let catalog = Catalog::new(vec![bad.clone(), good.clone(), folder.path().join("nowhere")]);
+        let known = || catalog.faults.0.lock().unwrap().clone();
+        assert_eq!(ids(&catalog), ["a"]);
+        assert_eq!(
+            known().keys().collect::<Vec<_>>(),
+            [&bad],
+            "what is not there is no fault"
+        );
+        let reason = known()[&bad].clone();
+        assert!(reason.contains("Not a directory"), "{reason}");
+        assert!(!catalog.faults.is_new(&bad, Some(&reason)), "it was told");
+        assert!(catalog.faults.is_new(&bad, Some("another reason")));
+        fs::remove_file(&bad).unwrap();
+        assert_eq!(ids(&catalog), ["a"]);
+        assert!(known().is_empty(), "it can be read again");
+        assert!(
+            catalog.faults.is_new(&bad, Some(&reason)),
+            "and would be told again"
+        );
     }
 
     /// Imports a made-up model that looks back on `context` tokens.
