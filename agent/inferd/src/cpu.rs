@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use kernels::cpu;
 use kernels::path::{self, Choice};
-use kernels::pool::topology::Topology;
+use kernels::pool::topology::{Topology, keep_to};
 
 /// The file in the state folder: the processor's identity, and what was chosen for it, a line each.
 const FILE: &str = "cpu-path";
@@ -38,11 +38,27 @@ pub(crate) fn choose(forced: Option<&str>, state: Option<&Path>) -> Result<path:
 
 /// How many threads compute if nobody says: one for each core that affinity and the control group's quota leave.
 pub(crate) fn threads() -> Result<usize> {
+    Ok(topology()?.threads())
+}
+
+/// Has so many threads, which this one starts from now on, keep to the performance cores if those are enough.
+pub(crate) fn place(threads: usize) -> Result<()> {
+    let Some(processors) = topology()?.place(threads) else {
+        return Ok(());
+    };
+    match keep_to(&processors) {
+        Ok(()) => tracing::info!(?processors, "computing on the performance cores"),
+        Err(refusal) => tracing::warn!("threads cannot be kept to the performance cores: {refusal}"),
+    }
+    Ok(())
+}
+
+fn topology() -> Result<Topology> {
     let topology = Topology::read().context("cannot count the processors that may be used")?;
     if let Some(refusal) = topology.refusal() {
         tracing::warn!("each processor counts as a core, since none can be asked for its own: {refusal}");
     }
-    Ok(topology.threads())
+    Ok(topology)
 }
 
 /// The choice that is kept, if it is there, whole, and for this processor.

@@ -43,6 +43,7 @@ const FAREWELL_TIME: Duration = Duration::from_secs(1);
 pub(crate) fn run(arguments: &Serve) -> Result<()> {
     let settings = settings(arguments)?;
     let threads = settings.threads;
+    cpu::place(threads)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(async {
         let sockets = sockets::open(arguments.listen).await?;

@@ -6,7 +6,8 @@
 //! 50 µs or less), and helpers offer their core to others when they hold none. Between the regions of one token helpers
 //! spin; after [`SPIN`] without work they sleep, so an idle engine costs no processor time.
 //!
-//! Threads are not bound to processors: a bound one cannot flee from whoever else computes there.
+//! Threads are not bound to a processor each: a bound one cannot flee from whoever else computes there. At most they keep
+//! to the performance cores together ([`topology`]).
 
 mod claims;
 mod job;

@@ -32,6 +32,7 @@ impl Subject {
     /// Loads a model for sequences of up to `positions` tokens. `HEARTH_CPU` may name the instructions that compute.
     pub(super) fn load(place: &Place, positions: usize, threads: u16) -> Result<Self> {
         let cpu = cpu::choose(std::env::var("HEARTH_CPU").ok().as_deref(), None)?;
+        cpu::place(usize::from(threads))?;
         let pool = Pool::new(usize::from(threads)).context("cannot start the threads that compute")?;
         let compute = Compute::new(cpu, pool, Fusions::ALL);
         let (store, id) = place.open()?;

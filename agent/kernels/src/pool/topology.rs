@@ -94,14 +94,43 @@ impl Topology {
         &self.processors
     }
 
-    /// How many threads are good: one for each physical core, efficient ones too (they take fewer of a pool's chunks),
-    /// and no more than the quota or [`MAX_THREADS`].
+    /// How many threads are good: one for each physical core, and no more than the quota or [`MAX_THREADS`].
+    ///
+    /// Efficiency cores count: chunks are claimed one by one, so a core of half the speed takes half as many, and what is
+    /// waited for at the end of a region is at most one chunk of its own. Some processors have no other cores.
     pub fn threads(&self) -> usize {
-        let mut cores: Vec<_> = self.processors.iter().map(|processor| processor.core).collect();
-        cores.sort_unstable();
-        cores.dedup();
-        cores.len().min(self.quota).clamp(1, MAX_THREADS)
+        cores(self.processors.iter())
+            .min(self.quota)
+            .clamp(1, MAX_THREADS)
     }
+
+    /// The numbers of the processors that so many threads are to keep to: those of the performance cores, if there are
+    /// others and these are enough, for a scheduler that finds all idle may begin with any. `None`: all. Among them
+    /// threads move freely, as [`super`] says why.
+    pub fn place(&self, threads: usize) -> Option<Vec<usize>> {
+        let fast = || self.processors.iter().filter(|processor| !processor.efficient);
+        let are_others = fast().count() < self.processors.len();
+        let are_enough = threads <= cores(fast());
+        (are_others && are_enough).then(|| fast().map(|processor| processor.number).collect())
+    }
+}
+
+/// Keeps this thread, and those that it starts from now on, to these processors.
+///
+/// # Errors
+/// The operating system does not let threads be moved.
+pub fn keep_to(processors: &[usize]) -> nix::Result<()> {
+    let mut set = CpuSet::new();
+    processors.iter().try_for_each(|&number| set.set(number))?;
+    sched_setaffinity(Pid::from_raw(0), &set)
+}
+
+/// How many physical cores processors are of.
+fn cores<'a>(processors: impl Iterator<Item = &'a Processor>) -> usize {
+    let mut cores: Vec<_> = processors.map(|processor| processor.core).collect();
+    cores.sort_unstable();
+    cores.dedup();
+    cores.len()
 }
 
 /// Goes to each processor that this thread may run on.
@@ -201,6 +230,47 @@ mod tests {
     fn a_quota_is_kept_to() {
         assert_eq!(Topology::new(hybrid(), 2).threads(), 2);
         assert_eq!(Topology::new(Vec::new(), 1).threads(), 1);
+    }
+
+    #[test]
+    fn few_threads_keep_to_the_performance_cores() {
+        let topology = Topology::new(hybrid(), 6);
+        for threads in [1, 2] {
+            assert_eq!(
+                topology.place(threads),
+                Some(vec![0, 2, 1, 3]),
+                "{threads} threads"
+            );
+        }
+        assert_eq!(topology.place(3), None, "there are two performance cores");
+        let quota = Topology::new(hybrid(), 2);
+        assert!(quota.place(quota.threads()).is_some());
+    }
+
+    #[test]
+    fn cores_of_one_kind_are_all_as_good() {
+        for efficient in [true, false] {
+            let n100 = (0..4).map(|number| processor(number, efficient, number as u32));
+            let topology = Topology::new(n100.collect(), 4);
+            assert_eq!((topology.threads(), topology.place(1)), (4, None));
+        }
+    }
+
+    #[test]
+    fn a_thread_and_those_that_it_starts_keep_to_a_place() {
+        let allowed = || ask_each().unwrap().into_iter().map(|processor| processor.number);
+        thread::spawn(move || {
+            // Asking leaves a thread where it asked last.
+            let last = thread::spawn(move || allowed().next_back())
+                .join()
+                .unwrap()
+                .unwrap();
+            keep_to(&[last]).unwrap();
+            let inherited = thread::spawn(move || allowed().collect::<Vec<_>>());
+            assert_eq!(inherited.join().unwrap(), [last]);
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]
