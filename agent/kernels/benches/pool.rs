@@ -3,7 +3,8 @@
 //!
 //! `cargo bench -p kernels --bench pool`; on a busy machine under `nice -n -10`, so that only the spinner disturbs.
 
-use std::process::{Child, Command};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ fn main() -> Result<()> {
         && command == SPIN
     {
         go_to(&[processor.parse()?])?;
+        println!("{SPIN}");
         loop {
             std::hint::spin_loop();
         }
@@ -172,14 +174,22 @@ fn disturbed(processors: &[usize], steps: u64) -> Result<()> {
 struct Spinner(Child);
 
 impl Spinner {
+    /// Starts it, and returns when it says that it is where it belongs.
     fn start(processor: usize) -> Result<Self> {
         let program = std::env::current_exe()?;
         let child = Command::new(program)
             .arg(SPIN)
             .arg(processor.to_string())
+            .stdout(Stdio::piped())
             .spawn()?;
-        thread::sleep(Duration::from_millis(50));
-        Ok(Self(child))
+        let mut spinner = Self(child);
+        let mut said = String::new();
+        let output = spinner.0.stdout.take().ok_or("the spinner has no output")?;
+        BufReader::new(output).read_line(&mut said)?;
+        if said.trim_end() != SPIN {
+            return Err(format!("the spinner did not start on processor {processor}").into());
+        }
+        Ok(spinner)
     }
 }
 
