@@ -15,7 +15,7 @@ mod process;
 
 use client::Client;
 use engine::Engine;
-use process::{Gateway, gateway_with_engine};
+use process::{Gateway, asked, gateway_with_engine};
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -43,10 +43,7 @@ fn time_and_memory() {
 
 fn time_of_a_streamed_event() {
     let (_setup, gateway, engine, token) = gateway_with_engine();
-    let mut client = gateway.client();
-    client.send("POST /v1/chat/completions", &[&token], "{}");
-    let mut call = engine.next();
-    call.head();
+    let (mut client, mut call) = asked(&gateway, &engine, &token, "POST /v1/chat/completions", "{}");
     call.begin("text/event-stream");
     client.head();
     let event = format!("data: {}\n\n", "x".repeat(200));

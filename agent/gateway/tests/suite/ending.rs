@@ -3,7 +3,7 @@
 use crate::{
     client::Client,
     engine::Engine,
-    process::{Setup, gateway_with_engine},
+    process::{Setup, asked, gateway_with_engine},
 };
 use std::{fs, thread};
 
@@ -36,10 +36,7 @@ fn an_engine_that_comes_back_soon_is_waited_for() {
 #[test]
 fn an_engine_that_dies_before_it_answers_is_502() {
     let (_setup, gateway, engine, token) = gateway_with_engine();
-    let mut client = gateway.client();
-    client.send("POST /v1/chat/completions", &[&token], "{}");
-    let mut call = engine.next();
-    call.head();
+    let (mut client, mut call) = asked(&gateway, &engine, &token, "POST /v1/chat/completions", "{}");
     call.read(2);
     drop(call);
     let answer = client.answer();
@@ -75,10 +72,7 @@ fn an_engine_that_answers_without_reading_the_body_is_heard() {
 #[test]
 fn an_engine_that_dies_in_a_stream_leaves_an_error_event_and_an_orderly_end() {
     let (_setup, gateway, engine, token) = gateway_with_engine();
-    let mut client = gateway.client();
-    client.send("POST /v1/chat/completions", &[&token], "{}");
-    let mut call = engine.next();
-    call.head();
+    let (mut client, mut call) = asked(&gateway, &engine, &token, "POST /v1/chat/completions", "{}");
     call.begin("text/event-stream");
     call.chunk("data: {\"n\":1}\n\n");
     assert_eq!(client.head().status, 200);
@@ -105,10 +99,7 @@ fn an_engine_that_dies_in_a_stream_leaves_an_error_event_and_an_orderly_end() {
 #[test]
 fn an_engine_that_dies_in_a_plain_answer_leaves_one_that_is_visibly_cut() {
     let (_setup, gateway, engine, token) = gateway_with_engine();
-    let mut client = gateway.client();
-    client.send("GET /v1/x", &[&token], "");
-    let mut call = engine.next();
-    call.head();
+    let (mut client, mut call) = asked(&gateway, &engine, &token, "GET /v1/x", "");
     call.begin("application/json");
     call.chunk("{\"half\":");
     assert_eq!(client.head().status, 200);
@@ -121,13 +112,7 @@ fn an_engine_that_dies_in_a_plain_answer_leaves_one_that_is_visibly_cut() {
 #[test]
 fn a_client_that_goes_frees_the_engine() {
     let (_setup, gateway, engine, token) = gateway_with_engine();
-    let begin = || {
-        let mut client = gateway.client();
-        client.send("POST /v1/chat/completions", &[&token], "{}");
-        let mut call = engine.next();
-        call.head();
-        (client, call)
-    };
+    let begin = || asked(&gateway, &engine, &token, "POST /v1/chat/completions", "{}");
     let (client, call) = begin();
     drop(client);
     call.wait_for_hang_up();
@@ -143,11 +128,8 @@ fn a_client_that_goes_frees_the_engine() {
 #[test]
 fn running_answers_finish_when_it_stops() {
     let (_setup, gateway, engine, token) = gateway_with_engine();
-    let mut client = gateway.client();
     let _idle = gateway.client();
-    client.send("POST /v1/chat/completions", &[&token], "{}");
-    let mut call = engine.next();
-    call.head();
+    let (mut client, mut call) = asked(&gateway, &engine, &token, "POST /v1/chat/completions", "{}");
     call.begin("text/event-stream");
     client.head();
     gateway.terminate();

@@ -3,7 +3,7 @@
 use crate::{
     client::Client,
     engine::Engine,
-    process::{Setup, gateway_with_engine},
+    process::{Setup, asked, gateway_with_engine},
 };
 use std::fs;
 
@@ -33,10 +33,7 @@ fn a_token_is_made_used_kept_over_a_restart_and_revoked() {
         "{}",
         listed.body
     );
-    let mut client = gateway.client();
-    client.send("GET /v1/models", &[&header], "");
-    let mut call = engine.next();
-    call.head();
+    let (mut client, mut call) = asked(&gateway, &engine, &header, "GET /v1/models", "");
     call.answer("{}");
     assert_eq!(client.answer().status, 200);
 

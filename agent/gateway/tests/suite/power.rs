@@ -3,7 +3,7 @@
 use crate::{
     agent::Agent,
     engine::{DEADLINE, Engine},
-    process::{Gateway, Setup},
+    process::{Gateway, Setup, asked},
 };
 use api::phase::ARRIVAL;
 use nix::sys::socket::{
@@ -271,10 +271,7 @@ fn a_request_that_generates_is_announced_before_the_engine_sees_it() {
 fn a_request_is_answered_though_nobody_hears_of_it() {
     let (setup, gateway, engine, admin) = crate::process::gateway_with_engine();
     for _ in 0..2 {
-        let mut client = gateway.client();
-        client.send("POST /v1/chat/completions", &[&admin], "");
-        let mut call = engine.next();
-        call.head();
+        let (mut client, mut call) = asked(&gateway, &engine, &admin, "POST /v1/chat/completions", "");
         call.answer("{}");
         assert_eq!(client.answer().status, 200);
     }

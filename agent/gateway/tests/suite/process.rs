@@ -2,7 +2,7 @@
 
 use crate::{
     client::{Answer, Client},
-    engine::{DEADLINE, Engine},
+    engine::{Call, DEADLINE, Engine},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -196,14 +196,13 @@ impl Gateway {
     }
 
     /// Its process id.
-    #[allow(dead_code, reason = "the measurement of its cost reads its memory")]
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Asks it to stop.
     pub(crate) fn terminate(&self) {
-        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).unwrap();
+        kill(Pid::from_raw(self.pid() as i32), Signal::SIGTERM).unwrap();
     }
 
     /// Waits for its end.
@@ -227,4 +226,19 @@ pub(crate) fn gateway_with_engine() -> (Setup, Gateway, Engine, String) {
     let engine = Engine::listen(&setup.engine_socket());
     let gateway = setup.serve();
     (setup, gateway, engine, header)
+}
+
+/// A request on its way: the client that sent it, and the engine's end, where its head was read.
+pub(crate) fn asked(
+    gateway: &Gateway,
+    engine: &Engine,
+    header: &str,
+    line: &str,
+    body: &str,
+) -> (Client, Call) {
+    let mut client = gateway.client();
+    client.send(line, &[header], body);
+    let mut call = engine.next();
+    call.head();
+    (client, call)
 }

@@ -1,14 +1,11 @@
 //! Both ways as it comes.
 
-use crate::process::gateway_with_engine;
+use crate::process::{asked, gateway_with_engine};
 
 #[test]
 fn events_arrive_one_by_one() {
     let (_setup, gateway, engine, token) = gateway_with_engine();
-    let mut client = gateway.client();
-    client.send("POST /v1/chat/completions", &[&token], "{}");
-    let mut call = engine.next();
-    call.head();
+    let (mut client, mut call) = asked(&gateway, &engine, &token, "POST /v1/chat/completions", "{}");
     call.begin("text/event-stream");
     let head = client.head();
     assert_eq!(head.header("content-type"), Some("text/event-stream"));
@@ -43,10 +40,7 @@ fn a_request_body_reaches_the_engine_as_it_comes() {
 #[test]
 fn a_client_that_does_not_read_makes_the_engine_wait() {
     let (_setup, gateway, engine, token) = gateway_with_engine();
-    let mut client = gateway.client();
-    client.send("POST /v1/chat/completions", &[&token], "{}");
-    let mut call = engine.next();
-    call.head();
+    let (mut client, mut call) = asked(&gateway, &engine, &token, "POST /v1/chat/completions", "{}");
     let event = format!("data: {}\n\n", "x".repeat(1000));
     let piece = format!("{:x}\r\n{event}\r\n", event.len());
     call.begin("text/event-stream");
@@ -102,10 +96,7 @@ fn the_engine_is_told_the_request_and_not_who_asks() {
 #[test]
 fn the_engines_own_errors_pass_as_they_are() {
     let (_setup, gateway, engine, token) = gateway_with_engine();
-    let mut client = gateway.client();
-    client.send("GET /v1/nothing", &[&token], "");
-    let mut call = engine.next();
-    call.head();
+    let (mut client, mut call) = asked(&gateway, &engine, &token, "GET /v1/nothing", "");
     call.write("HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}");
     let answer = client.answer();
     assert_eq!((answer.status, answer.body.as_str()), (404, "{}"));
