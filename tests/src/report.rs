@@ -83,6 +83,14 @@ impl Report {
     }
 }
 
+/// How a program ends: as it says, or with a line that tells what went wrong.
+pub fn exit_code(outcome: Result<ExitCode>) -> ExitCode {
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
 /// Prints one line at once, even into a pipe. A reader that has gone away is no reason to stop testing.
 pub fn say(line: &str) {
     let mut out = std::io::stdout().lock();

@@ -88,61 +88,75 @@ fn a_model_is_added_asked_verified_and_removed() -> Result<()> {
             added.id == "new.model" && added.place == Place::Added,
             "{added:?}"
         );
-        let all = listed(stack)?;
-        let places: Vec<_> = all.iter().map(|model| (model.id.as_str(), model.place)).collect();
-        ensure!(
-            places == [(TINY, Place::Image), ("new.model", Place::Added)],
-            "{places:?}"
-        );
-        ensure!(all[1] == added, "{all:?}");
-        let screen = output(local(stack)?.args(["model", "list"]))?;
-        ensure!(
-            screen.contains("new.model") && screen.contains("llama"),
-            "{screen}"
-        );
-        let models: ModelList = stack.admin().get("/v1/models")?.expect(200)?.json()?;
-        ensure!(
-            models.data.iter().any(|model| model.id == "new.model"),
-            "{models:?}"
-        );
+        stands_in_the_lists(stack, &added)?;
         let answer = stack.admin().chat(&greedy("new.model", "hello", 20))?;
         ensure!(
             said(&answer)? == said(&before)?,
             "the same model says something else"
         );
         ensure!(stack.inferd_starts() == 1, "the engine was started again");
-
-        let verified = output(local(stack)?.args(["model", "verify", "--json"]))?;
-        let verified: Vec<Verification> = serde_json::from_str(&verified)?;
-        ensure!(
-            verified.len() == 2 && verified.iter().all(|model| model.damaged.is_empty()),
-            "{verified:?}"
-        );
-        flip_a_byte(&stack.store().join("blocks"))?;
-        let damaged = local(stack)?.args(["model", "verify", "new.model"]).output()?;
-        let told = String::from_utf8_lossy(&damaged.stdout).into_owned();
-        ensure!(
-            damaged.status.code() == Some(1) && told.contains("  block "),
-            "{damaged:?}"
-        );
-
-        let removed = output(local(stack)?.args(["model", "remove", "new.model", "--json"]))?;
-        let removed: RemovedModel = serde_json::from_str(&removed)?;
-        ensure!(removed.freed == added.stored, "{removed:?}");
-        let models: ModelList = stack.admin().get("/v1/models")?.expect(200)?.json()?;
-        ensure!(models.data.len() == 1, "{models:?}");
-        // It was loaded, and is let go of.
-        stack
-            .admin()
-            .post("/v1/chat/completions", &greedy("new.model", "hello", 1))?
-            .expect(404)?;
-        ensure!(files(stack)?.is_empty(), "{:?}", files(stack)?);
-        let words = failure(local(stack)?.args(["model", "remove", "new.model"]))?;
-        ensure!(words.contains("404"), "{words}");
+        is_verified_until_a_byte_flips(stack)?;
+        is_removed_and_let_go_of(stack, &added)?;
         let words = failure(local(stack)?.args(["model", "remove", TINY]))?;
         ensure!(words.contains("409") && words.contains("image"), "{words}");
         Ok(())
     })
+}
+
+/// The model `new.model` beside the image's own: for programs, on the screen, and to clients of OpenAI's.
+fn stands_in_the_lists(stack: &HostStack, added: &StoredModel) -> Result<()> {
+    let all = listed(stack)?;
+    let places: Vec<_> = all.iter().map(|model| (model.id.as_str(), model.place)).collect();
+    ensure!(
+        places == [(TINY, Place::Image), ("new.model", Place::Added)],
+        "{places:?}"
+    );
+    ensure!(all[1] == *added, "{all:?}");
+    let screen = output(local(stack)?.args(["model", "list"]))?;
+    ensure!(
+        screen.contains("new.model") && screen.contains("llama"),
+        "{screen}"
+    );
+    let models: ModelList = stack.admin().get("/v1/models")?.expect(200)?.json()?;
+    ensure!(
+        models.data.iter().any(|model| model.id == "new.model"),
+        "{models:?}"
+    );
+    Ok(())
+}
+
+fn is_verified_until_a_byte_flips(stack: &HostStack) -> Result<()> {
+    let verified = output(local(stack)?.args(["model", "verify", "--json"]))?;
+    let verified: Vec<Verification> = serde_json::from_str(&verified)?;
+    ensure!(
+        verified.len() == 2 && verified.iter().all(|model| model.damaged.is_empty()),
+        "{verified:?}"
+    );
+    flip_a_byte(&stack.store().join("blocks"))?;
+    let damaged = local(stack)?.args(["model", "verify", "new.model"]).output()?;
+    let told = String::from_utf8_lossy(&damaged.stdout);
+    ensure!(
+        damaged.status.code() == Some(1) && told.contains("  block "),
+        "{damaged:?}"
+    );
+    Ok(())
+}
+
+/// `new.model` is loaded when it is removed.
+fn is_removed_and_let_go_of(stack: &HostStack, added: &StoredModel) -> Result<()> {
+    let removed = output(local(stack)?.args(["model", "remove", "new.model", "--json"]))?;
+    let removed: RemovedModel = serde_json::from_str(&removed)?;
+    ensure!(removed.freed == added.stored, "{removed:?}");
+    let models: ModelList = stack.admin().get("/v1/models")?.expect(200)?.json()?;
+    ensure!(models.data.len() == 1, "{models:?}");
+    stack
+        .admin()
+        .post("/v1/chat/completions", &greedy("new.model", "hello", 1))?
+        .expect(404)?;
+    ensure!(files(stack)?.is_empty(), "{:?}", files(stack)?);
+    let words = failure(local(stack)?.args(["model", "remove", "new.model"]))?;
+    ensure!(words.contains("404"), "{words}");
+    Ok(())
 }
 
 fn flip_a_byte(blocks: &Path) -> Result<()> {

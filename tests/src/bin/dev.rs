@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Parser;
 use image::{Paths, ensure_model};
 use tests::host::{HostStack, Options, build, store_with};
-use tests::report::{say, step, with_progress};
+use tests::report::{exit_code, say, step, with_progress};
 
 /// Runs hearthd, inferd and the gateway on this host, without root, until Ctrl-C.
 #[derive(Debug, Parser)]
@@ -19,13 +19,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Cli::parse()).map(|()| ExitCode::SUCCESS))
 }
 
 fn run(cli: &Cli) -> Result<()> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ::tests::host::build;
 use ::tests::oracle;
-use ::tests::report::{Report, say, seconds, step, table, with_progress};
+use ::tests::report::{Report, exit_code, say, seconds, step, table, with_progress};
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use image::{Paths, ensure_setup};
@@ -92,13 +92,7 @@ struct Outcome {
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Cli::parse()))
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {

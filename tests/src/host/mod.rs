@@ -4,6 +4,7 @@ mod activation;
 mod bus;
 mod captured;
 mod inetd;
+mod socket_unit;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};

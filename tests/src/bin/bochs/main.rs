@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use tests::report::{Report, say, step};
+use tests::report::{Report, exit_code, say, step};
 
 use crate::machine::Machine;
 use crate::parts::Parts;
@@ -30,13 +30,7 @@ const EXAMPLES: &str = "Examples:
   bochs --bochs ~/bochs/bochs";
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Cli::parse()))
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use parts::Parts;
-use tests::report::{Report, say};
+use tests::report::{Report, exit_code, say};
 
 /// Boots Hearth's image in QEMU: to look at it, to test it, or to measure it at length.
 #[derive(Debug, Parser)]
@@ -54,13 +54,7 @@ const EXAMPLES: &str = "Examples:
   vm prove | tee proof.txt";
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(Cli::parse()))
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
