@@ -1,6 +1,7 @@
 //! The engine with made-up models, and what its tests ask it by.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 use crate::request::{FinishReason, Summary};
@@ -82,10 +83,15 @@ fn begun(answer: &mut Answer) {
     while !matches!(answer.blocking_next().unwrap(), Event::Text(_)) {}
 }
 
-/// Waits for a state that lasts.
+/// Waits for a state that lasts; only a failing test waits to the end.
 fn until(engine: &Engine, reached: impl Fn(&Activity) -> bool) {
-    let activity = engine.activity();
+    let (activity, begin) = (engine.activity(), Instant::now());
     while !reached(&activity.borrow()) {
+        assert!(
+            begin.elapsed() < Duration::from_secs(60),
+            "{:?}",
+            activity.borrow()
+        );
         std::thread::yield_now();
     }
 }
