@@ -176,3 +176,35 @@ impl HttpBody for Answer {
         self.incoming.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::UnixListener;
+
+    fn absent() -> (tempfile::TempDir, Upstream) {
+        let folder = tempfile::tempdir().unwrap();
+        let upstream = Upstream::new(folder.path().join("infer.sock"));
+        (folder, upstream)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_comes_back_soon_is_waited_for() {
+        let (_folder, upstream) = absent();
+        let socket = upstream.socket().to_owned();
+        let connecting = tokio::spawn(async move { upstream.connect().await });
+        sleep(Duration::from_millis(700)).await;
+        assert!(!connecting.is_finished());
+        let _engine = UnixListener::bind(socket).unwrap();
+        connecting.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_stays_away_is_given_up_within_a_second() {
+        let (_folder, upstream) = absent();
+        let began = Instant::now();
+        let error = upstream.connect().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+}
