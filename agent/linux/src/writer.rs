@@ -146,8 +146,8 @@ impl Writer {
     }
 
     /// Brings back what every touched file first held, and removes the state file. Values of files that are gone for
-    /// now, such as those of a processor that is offline, and of files that refuse, stay stored, for this writer or the
-    /// next.
+    /// now, such as those of a processor that is offline, of preferences that another program's governor holds, and of
+    /// files that refuse, stay stored, for this writer or the next.
     pub fn restore(&mut self) -> Applied {
         let mut applied = Applied::default();
         self.holds.values_mut().for_each(Hold::insist);
@@ -158,9 +158,13 @@ impl Writer {
         let (tree, holds) = (&self.tree, &self.holds);
         let gone = |attribute: &Attribute| found(tree, attribute).is_err();
         let refuses = |attribute: &Attribute| holds.get(attribute).is_some_and(Hold::refuses);
+        let kept = |attribute: &Attribute, value: &str| {
+            found(tree, attribute).is_ok_and(|found| found.value != value)
+                && settle::is_kept_by_governor(tree, attribute, value)
+        };
         self.first_seen
             .0
-            .retain(|attribute, _| gone(attribute) || refuses(attribute));
+            .retain(|attribute, value| gone(attribute) || refuses(attribute) || kept(attribute, value));
         let left = self.first_seen.0.keys();
         self.holds = left.map(|file| (file.clone(), Hold::unknown())).collect();
         let stored = if self.first_seen.0.is_empty() {

@@ -43,7 +43,7 @@ impl Writer {
             hold.returned = true;
             return;
         }
-        if is_kept_by_governor(&self.tree, attribute, target) {
+        if found.value != target.value && is_kept_by_governor(&self.tree, attribute, &target.value) {
             hold.lose();
             if target.wished {
                 applied.problem(attribute, Problem::FixedPreference);
@@ -173,12 +173,12 @@ fn read_back(tree: &Tree, attribute: &Attribute, before: &str) -> Result<String,
 
 /// Whether the governor in force holds a preference: it takes no other one until the governor is another, and then at
 /// once. To return to its first-seen value only then is no fault.
-fn is_kept_by_governor(tree: &Tree, attribute: &Attribute, target: &Target) -> bool {
+pub(super) fn is_kept_by_governor(tree: &Tree, attribute: &Attribute, value: &str) -> bool {
     match attribute {
         Attribute::Policy {
             id,
             file: PolicyFile::Preference,
-        } if target.value != offer::PERFORMANCE => {
+        } if value != offer::PERFORMANCE => {
             offer::is_fixed(&mut Reader::new(tree), &format!("{}/policy{id}", cpufreq::DIR))
         }
         _ => false,

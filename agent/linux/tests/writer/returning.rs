@@ -179,3 +179,24 @@ fn a_preference_that_the_governor_held_returns_as_soon_as_it_can() {
     writer.apply(&Setpoints::default());
     assert_eq!(machine.content(), before, "at the first call that lets it");
 }
+
+#[test]
+fn a_preference_that_anothers_governor_holds_at_the_end_is_brought_back_by_the_next_writer() {
+    let machine = Machine::new();
+    let before = machine.content();
+    let mut writer = machine.writer();
+    writer.apply(&policy(PolicySetpoint {
+        energy_performance_preference: Some("power".into()),
+        ..PolicySetpoint::default()
+    }));
+    let governor = format!("{POLICY}/scaling_governor");
+    machine.write(&governor, "performance");
+    assert_eq!(writer.restore().problems, []);
+    assert!(machine.state().exists(), "its first-seen value is kept");
+
+    machine.write(&governor, "powersave");
+    let mut next = machine.open().0;
+    assert_eq!(next.restore().problems, []);
+    assert_eq!(machine.content(), before);
+    assert!(!machine.state().exists());
+}
