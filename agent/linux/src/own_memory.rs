@@ -41,11 +41,12 @@ impl OwnMemory {
     }
 }
 
-/// The lowest limit of a group and of those that it is in. The topmost has none.
+/// The lowest limit of a group and of those that it is in, the root among them: in a container that is the container's
+/// own group, and has limits. What others in a group take of its limit is not looked at.
 fn limit(reader: &mut Reader<'_>, group: &str) -> Option<Bytes> {
-    let groups: Vec<_> = std::iter::successors(Some(group), |group| Some(group.rsplit_once('/')?.0))
-        .take_while(|group| !group.is_empty())
-        .collect();
+    let group = group.trim_end_matches('/');
+    let groups: Vec<_> =
+        std::iter::successors(Some(group), |group| Some(group.rsplit_once('/')?.0)).collect();
     let mut read = |group: &str, file: &str| {
         let path = format!("{}{group}/{file}", cgroup::DIR);
         reader.optional(&path, parse_limit).flatten()
@@ -129,6 +130,20 @@ mod tests {
             assert_eq!(memory.available, Some(Bytes(6000 * 1024)));
             assert_eq!(memory.warnings, []);
         }
+    }
+
+    #[test]
+    fn the_root_of_a_container_has_a_limit() {
+        let limit = ("/memory.max", "2000\n");
+        let (folder, memory) = machine(&[limit]);
+        assert_eq!(memory.limit, Some(Bytes(2000)), "of a unit in the container");
+        write(folder.path(), "proc/self/cgroup", "0::/\n");
+        let memory = OwnMemory::read(&Tree::open(folder.path()).unwrap());
+        assert_eq!(
+            memory.limit,
+            Some(Bytes(2000)),
+            "of the container's first process"
+        );
     }
 
     #[test]
