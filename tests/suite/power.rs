@@ -1,7 +1,7 @@
 //! The clock follows the engine, and people set what they want of both.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use api::power::{Power, Thermal};
@@ -18,6 +18,8 @@ use crate::models::{SMOLLM2, smollm2_store, with_tiny};
 const SETTLED: Duration = Duration::from_secs(30);
 /// Longer than an answer takes on the slowest machine.
 const ANSWERED: Duration = Duration::from_secs(300);
+/// Between two looks at a governor, which may be another for a few milliseconds only.
+const LOOK: Duration = Duration::from_millis(2);
 /// What the captured machine is found with, and goes back to when nothing is done.
 const FOUND: &str = "schedutil";
 const GOVERNOR: &str = "sys/devices/system/cpu/cpufreq/policy0/scaling_governor";
@@ -77,11 +79,13 @@ fn governors_while(stack: &HostStack, work: impl FnOnce() -> Result<()> + Send) 
     thread::scope(|scope| {
         let worker = scope.spawn(work);
         let mut governors = Vec::new();
-        wait::until("the end of the work", ANSWERED, || {
+        let began = Instant::now();
+        while !worker.is_finished() {
+            ensure!(began.elapsed() < ANSWERED, "the work does not end");
             governors.push(stack.kernel_file(GOVERNOR)?);
             governors.dedup();
-            Ok(worker.is_finished().then_some(()))
-        })?;
+            thread::sleep(LOOK);
+        }
         let worked = worker.join().map_err(|_| anyhow!("the work panicked"))?;
         worked.map(|()| governors)
     })
