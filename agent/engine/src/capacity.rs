@@ -10,7 +10,10 @@ use kernels::kv::POSITIONS;
 
 /// Fewer tokens than these hold no question with its answer.
 const SMALLEST_CONTEXT: usize = 512;
-/// Mapped weights are the kernel's to take back, so they never leave less than this part of the memory to sequences.
+/// This part of the memory is for what is neither weights nor sequences: the vocabulary, what is computed in between, the
+/// requests.
+const OTHERS_SHARE: u64 = 8;
+/// Mapped weights are the kernel's to take back, so they never leave less than this part of the rest to sequences.
 const LEAST_SHARE: u64 = 8;
 const MIB: f64 = (1_u64 << 20) as f64;
 
@@ -35,23 +38,20 @@ pub struct Memory {
 /// What a model's weights take of the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weights {
-    /// Bytes in memory at a time.
-    pub bytes: u64,
-    /// Whether they are pages of files, which the kernel can drop and read again.
-    pub mapped: bool,
+    /// Bytes in memory at a time that the kernel cannot take back.
+    pub held: u64,
+    /// Bytes of files that are mapped, whose pages the kernel can drop and read again.
+    pub mapped: u64,
 }
 
 impl Memory {
     /// Bytes that are left for keys and values beside a model's weights: no more than half of what the machine has to
-    /// give, for others need some, too. `None`: nobody says how much memory there is.
+    /// give, where that is known, for others need some, too. In a sandbox the limit alone is known, and is a share of the
+    /// machine's. `None`: nobody says how much memory there is.
     pub fn beside(&self, weights: Weights) -> Option<u64> {
         let all = self.available.into_iter().chain(self.limit).min()?;
-        let most = if weights.mapped {
-            all - all / LEAST_SHARE
-        } else {
-            all
-        };
-        let left = all - weights.bytes.min(most);
+        let room = (all - all / OTHERS_SHARE).saturating_sub(weights.held);
+        let left = room.saturating_sub(weights.mapped).max(room / LEAST_SHARE);
         Some(self.available.map_or(left, |available| left.min(available / 2)))
     }
 }
@@ -110,8 +110,14 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    fn weights(bytes: u64, mapped: bool) -> Weights {
-        Weights { bytes, mapped }
+    const MIB: u64 = 1 << 20;
+
+    fn held(held: u64) -> Weights {
+        Weights { held, mapped: 0 }
+    }
+
+    fn mapped(mapped: u64) -> Weights {
+        Weights { held: 0, mapped }
     }
 
     fn memory(available: u64, limit: u64) -> Memory {
@@ -123,19 +129,24 @@ mod tests {
 
     #[test]
     fn what_the_weights_leave_is_for_sequences_and_no_more_than_half() {
+        let both = Weights {
+            held: GIB,
+            mapped: GIB,
+        };
         for (memory, weights, room) in [
-            (memory(8 * GIB, 0), weights(GIB, true), 4 * GIB),
-            (memory(8 * GIB, 0), weights(6 * GIB, true), 2 * GIB),
-            (memory(8 * GIB, 3 * GIB), weights(GIB, true), 2 * GIB),
-            (memory(0, 3 * GIB), weights(GIB, true), 2 * GIB),
+            (memory(8 * GIB, 0), mapped(GIB), 4 * GIB),
+            (memory(8 * GIB, 0), mapped(6 * GIB), GIB),
+            (memory(8 * GIB, 3 * GIB), mapped(GIB), 1664 * MIB),
+            (memory(0, 3 * GIB), mapped(GIB), 1664 * MIB),
+            (memory(0, 3 * GIB), both, 640 * MIB),
             // Weights that fit nowhere are read again and again; what is held in memory is not to be had.
-            (memory(8 * GIB, 0), weights(20 * GIB, true), GIB),
-            (memory(8 * GIB, 0), weights(20 * GIB, false), 0),
-            (memory(0, 400 << 20), weights(300 << 20, false), 100 << 20),
+            (memory(8 * GIB, 0), mapped(20 * GIB), 896 * MIB),
+            (memory(8 * GIB, 0), held(20 * GIB), 0),
+            (memory(0, 400 * MIB), held(300 * MIB), 50 * MIB),
         ] {
             assert_eq!(memory.beside(weights), Some(room), "{memory:?} {weights:?}");
         }
-        assert_eq!(Memory::default().beside(weights(GIB, true)), None);
+        assert_eq!(Memory::default().beside(mapped(GIB)), None);
     }
 
     #[test]

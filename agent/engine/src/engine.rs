@@ -393,6 +393,7 @@ impl Worker {
             .take_if(|resident| !is_current(&self.catalog, resident));
         if gone.is_some() {
             drop(gone);
+            self.apply_limits();
             self.publish(self.scheduler.phase());
         }
     }

@@ -74,6 +74,15 @@ impl Blocks {
         self.model().bytes()
     }
 
+    /// Bytes of the weights that are decoded into memory, and so cannot be mapped.
+    pub(crate) fn decoded_bytes(&self) -> u64 {
+        let decoded = self
+            .weights()
+            .into_iter()
+            .filter(|block| block.codec != Codec::Raw);
+        decoded.map(|block| block.bytes as u64).sum()
+    }
+
     fn model(&self) -> &Model {
         &self.manifest.model
     }

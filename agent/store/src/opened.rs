@@ -45,14 +45,17 @@ impl Opened {
         &self.metadata
     }
 
-    /// Bytes of weights that [`Self::load`] with this budget has in memory at a time, and whether they are mapped: pages
-    /// of files, which the kernel can take back.
-    pub fn in_memory(&self, budget: Option<usize>) -> (u64, bool) {
+    /// Bytes of weights that [`Self::load`] with this budget has in memory at a time: of its own, and mapped, which are
+    /// pages of files that the kernel can take back.
+    pub fn in_memory(&self, budget: Option<usize>) -> (u64, u64) {
         match &self.origin {
-            Origin::Gguf(source) => (bytes(source), false),
+            Origin::Gguf(source) => (bytes(source), 0),
             Origin::Stored(blocks) => match budget.map(|budget| budget as u64) {
-                Some(budget) if blocks.bytes() > budget => (budget, false),
-                _ => (blocks.bytes(), true),
+                Some(budget) if blocks.bytes() > budget => (budget, 0),
+                _ => {
+                    let decoded = blocks.decoded_bytes();
+                    (decoded, blocks.bytes().saturating_sub(decoded))
+                }
             },
         }
     }

@@ -96,3 +96,17 @@ fn a_model_whose_manifest_would_be_too_long_to_read_is_refused_before_anything_i
     assert!(place.store.models().unwrap().is_empty());
     assert!(place.blocks().is_empty());
 }
+
+#[test]
+fn what_is_decoded_is_held_and_the_rest_is_mapped() {
+    let place = Place::new();
+    place.import("m", &large());
+    let model = place.store.manifest(&id("m")).unwrap().model;
+    let opened = place.store.open(&id("m")).unwrap();
+    let (held, mapped) = opened.in_memory(None);
+    // The 6.25 MiB of floats, in blocks that hold little else.
+    let floats = 2 * 2048 * 1600;
+    assert!((floats..floats + (4 << 20)).contains(&held), "{held}");
+    assert_eq!(held + mapped, model.bytes());
+    assert_eq!(opened.in_memory(Some(5 << 20)), (5 << 20, 0), "streamed");
+}
