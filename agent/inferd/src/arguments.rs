@@ -18,7 +18,11 @@ const THREADS: RangeInclusive<i64> = 1..=MAX_THREADS as i64;
 const EXAMPLES: &str = "Examples:
   inferd serve                                      on the sockets that systemd hands over
   inferd serve --models . --listen 127.0.0.1:8090   for development, with the models of this folder
-  inferd serve --memory-budget 400M                 with at most so much of a model in memory";
+  inferd serve --memory-budget 400M                 with at most so much of a model in memory
+
+Settings by the environment, where the command line is silent: HEARTH_MEMORY_BUDGET, HEARTH_THREADS, HEARTH_CPU,
+HEARTH_KV, HEARTH_SLOTS and HEARTH_CONTEXT, with the values of the options of these names. One that cannot be used is
+told in the log and passed over. On the appliance they stand in engine.env on CONFIG.";
 
 const BENCH_EXAMPLES: &str = "Examples:
   inferd bench -m model.gguf
@@ -65,30 +69,30 @@ pub(crate) struct Serve {
     pub(crate) listen: Option<SocketAddr>,
     /// Most memory for a model's weights, as 400M or 1.5G: those of a larger model are read again for each token, ahead of
     /// their use. All are mapped if nothing is said.
-    #[arg(long, value_name = "SIZE", env = "HEARTH_MEMORY_BUDGET")]
+    #[arg(long, value_name = "SIZE")]
     pub(crate) memory_budget: Option<Size>,
     /// Where hearthd hears what the engine does, so that clocks follow it. It need not be there.
     #[arg(long, value_name = "PATH", default_value = api::phase::PHASE_SOCKET)]
     pub(crate) phase_socket: PathBuf,
     /// Threads that compute; one for each core that this process may use if nothing is said.
-    #[arg(long, value_name = "N", env = "HEARTH_THREADS", value_parser = value_parser!(u16).range(THREADS))]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(THREADS))]
     pub(crate) threads: Option<u16>,
     /// Instructions that compute: scalar, avx2, avxvnni, avx512 or amx; the fastest by measurement if nothing is said.
     /// Answers do not depend on it.
-    #[arg(long, value_name = "NAME", env = "HEARTH_CPU")]
-    pub(crate) cpu: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = kernels::path::Path::from_environment)]
+    pub(crate) cpu: Option<kernels::path::Path>,
     /// How keys and values are kept: in 16 bits, or in 8 with half the memory.
-    #[arg(long, value_enum, default_value_t = Kv::F16, env = "HEARTH_KV")]
+    #[arg(long, value_enum, default_value_t = Kv::F16)]
     pub(crate) kv: Kv,
     /// A folder for what is measured once and kept.
     #[arg(long, value_name = "DIR", env = "STATE_DIRECTORY")]
     pub(crate) state: Option<PathBuf>,
     /// Answers that are made at the same time; fewer where the memory is not enough for the conversations of so many.
-    #[arg(long, value_name = "N", default_value_t = 4, env = "HEARTH_SLOTS", value_parser = value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u16).range(1..=64))]
     pub(crate) slots: u16,
     /// Most tokens of a conversation with its answer; a model that was trained for less has less, and so has one for
     /// which the memory is not enough.
-    #[arg(long, value_name = "N", default_value_t = 4096, env = "HEARTH_CONTEXT", value_parser = value_parser!(u32).range(64..=1_048_576))]
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = value_parser!(u32).range(64..=1_048_576))]
     pub(crate) context: u32,
 }
 
@@ -150,35 +154,5 @@ impl From<Kv> for KvKind {
             Kv::F16 => Self::F16,
             Kv::Q8 => Self::Q8,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    /// What the unit reads on the appliance.
-    const UNIT: &str = include_str!("../../../systemd/system/hearth-inferd.service");
-
-    #[test]
-    fn the_unit_takes_settings_by_the_environment() {
-        assert!(
-            UNIT.lines()
-                .any(|line| line == "EnvironmentFile=-/config/engine.env")
-        );
-        let command = Arguments::command();
-        let serve = command.find_subcommand("serve").unwrap();
-        let environment = |name: &str| {
-            let argument = serve.get_arguments().find(|argument| argument.get_id() == name);
-            argument.unwrap().get_env().unwrap().to_str().unwrap().to_owned()
-        };
-        assert_eq!(environment("memory_budget"), "HEARTH_MEMORY_BUDGET");
-        assert_eq!(environment("cpu"), "HEARTH_CPU");
-        assert_eq!(environment("kv"), "HEARTH_KV");
-        assert_eq!(environment("slots"), "HEARTH_SLOTS");
-        assert_eq!(environment("context"), "HEARTH_CONTEXT");
-        assert_eq!(environment("threads"), "HEARTH_THREADS");
     }
 }

@@ -48,6 +48,7 @@ fn obey(order: &Order) -> Result<()> {
         Order::Pack(file) => serde_json::to_string(&Place::packed(file, &place::cache()?)?)?,
         Order::Model(plan) => serde_json::to_string(&measure::all(plan)?)?,
         Order::Bandwidth(threads) => {
+            cpu::place(usize::from(*threads));
             let bandwidth = bandwidth::measure(usize::from(*threads));
             serde_json::to_string(&bandwidth.context("cannot measure the memory's bandwidth")?)?
         }

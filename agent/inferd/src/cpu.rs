@@ -13,18 +13,17 @@ use kernels::pool::topology::{Topology, keep_to};
 const FILE: &str = "cpu-path";
 
 /// Takes the path that is forced, that was chosen before for this processor, or that is fastest now.
-pub(crate) fn choose(forced: Option<&str>, state: Option<&Path>) -> Result<path::Path> {
-    if let Some(name) = forced {
-        let path = path::Path::from_environment(name)?;
+pub(crate) fn choose(forced: Option<path::Path>, state: Option<&Path>) -> path::Path {
+    if let Some(path) = forced {
         tracing::info!(choice = %Choice::forced(path), "computing");
-        return Ok(path);
+        return path;
     }
     let identity = cpu::identity();
     let file = state.map(|state| state.join(FILE));
     let kept = file.as_deref().and_then(|file| kept(file, &identity));
     if let Some(choice) = kept {
         tracing::info!(%choice, "computing, as measured before");
-        return Ok(choice.path);
+        return choice.path;
     }
     let choice = path::choose();
     tracing::info!(%choice, processor = identity, "computing, as measured now");
@@ -33,7 +32,7 @@ pub(crate) fn choose(forced: Option<&str>, state: Option<&Path>) -> Result<path:
     {
         tracing::warn!("what was measured cannot be kept, and is measured again next time: {error:#}");
     }
-    Ok(choice.path)
+    choice.path
 }
 
 /// How many threads compute if nobody says: one for each core that affinity and the control group's quota leave.
@@ -41,16 +40,19 @@ pub(crate) fn threads() -> Result<usize> {
     Ok(topology()?.threads())
 }
 
-/// Has so many threads, which this one starts from now on, keep to the performance cores if those are enough.
-pub(crate) fn place(threads: usize) -> Result<()> {
-    let Some(processors) = topology()?.place(threads) else {
-        return Ok(());
+/// Has all threads that this one starts from now on keep to the performance cores, if those are enough for so many.
+pub(crate) fn place(threads: usize) {
+    let processors = match Topology::read() {
+        Ok(topology) => topology.place(threads),
+        Err(error) => return tracing::warn!("cannot tell which processors are performance cores: {error}"),
+    };
+    let Some(processors) = processors else {
+        return;
     };
     match keep_to(&processors) {
         Ok(()) => tracing::info!(?processors, "computing on the performance cores"),
         Err(refusal) => tracing::warn!("threads cannot be kept to the performance cores: {refusal}"),
     }
-    Ok(())
 }
 
 fn topology() -> Result<Topology> {
@@ -101,11 +103,11 @@ mod tests {
     #[test]
     fn what_was_measured_is_taken_again() {
         let folder = tempfile::tempdir().unwrap();
-        choose(None, Some(folder.path())).unwrap();
+        choose(None, Some(folder.path()));
         let file = folder.path().join(FILE);
         let slower = format!("{}\nscalar: scalar 7\n", cpu::identity());
         fs::write(&file, &slower).unwrap();
-        assert_eq!(choose(None, Some(folder.path())).unwrap(), path::Path::SCALAR);
+        assert_eq!(choose(None, Some(folder.path())), path::Path::SCALAR);
         assert_eq!(fs::read_to_string(&file).unwrap(), slower);
     }
 
@@ -116,9 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forced_path_is_taken_or_refused_by_name() {
-        assert_eq!(choose(Some("scalar"), None).unwrap(), path::Path::SCALAR);
-        let error = choose(Some("neon"), None).unwrap_err().to_string();
-        assert!(error.contains("neon") && error.contains("avx2"), "{error}");
+    fn a_forced_path_is_taken() {
+        assert_eq!(choose(Some(path::Path::SCALAR), None), path::Path::SCALAR);
     }
 }

@@ -7,6 +7,7 @@ mod arguments;
 mod bench;
 mod chat;
 mod cpu;
+mod environment;
 mod import_service;
 mod log;
 mod memory;
@@ -28,7 +29,11 @@ use arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
     log::start();
-    let command = Arguments::parse().command;
+    let settled = environment::settle(std::env::args_os(), std::env::vars_os());
+    let command = Arguments::parse_from(settled.arguments).command;
+    for problem in settled.problems {
+        tracing::error!("{problem}");
+    }
     let result = match &command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),

@@ -43,7 +43,7 @@ const FAREWELL_TIME: Duration = Duration::from_secs(1);
 pub(crate) fn run(arguments: &Serve) -> Result<()> {
     let settings = settings(arguments)?;
     let threads = settings.threads;
-    cpu::place(threads)?;
+    cpu::place(threads);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(async {
         let sockets = sockets::open(arguments.listen).await?;
@@ -66,7 +66,7 @@ fn settings(arguments: &Serve) -> Result<Settings> {
         slots: usize::from(arguments.slots),
         queue: QUEUE,
         context: arguments.context as usize,
-        path: cpu::choose(arguments.cpu.as_deref(), arguments.state.as_deref())?,
+        path: cpu::choose(arguments.cpu, arguments.state.as_deref()),
         threads: arguments
             .threads
             .map_or_else(cpu::threads, |wanted| Ok(wanted.into()))?,

@@ -10,6 +10,7 @@ use engine::kv::KvCache;
 use engine::solo::Solo;
 use kernels::compute::{Compute, Fusions};
 use kernels::kv::KvKind;
+use kernels::path::Path;
 use kernels::pool::Pool;
 use store::manifest::Manifest;
 
@@ -31,8 +32,10 @@ pub(super) struct Subject {
 impl Subject {
     /// Loads a model for sequences of up to `positions` tokens. `HEARTH_CPU` may name the instructions that compute.
     pub(super) fn load(place: &Place, positions: usize, threads: u16) -> Result<Self> {
-        let cpu = cpu::choose(std::env::var("HEARTH_CPU").ok().as_deref(), None)?;
-        cpu::place(usize::from(threads))?;
+        let forced = std::env::var("HEARTH_CPU").ok();
+        let forced = forced.map(|name| Path::from_environment(&name)).transpose()?;
+        let cpu = cpu::choose(forced, None);
+        cpu::place(usize::from(threads));
         let pool = Pool::new(usize::from(threads)).context("cannot start the threads that compute")?;
         let compute = Compute::new(cpu, pool, Fusions::ALL);
         let (store, id) = place.open()?;
