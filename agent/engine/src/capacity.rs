@@ -109,7 +109,6 @@ mod tests {
     use proptest::prelude::*;
 
     const GIB: u64 = 1 << 30;
-
     const MIB: u64 = 1 << 20;
 
     fn held(held: u64) -> Weights {

@@ -18,7 +18,8 @@ const MIB: u64 = 1 << 20;
 /// A busy machine needs a moment; nothing takes so long.
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn start(folder: &std::path::Path, memory: Memory) -> Result<Engine> {
+/// An engine that may take so many bytes.
+fn start(folder: &std::path::Path, limit: u64) -> Result<Engine> {
     tiny::write(&folder.join("tiny.gguf"), CONTEXT as u32)?;
     let settings = Settings {
         folders: vec![folder.to_owned()],
@@ -30,7 +31,10 @@ fn start(folder: &std::path::Path, memory: Memory) -> Result<Engine> {
         fused: Fusions::ALL,
         kv: KvKind::F16,
         memory_budget: None,
-        memory,
+        memory: Memory {
+            available: None,
+            limit: Some(limit),
+        },
     };
     Ok(Engine::start(settings)?.0)
 }
@@ -55,13 +59,7 @@ fn request() -> Request {
 /// How many of two answers that nobody reads are made at once where so many bytes are there.
 fn at_once(limit: u64) -> Result<usize> {
     let folder = tempfile::tempdir()?;
-    let engine = start(
-        folder.path(),
-        Memory {
-            available: None,
-            limit: Some(limit),
-        },
-    )?;
+    let engine = start(folder.path(), limit)?;
     let answers = [engine.submit(request()), engine.submit(request())];
     let activity = engine.activity();
     // A state that lasts, for both wait for their readers.
@@ -94,13 +92,7 @@ fn no_more_are_answered_at_once_than_there_is_memory_for() -> Result<()> {
 /// Whether a model is loaded where so many bytes are there.
 fn loads(limit: u64) -> Result<bool> {
     let folder = tempfile::tempdir()?;
-    let engine = start(
-        folder.path(),
-        Memory {
-            available: None,
-            limit: Some(limit),
-        },
-    )?;
+    let engine = start(folder.path(), limit)?;
     let mut answer = engine.submit(Request {
         max_tokens: Some(1),
         ..request()

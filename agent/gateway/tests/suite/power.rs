@@ -107,60 +107,63 @@ fn a_target_is_set_and_reset() {
     );
 }
 
+const HOLDS: &str = "POST /api/v1/power/holds";
+
+/// Requests, their bodies, the status of the refusal and what it names.
+const REFUSED: [(&str, &str, u16, &str); 12] = [
+    ("PUT /api/v1/power", r#"{"profile":"fast"}"#, 422, "profile:"),
+    ("PUT /api/v1/power", r#"{"profile":"balanced","x":1}"#, 422, "x"),
+    (
+        "PUT /api/v1/power",
+        r#"{"profile":"balanced"} {}"#,
+        400,
+        "trailing",
+    ),
+    ("PUT /api/v1/power", "", 400, "EOF"),
+    ("PUT /api/v1/thermal", r#"{"target":"warm"}"#, 422, "target:"),
+    ("PUT /api/v1/thermal", "{}", 422, "missing field `target`"),
+    (
+        "PUT /api/v1/thermal",
+        r#"{"target":96000}"#,
+        422,
+        "target: 30 to 95 °C",
+    ),
+    (
+        "PUT /api/v1/thermal",
+        r#"{"target":9223372036854775807}"#,
+        422,
+        "target: 30 to 95 °C",
+    ),
+    (
+        HOLDS,
+        r#"{"profile":"balanced","reason":"x","seconds":1}"#,
+        422,
+        "profile:",
+    ),
+    (
+        HOLDS,
+        r#"{"profile":"performance","reason":"","seconds":1}"#,
+        422,
+        "reason:",
+    ),
+    (
+        HOLDS,
+        r#"{"profile":"performance","reason":"x","seconds":0}"#,
+        422,
+        "seconds:",
+    ),
+    (
+        HOLDS,
+        r#"{"profile":"performance","reason":"x","seconds":-1}"#,
+        422,
+        "seconds:",
+    ),
+];
+
 #[test]
 fn what_cannot_be_is_refused_by_its_field() {
     let (_setup, gateway, _agent) = gateway_with_agent();
-    let holds = "POST /api/v1/power/holds";
-    let table = [
-        ("PUT /api/v1/power", r#"{"profile":"fast"}"#, 422, "profile:"),
-        ("PUT /api/v1/power", r#"{"profile":"balanced","x":1}"#, 422, "x"),
-        (
-            "PUT /api/v1/power",
-            r#"{"profile":"balanced"} {}"#,
-            400,
-            "trailing",
-        ),
-        ("PUT /api/v1/power", "", 400, "EOF"),
-        ("PUT /api/v1/thermal", r#"{"target":"warm"}"#, 422, "target:"),
-        ("PUT /api/v1/thermal", "{}", 422, "missing field `target`"),
-        (
-            "PUT /api/v1/thermal",
-            r#"{"target":96000}"#,
-            422,
-            "target: 30 to 95 °C",
-        ),
-        (
-            "PUT /api/v1/thermal",
-            r#"{"target":9223372036854775807}"#,
-            422,
-            "target: 30 to 95 °C",
-        ),
-        (
-            holds,
-            r#"{"profile":"balanced","reason":"x","seconds":1}"#,
-            422,
-            "profile:",
-        ),
-        (
-            holds,
-            r#"{"profile":"performance","reason":"","seconds":1}"#,
-            422,
-            "reason:",
-        ),
-        (
-            holds,
-            r#"{"profile":"performance","reason":"x","seconds":0}"#,
-            422,
-            "seconds:",
-        ),
-        (
-            holds,
-            r#"{"profile":"performance","reason":"x","seconds":-1}"#,
-            422,
-            "seconds:",
-        ),
-    ];
-    for (line, body, status, named) in table {
+    for (line, body, status, named) in REFUSED {
         let refused = gateway.ask(line, ADMIN, body);
         assert_eq!(refused.status, status, "{line} {body}: {refused:?}");
         assert_eq!(refused.header("content-type"), Some("application/problem+json"));
