@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use store::part::Part;
-use store::{ModelId, Opened, Store};
+use store::{Hash, ModelId, Opened, Store};
 
 /// Folders that are searched for models. Each is a store, to which another process may add models and from which it may
 /// remove some at any time: nothing of it is remembered from one look to the next but which blocks were verified. A GGUF
@@ -78,6 +78,33 @@ impl Source {
 }
 
 impl Entry {
+    /// A number for the model itself, whatever its name: another file, or another import, of the same name has another.
+    /// Of a stored model it is the beginning of its root hash, of a GGUF file that of a hash over the file's name, length
+    /// and time of writing. Never 0, which stands for no model.
+    pub fn tag(&self) -> Result<u64, store::Error> {
+        let hash = match &self.source {
+            Source::Stored(store, id) => store.root(id)?,
+            Source::Gguf(path) => self.file_hash(path)?,
+        };
+        Ok(hash.tag().max(1))
+    }
+
+    fn file_hash(&self, path: &Path) -> Result<Hash, store::Error> {
+        let metadata = fs::metadata(path).map_err(|error| store::Error::Io {
+            action: "read",
+            path: path.to_owned(),
+            error,
+        })?;
+        let written = self
+            .written
+            .and_then(|written| written.duration_since(SystemTime::UNIX_EPOCH).ok())
+            .map_or(0, |since| since.as_nanos());
+        let mut identity = metadata.len().to_le_bytes().to_vec();
+        identity.extend(written.to_le_bytes());
+        identity.extend(self.id.as_bytes());
+        Ok(Hash::of(&identity))
+    }
+
     /// Whether this is what that was found to be, and not another model that has come under the same name since.
     pub fn is_still(&self, found: &Self) -> bool {
         self.id == found.id && self.written == found.written && self.source.path() == found.source.path()
@@ -282,6 +309,30 @@ mod tests {
             store.remove(&"a".parse().unwrap()).unwrap();
         }
         assert_eq!(ids(&catalog), ["b"]);
+    }
+
+    #[test]
+    fn a_tag_is_the_model_itself_and_not_its_name() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let tag = |folder: &Path, id| {
+            let entry = Catalog::new(vec![folder.to_owned()]).find(id).unwrap();
+            entry.tag().unwrap()
+        };
+        let store = Store::new(folder.path());
+        import(&store, "a", 64);
+        import(&store, "same", 64);
+        let first = tag(folder.path(), "a");
+        let root = store.manifest(&"a".parse().unwrap()).unwrap().root;
+        assert_eq!(first, root.tag());
+        assert_eq!(tag(folder.path(), "same"), first, "the same model has two names");
+        import(&store, "a", 128);
+        assert_ne!(tag(folder.path(), "a"), first, "it was replaced");
+        let file = other.path().join("a.gguf");
+        tiny::write(&file, 64).unwrap();
+        let bare = tag(other.path(), "a");
+        assert_eq!(tag(other.path(), "a"), bare);
+        fs::write(&file, "GGUF").unwrap();
+        assert_ne!(tag(other.path(), "a"), bare, "it was replaced");
     }
 
     #[test]

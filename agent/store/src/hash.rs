@@ -14,6 +14,12 @@ impl Hash {
     pub fn of(bytes: &[u8]) -> Self {
         Self(blake3::hash(bytes))
     }
+
+    /// Its first eight bytes as a number, the lowest first: a short name for what a fixed field of a packet holds.
+    pub fn tag(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = *self.0.as_bytes();
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
 }
 
 impl fmt::Display for Hash {
@@ -62,6 +68,12 @@ impl<'de> Deserialize<'de> for Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_is_the_beginning() {
+        let hash: Hash = format!("0102030405060708{}", "f".repeat(48)).parse().unwrap();
+        assert_eq!(hash.tag(), 0x0807_0605_0403_0201);
+    }
 
     #[test]
     fn text_and_back_in_one_spelling() {

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
+use serde::Deserialize;
+
 use crate::error::Error;
 use crate::folder::{Folder, list};
 use crate::hash::Hash;
@@ -28,6 +30,20 @@ pub(crate) fn manifest(folder: &Folder, id: &ModelId) -> Result<Manifest, Error>
         path: folder.manifest(id),
         problem,
     })
+}
+
+/// The root hash that a model's manifest names.
+pub(crate) fn root(folder: &Folder, id: &ModelId) -> Result<Hash, Error> {
+    #[derive(Deserialize)]
+    struct Named {
+        root: Hash,
+    }
+    let json = manifest_bytes(folder, id)?;
+    let named: Named = serde_json::from_slice(&json).map_err(|error| Error::Manifest {
+        path: folder.manifest(id),
+        problem: error.to_string(),
+    })?;
+    Ok(named.root)
 }
 
 fn manifest_bytes(folder: &Folder, id: &ModelId) -> Result<Vec<u8>, Error> {

@@ -97,6 +97,12 @@ impl Store {
         models::manifest(&self.folder, id)
     }
 
+    /// The root hash that a model's manifest names, which is its identity. Nothing of the manifest is checked for it:
+    /// opening the model does that.
+    pub fn root(&self, id: &ModelId) -> Result<Hash, Error> {
+        models::root(&self.folder, id)
+    }
+
     /// Opens a model, whose weights can then be loaded.
     pub fn open(&self, id: &ModelId) -> Result<Opened, Error> {
         Opened::stored(self.blocks(id)?)
