@@ -1,5 +1,5 @@
 //! The only crate that opens `/sys`, `/proc` and the control group hierarchy. It never creates a file
-//! there, and [`Writer`] is the one part that writes.
+//! there. [`Writer`] writes what is held, [`Reclaimer`] asks for memory back, and nothing else writes.
 //!
 //! The root is a parameter ([`Tree`]), so that a tree captured from another machine is read by the same code as this
 //! one, and no path in it, symbolic links included, leads out of it. [`discover`] tells what the machine has and
@@ -20,6 +20,7 @@ mod dmi;
 mod events;
 mod hwmon;
 mod meminfo;
+mod memory;
 mod own_memory;
 mod parse;
 mod platform_profile;
@@ -28,15 +29,19 @@ mod powercap;
 mod pressure;
 mod problem;
 mod reader;
+mod reclaimer;
 mod sampler;
 mod stat;
 mod thermal;
 mod topology;
 mod tree;
 mod writer;
+mod zoneinfo;
+mod zram;
 
 pub use events::{KernelEvent, KernelEvents};
 pub use own_memory::OwnMemory;
+pub use reclaimer::{Reclaimed, Reclaimer};
 pub use sampler::{Sampler, discover};
-pub use tree::{Error, MAX_FILE_BYTES, Tree};
+pub use tree::{Error, MAX_FILE_BYTES, MAX_LONG_FILE_BYTES, Tree};
 pub use writer::{Applied, Change, Writer};

@@ -2,12 +2,46 @@
 
 use crate::problem::Problem;
 use crate::reader::Reader;
-use machine::{Bytes, Memory};
+use machine::{Bytes, Meminfo, Memory};
 
 pub(crate) const FILE: &str = "/proc/meminfo";
 
 pub(crate) fn sample(reader: &mut Reader<'_>) -> Memory {
     reader.required(FILE, parse).unwrap_or_default()
+}
+
+/// All that tells who holds memory.
+pub(crate) fn breakdown(reader: &mut Reader<'_>) -> Meminfo {
+    reader.required(FILE, parse_all).unwrap_or_default()
+}
+
+fn parse_all(text: &str) -> Result<Meminfo, Problem> {
+    let value = |field: &str| {
+        let found = text
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        found.map(kibibytes).transpose()
+    };
+    Ok(Meminfo {
+        memory: parse(text)?,
+        buffers: value("Buffers")?,
+        swap_cached: value("SwapCached")?,
+        active_file: value("Active(file)")?,
+        inactive_file: value("Inactive(file)")?,
+        anon_pages: value("AnonPages")?,
+        mapped: value("Mapped")?,
+        shmem: value("Shmem")?,
+        k_reclaimable: value("KReclaimable")?,
+        s_reclaimable: value("SReclaimable")?,
+        s_unreclaim: value("SUnreclaim")?,
+        kernel_stack: value("KernelStack")?,
+        page_tables: value("PageTables")?,
+        sec_page_tables: value("SecPageTables")?,
+        percpu: value("Percpu")?,
+        vmalloc_used: value("VmallocUsed")?,
+        zswap: value("Zswap")?,
+        zswapped: value("Zswapped")?,
+    })
 }
 
 /// A field that is missing is unknown; a field that is there must be a number. A text without `MemTotal` is none.
@@ -75,6 +109,19 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_found_by_their_whole_name() {
+        let text = format!("{TEXT}Active(file): 8 kB\nShmemHugePages: 1 kB\nSwapCached: 2 kB\n");
+        let all = parse_all(&text).unwrap();
+        assert_eq!(all.memory, parse(&text).unwrap());
+        assert_eq!(
+            (all.active_file, all.swap_cached),
+            (Some(Bytes(8192)), Some(Bytes(2048)))
+        );
+        assert_eq!(all.shmem, None);
+        assert!(parse_all(&format!("{TEXT}Percpu: many kB\n")).is_err());
+    }
+
+    #[test]
     fn what_is_no_meminfo_is_a_fault() {
         for bad in [
             "",
@@ -91,12 +138,12 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(text in any::<String>()) {
-            let _ = parse(&text);
+            let _ = parse_all(&text);
         }
 
         #[test]
-        fn no_table_panics(text in "((MemTotal|Slab|é)?:? {0,3}[0-9é]{0,22}( kB)?\n?){0,6}") {
-            let _ = parse(&text);
+        fn no_table_panics(text in "((MemTotal|Slab|Shmem|é)?:? {0,3}[0-9é]{0,22}( kB)?\n?){0,6}") {
+            let _ = parse_all(&text);
         }
     }
 }

@@ -11,6 +11,12 @@ pub(crate) fn discover(reader: &mut Reader<'_>) -> bool {
     !reader.list(DIR).is_empty()
 }
 
+/// Time that some task has lost to a lack of memory since boot; `None` on a kernel that does not tell.
+pub(crate) fn memory_stalled(reader: &mut Reader<'_>) -> Option<MicroSeconds> {
+    let stall = reader.told(&format!("{DIR}/memory"), |text| parse(text).map(Some));
+    stall.map(|stall| stall.some.total_usec)
+}
+
 pub(crate) fn sample(reader: &mut Reader<'_>) -> Pressure {
     let mut entry = reader.entry(DIR.to_owned());
     Pressure {
@@ -20,7 +26,8 @@ pub(crate) fn sample(reader: &mut Reader<'_>) -> Pressure {
     }
 }
 
-fn parse(text: &str) -> Result<Stall, Problem> {
+/// The two lines of a file of pressure, the machine's or a control group's.
+pub(crate) fn parse(text: &str) -> Result<Stall, Problem> {
     let (mut some, mut full) = (None, None);
     for line in text.lines() {
         match line.split_once(' ') {

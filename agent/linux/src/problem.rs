@@ -1,6 +1,5 @@
 //! What can be wrong with a file's content. The path stands beside it, in [`machine::Warning`].
 
-use crate::tree::MAX_FILE_BYTES;
 use machine::MilliCelsius;
 use nix::errno::Errno;
 use std::io;
@@ -14,8 +13,8 @@ pub(crate) enum Problem {
     Missing,
     #[error("cannot be read: {0}")]
     Io(io::Error),
-    #[error("is longer than {MAX_FILE_BYTES} bytes")]
-    TooLong,
+    #[error("is longer than {0} bytes")]
+    TooLong(usize),
     #[error("has more than {0} entries")]
     TooManyEntries(usize),
     #[error("is not UTF-8 text")]

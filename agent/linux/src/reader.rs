@@ -83,6 +83,16 @@ impl<'t> Reader<'t> {
         self.settle(path, read)
     }
 
+    /// A file that has to be there and may be long.
+    pub(crate) fn long<T>(
+        &mut self,
+        path: &str,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let read = self.tree.long_text(path).and_then(|text| parse(&text));
+        self.settle(path, read)
+    }
+
     /// The names in a directory, sorted; none if it is missing.
     pub(crate) fn list(&mut self, path: &str) -> Vec<String> {
         match self.tree.list(path) {

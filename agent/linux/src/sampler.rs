@@ -3,10 +3,10 @@
 use crate::reader::Reader;
 use crate::tree::Tree;
 use crate::{
-    cgroup, cooling, cpufreq, cpuinfo, dmi, hwmon, meminfo, platform_profile, power_supply, powercap,
+    cgroup, cooling, cpufreq, cpuinfo, dmi, hwmon, meminfo, memory, platform_profile, power_supply, powercap,
     pressure, stat, thermal, topology,
 };
-use machine::{BootTime, Capabilities, Pressure, Sample};
+use machine::{BootTime, Capabilities, MemoryBreakdown, MemorySample, Pressure, Sample};
 
 /// Directories whose entries come and go, as drivers load and devices are plugged.
 const CLASSES: [&str; 5] = [
@@ -121,6 +121,17 @@ impl Sampler {
         let before = std::mem::replace(&mut self.capabilities, discover(&self.tree));
         self.entries = entries(&self.tree);
         before != self.capabilities
+    }
+
+    /// Reads who holds the machine's memory. Not for every second: `/proc/zoneinfo` and each unit's `memory.stat` are
+    /// long.
+    pub fn memory_breakdown(&self, now: BootTime) -> MemoryBreakdown {
+        memory::breakdown(&self.tree, now)
+    }
+
+    /// Reads what the law of reclaim is told, of these control groups. Since when it is quiet is not the machine's to say.
+    pub fn memory_sample(&self, now: BootTime, cgroups: &[&str]) -> MemorySample {
+        memory::sample(&self.tree, now, cgroups)
     }
 
     /// Reads everything once. `now` is only written down.

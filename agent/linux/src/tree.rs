@@ -13,6 +13,10 @@ use std::path::{Path, PathBuf};
 /// The most that is read of one file, in bytes. The largest one that is read, `/proc/meminfo`, has about 1.6 kB.
 pub const MAX_FILE_BYTES: usize = 16 * 1024;
 
+/// The most that is read of a file that grows with the machine's processors, in bytes: `/proc/zoneinfo` has about 100 for
+/// each of them and each zone of memory.
+pub const MAX_LONG_FILE_BYTES: usize = 1 << 20;
+
 /// The most that is read of a file that is written, in bytes.
 const MAX_VALUE_BYTES: usize = 255;
 
@@ -78,7 +82,7 @@ impl Tree {
     pub(crate) fn text<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b str, Problem> {
         let bytes = self.bytes(path, buffer)?;
         if bytes.len() > MAX_FILE_BYTES {
-            return Err(Problem::TooLong);
+            return Err(Problem::TooLong(MAX_FILE_BYTES));
         }
         std::str::from_utf8(bytes).map_err(|_| Problem::NotText)
     }
@@ -91,6 +95,19 @@ impl Tree {
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |at| at + 1);
         std::str::from_utf8(&bytes[..end]).map_err(|_| Problem::NotText)
+    }
+
+    /// Reads a whole file of at most [`MAX_LONG_FILE_BYTES`], which the kernel may hand over in pieces.
+    pub(crate) fn long_text(&self, path: &str) -> Result<String, Problem> {
+        let file = File::from(self.descend(path, OFlag::O_RDONLY)?);
+        let mut bytes = Vec::new();
+        // One byte more than is allowed tells a file that is too long from one that just fits.
+        file.take(MAX_LONG_FILE_BYTES as u64 + 1)
+            .read_to_end(&mut bytes)?;
+        if bytes.len() > MAX_LONG_FILE_BYTES {
+            return Err(Problem::TooLong(MAX_LONG_FILE_BYTES));
+        }
+        String::from_utf8(bytes).map_err(|_| Problem::NotText)
     }
 
     /// The names in a directory, sorted.
@@ -119,7 +136,7 @@ impl Tree {
         let mut buffer = [0; MAX_VALUE_BYTES + 1];
         let length = read_once(file, &mut buffer)?;
         if length > MAX_VALUE_BYTES {
-            return Err(Problem::TooLong);
+            return Err(Problem::TooLong(MAX_VALUE_BYTES));
         }
         let value = std::str::from_utf8(&buffer[..length]).map_err(|_| Problem::NotText)?;
         Ok((value.trim().to_owned(), inode))

@@ -12,6 +12,8 @@ extern crate alloc;
 mod capabilities;
 mod decision;
 mod engine;
+mod memory;
+mod reclaim;
 mod record;
 mod sample;
 mod setpoints;
@@ -25,6 +27,8 @@ pub use capabilities::{
 };
 pub use decision::{Decision, Distrust, EngineLimits, Note, Rung, SensorState, ThermalState};
 pub use engine::{EngineSample, Phase};
+pub use memory::{CgroupStat, Meminfo, MemoryBreakdown, MemoryZone, UsedParts, Zram};
+pub use reclaim::{CgroupLoad, MemorySample, Reclaim, ReclaimRequest, ReclaimState};
 pub use record::Record;
 pub use sample::{
     CgroupMemory, CoolingSample, CpuSample, HwmonSample, Memory, PolicySample, PowerLimit, PowerSample,
@@ -32,5 +36,5 @@ pub use sample::{
 };
 pub use setpoints::{PolicySetpoint, PowerSetpoint, Setpoints};
 pub use tuning::{Fan, Tuning};
-pub use units::{BootTime, Bytes, KiloHertz, MicroJoules, MicroSeconds, MicroWatts, MilliCelsius};
+pub use units::{BootTime, Bytes, KiloHertz, MicroJoules, MicroSeconds, MicroWatts, MilliCelsius, Pages};
 pub use wishes::{Hold, PowerProfile, UnknownProfile, Wishes};

@@ -25,6 +25,10 @@ unit! {
     Bytes(u64)
 }
 unit! {
+    /// A count of pages of memory; how large one is depends on the machine.
+    Pages(u64)
+}
+unit! {
     /// Energy in microjoules, as powercap's `energy_uj` tells it: a counter that wraps at `max_energy_range_uj`.
     MicroJoules(u64)
 }

@@ -138,7 +138,10 @@ fn a_file_may_be_just_so_long() {
     fs::write(dir.path().join("long"), vec![b'1'; MAX_FILE_BYTES + 1]).unwrap();
     let mut buffer = vec![0; MAX_FILE_BYTES + 1];
     assert_eq!(tree.text("/fits", &mut buffer).unwrap().len(), MAX_FILE_BYTES);
-    assert!(matches!(problem(&tree, "/long"), Problem::TooLong));
+    assert!(matches!(
+        problem(&tree, "/long"),
+        Problem::TooLong(MAX_FILE_BYTES)
+    ));
     symlink("/dev/zero", dir.path().join("endless")).unwrap();
     assert!(
         matches!(problem(&tree, "/endless"), Problem::Missing),
