@@ -19,6 +19,9 @@
 //! 5. **What does the engine's phase want?** [`Dvfs`], under the profile in force: a hold, the battery, or the choice.
 //! 6. **Who wins?** `arbiter`: safety first; of two clocks the lower one.
 //!
+//! Apart from all that, and only while nothing is asked: **who can give memory back?** [`Reclaimer`] takes a
+//! [`machine::MemorySample`], and says how much of which control group.
+//!
 //! What holds of all this on any machine is stated in `tests/properties`: wishes lie within what the machine can; hotter
 //! never permits more; a lost sensor never cools less; the same trace leads to the same decisions. That it holds heat is
 //! shown in `tests/closed_loop.rs`, over plants drawn by lot; `examples/closed_loop.rs` prints the figures.
@@ -32,6 +35,7 @@ mod controller;
 mod dvfs;
 mod fans;
 mod ladder;
+mod reclaim;
 mod sensors;
 mod share;
 mod supply;
@@ -40,4 +44,5 @@ mod utilisation;
 
 pub use controller::Controller;
 pub use dvfs::{Dvfs, PowerWish};
+pub use reclaim::{BITE, CRUMB, FELT, MemoryGoal, Reclaimer, SETTLE_USEC};
 pub use utilisation::{Meter, Utilisation};

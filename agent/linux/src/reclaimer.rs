@@ -40,9 +40,16 @@ impl Reclaimer {
     pub fn reclaim(&self, request: &ReclaimRequest) -> Reclaimed {
         let before = self.current(&request.cgroup);
         let problem = match self.ask(request) {
-            // It has tried and not found all of it: how much it found is seen from the two readings.
             Ok(()) => None,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            // It has tried and not found all of it, or a signal came meanwhile: the two readings tell how much it found.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                None
+            }
             Err(error) => Some(error.to_string()),
         };
         Reclaimed {

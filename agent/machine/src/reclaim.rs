@@ -54,7 +54,7 @@ pub struct ReclaimRequest {
     pub cgroup: String,
     /// How much.
     pub bytes: Bytes,
-    /// Of what, from 0 (pages of files only) to 200 (no pages of files), where the kernel lets that be said.
+    /// Of what, from 0 (pages of files only) to 200 (as few of files as may be), where the kernel lets that be said.
     pub swappiness: Option<u8>,
 }
 
