@@ -33,6 +33,8 @@ pub trait Agent {
     fn power(&self) -> zbus::Result<String>;
     /// Heat and what is done about it. JSON of [`crate::power::Thermal`].
     fn thermal(&self) -> zbus::Result<String>;
+    /// Who holds memory, and what is done about it. JSON of [`crate::memory::MemoryUse`].
+    fn memory(&self) -> zbus::Result<String>;
     /// hearthd's version.
     #[zbus(property)]
     fn version(&self) -> zbus::Result<String>;

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod import;
+pub mod memory;
 pub mod models;
 pub mod openai;
 pub mod phase;

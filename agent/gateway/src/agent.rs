@@ -3,8 +3,10 @@
 //! A connection is made for each question and dropped after it: that costs about a millisecond, keeps no memory while
 //! nobody asks, and needs no care for a bus or an agent that was restarted in between.
 
+mod memory;
 mod power;
 
+pub(crate) use memory::memory;
 pub(crate) use power::{hold, power, release, set_profile, set_target, thermal};
 
 use api::agent::{AgentProxy, BUS_NAME};

@@ -1,6 +1,7 @@
 //! The management interface, `/api/v1`. Handlers only translate.
 
 mod health;
+mod memory;
 mod models;
 mod power;
 mod status;
@@ -8,6 +9,7 @@ mod thermal;
 mod tokens;
 
 pub(crate) use health::{HealthCache, health};
+pub(crate) use memory::memory;
 pub(crate) use models::{add as add_model, models, remove as remove_model, verify as verify_model};
 pub(crate) use power::{hold, power, release, set_power};
 pub(crate) use status::status;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 const FRONT: &str = "Hearth, a private AI appliance.\n\n\
     /v1          OpenAI's interface: chat with a local model\n\
-    /api/v1      management: health, status, power, thermal, tokens, models\n\n\
+    /api/v1      management: health, status, power, thermal, memory, tokens, models\n\n\
     Both want \"Authorization: Bearer hearth_…\"; \"hearth token new\" on the appliance makes one.\n";
 
 /// The whole service.
@@ -43,6 +43,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/api/v1/status", get(rest::status))
         .route("/api/v1/power", get(rest::power))
         .route("/api/v1/thermal", get(rest::thermal))
+        .route("/api/v1/memory", get(rest::memory))
         .route("/api/v1/models", get(rest::models))
         .route_layer(behind(Role::Read));
     let managing = Router::new()

@@ -121,6 +121,13 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show what memory is used, who holds it, and what is given back while nothing is asked
+    #[command(after_help = "Examples:\n  hearth memory\n  hearth memory --json | jq .parts")]
+    Memory {
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Make, list and revoke API tokens
     #[command(arg_required_else_help = true)]
     Token {

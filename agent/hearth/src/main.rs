@@ -9,6 +9,7 @@ mod client;
 mod endpoint;
 mod events;
 mod manual;
+mod memory;
 mod model;
 mod models;
 mod power;
@@ -78,6 +79,7 @@ async fn talk(client: &Client, command: Command, parts: Vec<upload::Part>) -> an
         Command::Thermal { command, json } => {
             thermal::thermal(client, command.unwrap_or(ThermalCommand::Show { json })).await
         }
+        Command::Memory { json } => memory::memory(client, json).await,
         Command::Token { command } => token::token(client, command).await,
         // Answered before there was a client.
         Command::Completions { .. } | Command::Man { .. } => Ok(()),

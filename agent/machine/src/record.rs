@@ -1,6 +1,6 @@
 //! A recording of everything the laws were told: JSON lines that replay to the same decisions.
 
-use crate::{Capabilities, Sample, Tuning, Wishes};
+use crate::{Capabilities, MemorySample, Sample, Tuning, Wishes};
 use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 
@@ -16,4 +16,6 @@ pub enum Record {
     Wishes(Wishes),
     /// What the machine shows.
     Sample(Box<Sample>),
+    /// What the law of reclaim is told, each time that it looks.
+    Memory(Box<MemorySample>),
 }

@@ -1,7 +1,11 @@
 //! A fake hearthd on a bus of its own: it takes what it is asked for, within hearthd's limits, and shows it.
 
+use api::memory::{Goal, MemoryUse, Reclaiming};
 use api::power::{Power, Step, Thermal};
-use machine::{BootTime, EngineLimits, Hold, MilliCelsius, Note, PowerProfile, Rung, ThermalState};
+use machine::{
+    BootTime, Bytes, EngineLimits, Hold, MemoryBreakdown, MilliCelsius, Note, PowerProfile, ReclaimState,
+    Rung, ThermalState,
+};
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
@@ -142,6 +146,27 @@ impl Read {
 
     fn thermal(&self) -> String {
         serde_json::to_string(&*self.thermal.lock().unwrap()).unwrap()
+    }
+
+    fn memory(&self) -> String {
+        let mut breakdown = MemoryBreakdown::default();
+        breakdown.meminfo.memory.mem_total = Some(Bytes(300));
+        breakdown.meminfo.memory.mem_available = Some(Bytes(200));
+        let reclaim = Reclaiming {
+            state: ReclaimState::AtGoal,
+            ..Reclaiming::default()
+        };
+        let memory = MemoryUse {
+            used: breakdown.used(),
+            parts: None,
+            goal: Goal {
+                aim: Bytes(120),
+                limit: Bytes(200),
+            },
+            reclaim,
+            breakdown,
+        };
+        serde_json::to_string(&memory).unwrap()
     }
 }
 

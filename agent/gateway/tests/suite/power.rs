@@ -1,4 +1,4 @@
-//! `/api/v1/power` and `/api/v1/thermal`, requests that are announced, and an engine that heat has stopped.
+//! `/api/v1/power`, `/api/v1/thermal` and `/api/v1/memory`, requests that are announced, and an engine that heat has stopped.
 
 use crate::{
     agent::Agent,
@@ -175,6 +175,15 @@ fn what_cannot_be_is_refused_by_its_field() {
 }
 
 #[test]
+fn who_holds_memory_is_shown_as_hearthd_tells_it() {
+    let (_setup, gateway, _agent) = gateway_with_agent();
+    let shown = gateway.ask("GET /api/v1/memory", READ, "");
+    assert_eq!((shown.status, shown.json()["used"].as_u64()), (200, Some(100)));
+    assert_eq!(shown.json()["reclaim"]["state"], "at_goal");
+    assert_eq!(gateway.ask("PUT /api/v1/memory", ADMIN, "{}").status, 405);
+}
+
+#[test]
 fn reading_does_not_allow_changing_and_chat_does_not_need_either() {
     let (_setup, gateway, _agent) = gateway_with_agent();
     for (line, status) in [
@@ -184,6 +193,7 @@ fn reading_does_not_allow_changing_and_chat_does_not_need_either() {
         ("PUT /api/v1/thermal", 403),
         ("GET /api/v1/power", 200),
         ("GET /api/v1/thermal", 200),
+        ("GET /api/v1/memory", 200),
     ] {
         assert_eq!(gateway.ask(line, READ, "{}").status, status, "{line}");
         assert_eq!(gateway.ask(line, &[], "{}").status, 401, "{line}");
@@ -198,6 +208,7 @@ fn without_the_agent_it_is_said_so() {
     let table = [
         ("GET /api/v1/power", ""),
         ("GET /api/v1/thermal", ""),
+        ("GET /api/v1/memory", ""),
         ("PUT /api/v1/power", r#"{"profile":"balanced"}"#),
     ];
     for (line, body) in table {

@@ -1,4 +1,4 @@
-//! `hearth status`, `models`, `token`, `power` and `thermal`.
+//! `hearth status`, `models`, `token`, `power`, `thermal` and `memory`.
 
 use crate::command::{Local, end};
 
@@ -55,6 +55,7 @@ fn each_table_has_its_json() {
         (&["power"], POWER),
         (&["power", "release", "3"], POWER),
         (&["thermal", "show"], THERMAL),
+        (&["memory"], MEMORY),
     ];
     for (arguments, json) in table {
         let local = Local::new();
@@ -72,6 +73,13 @@ const POWER: &str = r#"{"profile":"balanced","effective_profile":"balanced","per
 const THERMAL: &str = r#"{"target":80000,"assumed":45000,"hottest":"acpitz 0","slope_millicelsius_per_second":0,
     "critical":100000,"rung":"free","clock_cap":null,"sensors":[],"target_set":null,"target_default":80000,
     "cooling":[],"steps":[],"warnings":[]}"#;
+const MEMORY: &str = r#"{"used":209715200,"parts":null,"goal":{"aim":120000000,"limit":200000000},
+    "reclaim":{"state":"at_goal","asked":0,"yielded":0},"at_usec":7,"meminfo":{"mem_total":2147483648,"mem_free":null,
+    "mem_available":1937768448,"cached":null,"slab":null,"swap_total":null,"swap_free":null,"buffers":null,
+    "swap_cached":null,"active_file":null,"inactive_file":null,"anon_pages":null,"mapped":null,"shmem":null,
+    "k_reclaimable":null,"s_reclaimable":null,"s_unreclaim":null,"kernel_stack":null,"page_tables":null,
+    "sec_page_tables":null,"percpu":null,"vmalloc_used":null,"zswap":null,"zswapped":null},"memory_zones":[],
+    "zram":[],"cgroups":[],"warnings":[]}"#;
 
 #[test]
 fn power_and_heat_are_asked_for_and_changed() {
@@ -115,6 +123,13 @@ fn power_and_heat_are_asked_for_and_changed() {
             "",
             THERMAL,
             "45.0 °C by acpitz 0",
+        ),
+        (
+            &["memory"],
+            "get /api/v1/memory ",
+            "",
+            MEMORY,
+            "200.0 MiB of 2.0 GiB",
         ),
         (
             &["thermal", "set", "72.5"],

@@ -8,8 +8,8 @@ mod systemd;
 pub(crate) use change_log::{ChangeLog, Line};
 pub(crate) use supervision::Folders;
 
-use linux::{Applied, Writer};
-use machine::Decision;
+use linux::{Applied, Reclaimed, Reclaimer, Writer};
+use machine::{Decision, Reclaim};
 use supervision::{Supervision, Wish};
 use zbus::Connection;
 
@@ -17,15 +17,17 @@ use zbus::Connection;
 #[derive(Debug)]
 pub(crate) struct Actuators {
     writer: Writer,
+    reclaimer: Reclaimer,
     supervision: Option<Supervision>,
     wish: Wish,
 }
 
 impl Actuators {
     /// The kernel's files alone.
-    pub(crate) fn new(writer: Writer) -> Self {
+    pub(crate) fn new(writer: Writer, reclaimer: Reclaimer) -> Self {
         Self {
             writer,
+            reclaimer,
             supervision: None,
             wish: Wish::default(),
         }
@@ -47,6 +49,12 @@ impl Actuators {
             supervision.want(&self.wish);
         }
         self.writer.apply(&decision.setpoints)
+    }
+
+    /// Asks for memory back. Takes as long as the kernel takes to compress it.
+    pub(crate) fn reclaim(&self, wanted: &Reclaim) -> Vec<Reclaimed> {
+        let requests = wanted.requests.iter();
+        requests.map(|request| self.reclaimer.reclaim(request)).collect()
     }
 
     /// Puts everything back to how it was first found. A machine that is powered off for its heat stays slow.

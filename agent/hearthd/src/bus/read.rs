@@ -32,6 +32,11 @@ impl Read {
         json(&self.requests.ask(Request::Thermal).await?)
     }
 
+    /// Who holds memory, and what is done about it. JSON of `api::memory::MemoryUse`.
+    async fn memory(&self) -> fdo::Result<String> {
+        json(&self.requests.ask(Request::Memory).await?)
+    }
+
     /// hearthd's version.
     #[zbus(property(emits_changed_signal = "const"))]
     fn version(&self) -> &str {

@@ -2,6 +2,7 @@
 
 use crate::interval::Interval;
 use crate::state::{NewHold, Refusal};
+use api::memory::MemoryUse;
 use api::power::{Power, Thermal};
 use machine::{Capabilities, MilliCelsius, PowerProfile, Sample};
 use tokio::sync::mpsc::error::TrySendError;
@@ -17,6 +18,7 @@ pub(crate) enum Request {
     Capabilities(oneshot::Sender<Capabilities>),
     Power(oneshot::Sender<Box<Power>>),
     Thermal(oneshot::Sender<Box<Thermal>>),
+    Memory(oneshot::Sender<Box<MemoryUse>>),
     Change(Change, Caller, oneshot::Sender<Result<(), Refusal>>),
     /// The time, from now, after which the hold ends by itself, in seconds; 0: never. The answer is its number.
     Hold(NewHold, u64, Caller, oneshot::Sender<Result<u32, Refusal>>),

@@ -3,6 +3,7 @@
 mod events;
 mod laws;
 mod observer;
+mod reclaim;
 mod requests;
 mod steward;
 mod told;

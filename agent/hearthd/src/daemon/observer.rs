@@ -5,7 +5,7 @@ use crate::view::{Alert, Alerts};
 use api::agent::MIN_SAMPLE_INTERVAL_MS;
 use api::phase::PhaseRecord;
 use linux::Sampler;
-use machine::{BootTime, Capabilities, Sample};
+use machine::{BootTime, Capabilities, EngineSample, MemoryBreakdown, MemorySample, Phase, Sample};
 use std::time::Duration;
 
 /// The newest sample answers a call for one within this time, so that no caller on the bus can keep the machine busy.
@@ -14,12 +14,14 @@ const FRESH: Duration = Duration::from_millis(MIN_SAMPLE_INTERVAL_MS);
 /// How often it is looked for devices that have come or gone, as not every kernel tells; in microseconds.
 const LOOK_USEC: u64 = 5_000_000;
 
+/// Who holds memory is read at most this often, in microseconds: it takes a file for each unit.
+const BREAKDOWN_USEC: u64 = 1_000_000;
+
+/// The engine's unit.
+const ENGINE: &str = "hearth-inferd.service";
+
 /// Units whose memory is sampled. One that does not run is left out of the sample.
-const WATCHED: [&str; 3] = [
-    "hearthd.service",
-    "hearth-inferd.service",
-    "hearth-gateway.service",
-];
+const WATCHED: [&str; 3] = ["hearthd.service", ENGINE, "hearth-gateway.service"];
 
 /// The control groups of Hearth's daemons.
 pub(crate) fn watched() -> Vec<String> {
@@ -40,6 +42,9 @@ pub(crate) struct Observer {
     full_at: BootTime,
     /// When it is looked next for devices that have come or gone.
     look_at: BootTime,
+    /// When somebody last wanted something of the engine, or hearthd began to watch.
+    wanted_at: Option<BootTime>,
+    breakdown: Option<MemoryBreakdown>,
 }
 
 impl Observer {
@@ -52,6 +57,8 @@ impl Observer {
             last: Sample::default(),
             full_at: BootTime(0),
             look_at: BootTime(0),
+            wanted_at: None,
+            breakdown: None,
         }
     }
 
@@ -66,6 +73,7 @@ impl Observer {
         sample.engine = self.last.engine.take();
         sample.announced_at_usec = self.last.announced_at_usec;
         self.last = sample;
+        self.wanted_at.get_or_insert(now);
         let found = &self.sampler.capabilities().warnings;
         self.alerts.update(now, found.iter().chain(&self.last.warnings))
     }
@@ -82,12 +90,41 @@ impl Observer {
 
     /// The engine says what it does; `None`: it has gone.
     pub(crate) fn hear_engine(&mut self, record: Option<PhaseRecord>, now: BootTime) {
-        self.last.engine = record.map(|record| record.received(now));
+        let before = std::mem::replace(&mut self.last.engine, record.map(|record| record.received(now)));
+        if [&before, &self.last.engine].into_iter().flatten().any(works) {
+            self.wanted_at = Some(now);
+        }
     }
 
     /// The gateway announces a request.
     pub(crate) fn hear_arrival(&mut self, now: BootTime) {
         self.last.announced_at_usec = Some(now);
+        self.wanted_at = Some(now);
+    }
+
+    /// Since when nobody has wanted anything of the engine; `None` while it works, or runs and has not said what it does.
+    pub(crate) fn quiet_since(&self) -> Option<BootTime> {
+        let is_quiet = match &self.last.engine {
+            Some(engine) => !works(engine),
+            None => !self.last.cgroups.iter().any(|group| group.path.ends_with(ENGINE)),
+        };
+        self.wanted_at.filter(|_| is_quiet)
+    }
+
+    /// What the law of reclaim is told of these control groups.
+    pub(crate) fn memory_sample(&self, now: BootTime, cgroups: &[&str]) -> MemorySample {
+        MemorySample {
+            quiet_since_usec: self.quiet_since(),
+            ..self.sampler.memory_sample(now, cgroups)
+        }
+    }
+
+    /// Who holds memory, as read within the last second.
+    pub(crate) fn memory_breakdown(&mut self, now: BootTime) -> MemoryBreakdown {
+        let fresh = |seen: &MemoryBreakdown| now.0.saturating_sub(seen.at_usec.0) < BREAKDOWN_USEC;
+        let seen = self.breakdown.take().filter(fresh);
+        let seen = seen.unwrap_or_else(|| self.sampler.memory_breakdown(now));
+        self.breakdown.insert(seen).clone()
     }
 
     /// The kernel has told something: the next sample is of everything.
@@ -137,11 +174,15 @@ impl Observer {
     }
 }
 
+/// Whether an engine has anything to do.
+fn works(engine: &EngineSample) -> bool {
+    engine.phase != Phase::Idle || engine.active > 0 || engine.queue_depth > 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use linux::Tree;
-    use machine::Phase;
 
     fn observer(machine: &str) -> Observer {
         let root = format!("{}/../../tests/machines/{machine}", env!("CARGO_MANIFEST_DIR"));
@@ -191,6 +232,62 @@ mod tests {
         assert!(alerts.len() > 20, "{alerts:?}");
         assert_eq!(observer.sample(BootTime(1)), []);
         assert_eq!(observer.missing(), alerts.len());
+    }
+
+    #[test]
+    fn it_is_quiet_once_the_engine_is_idle_and_nothing_is_announced() {
+        let record = |phase| {
+            Some(PhaseRecord {
+                phase,
+                ..PhaseRecord::default()
+            })
+        };
+        let mut observer = observer("qemu");
+        assert_eq!(observer.quiet_since(), None, "nothing was seen yet");
+        observer.sample(BootTime(3));
+        assert_eq!(observer.quiet_since(), Some(BootTime(3)));
+        observer.hear_engine(record(Phase::Decode), BootTime(10));
+        assert_eq!(observer.quiet_since(), None);
+        observer.hear_engine(record(Phase::Idle), BootTime(20));
+        observer.hear_engine(record(Phase::Idle), BootTime(30));
+        assert_eq!(
+            observer.quiet_since(),
+            Some(BootTime(20)),
+            "since its first idle word"
+        );
+        observer.hear_arrival(BootTime(40));
+        assert_eq!(observer.quiet_since(), Some(BootTime(40)));
+        observer.hear_engine(record(Phase::Loading), BootTime(50));
+        observer.hear_engine(None, BootTime(60));
+        assert_eq!(
+            observer.quiet_since(),
+            Some(BootTime(60)),
+            "it has gone while it worked"
+        );
+        observer.last.cgroups.push(machine::CgroupMemory {
+            path: format!("system.slice/{ENGINE}"),
+            current: None,
+            peak: None,
+            swap_current: None,
+            anon: None,
+            file: None,
+        });
+        assert_eq!(
+            observer.quiet_since(),
+            None,
+            "it runs, and nobody knows what it does"
+        );
+    }
+
+    #[test]
+    fn who_holds_memory_is_read_once_a_second_at_most() {
+        let mut observer = observer("qemu");
+        for (now, read_at) in [(5, 5), (1_000_004, 5), (1_000_005, 1_000_005)] {
+            assert_eq!(
+                observer.memory_breakdown(BootTime(now)).at_usec,
+                BootTime(read_at)
+            );
+        }
     }
 
     #[test]

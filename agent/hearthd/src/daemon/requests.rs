@@ -27,6 +27,11 @@ impl Daemon<'_> {
                 self.freshen(events)?;
                 answer(reply, Box::new(self.steward.thermal()));
             }
+            Request::Memory(reply) => {
+                self.freshen(events)?;
+                let memory = self.steward.memory(boot_time()?);
+                answer(reply, Box::new(memory));
+            }
             Request::Change(change, caller, done) => {
                 let changed = self.change(change, &caller);
                 self.step(events, None)?;

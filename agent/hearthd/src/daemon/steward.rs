@@ -2,6 +2,7 @@
 
 use super::laws::Laws;
 use super::observer::{Observer, watched};
+use super::reclaim::{RECLAIMED, ReclaimLaw};
 use super::told::{self, Told};
 use crate::actuators::{Actuators, Folders};
 use crate::cli::RunOptions;
@@ -10,12 +11,13 @@ use crate::recording::Recorder;
 use crate::state::{PowerOff, WishBook};
 use crate::tuning::tuning_for;
 use crate::view::{
-    PackagePower, PowerFacts, Profiles, Published, Reactions, Readings, ThermalFacts, power, thermal,
+    PackagePower, PowerFacts, Profiles, Published, Reactions, Readings, ThermalFacts, memory, power, thermal,
 };
 use anyhow::Context;
+use api::memory::MemoryUse;
 use api::phase::EngineOrder;
 use api::power::{Power, Thermal};
-use linux::{Sampler, Tree, Writer};
+use linux::{Reclaimer, Sampler, Tree, Writer};
 use machine::BootTime;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,6 +33,7 @@ pub(crate) struct Steward {
     pub(crate) observer: Observer,
     pub(crate) wishes: WishBook,
     laws: Laws,
+    reclaim: ReclaimLaw,
     /// Folders of firmware profiles.
     folders: Vec<PathBuf>,
     /// `None`: hearthd only watches.
@@ -61,6 +64,7 @@ impl Steward {
             observer: Observer::new(sampler, options.interval),
             wishes,
             laws,
+            reclaim: ReclaimLaw::new(),
             folders: options.profiles.clone(),
             actuators,
             recorder,
@@ -86,9 +90,28 @@ impl Steward {
         }
         self.told.decision(now, self.laws.decision());
         self.told.applied(now, &applied);
+        self.give_memory_back(now);
         self.package
             .update(self.observer.capabilities(), self.observer.last());
         Ok(())
+    }
+
+    /// Looks whether memory can be given back, if it is time to.
+    fn give_memory_back(&mut self, now: BootTime) {
+        if !self.reclaim.is_due(now, self.observer.quiet_since()) {
+            return;
+        }
+        let sample = self.observer.memory_sample(now, &RECLAIMED);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note_memory(&sample);
+        }
+        let before = self.reclaim.step(&sample);
+        let done = match &self.actuators {
+            Some(actuators) => actuators.reclaim(self.reclaim.decision()),
+            None => Vec::new(),
+        };
+        done.iter().for_each(|done| self.reclaim.note(done));
+        self.told.reclaimed(now, &before, &self.reclaim, &sample, &done);
     }
 
     fn decide(&mut self) {
@@ -112,7 +135,7 @@ impl Steward {
         let now = boot_time()?;
         let until = |at: BootTime| Duration::from_micros(at.0.saturating_sub(now.0));
         let longest = self.observer.interval().duration();
-        let wait = until(self.laws.wake_at()).min(longest);
+        let wait = until(self.laws.wake_at().min(self.reclaim.wake_at())).min(longest);
         let wait = self.wishes.next_end().map_or(wait, |end| wait.min(until(end)));
         Ok(Instant::now() + wait.max(SHORTEST_WAIT))
     }
@@ -179,6 +202,15 @@ impl Steward {
         })
     }
 
+    /// Who holds memory, and what is done about it.
+    pub(crate) fn memory(&mut self, now: BootTime) -> MemoryUse {
+        memory(
+            self.observer.memory_breakdown(now),
+            self.reclaim.goal(),
+            self.reclaim.status(),
+        )
+    }
+
     /// One line for `systemctl status`.
     pub(crate) fn status(&self) -> String {
         let decision = self.laws.decision();
@@ -212,7 +244,10 @@ fn actuators(options: &RunOptions, told: &mut Told) -> anyhow::Result<Option<Act
         );
     }
     told.restored(&applied);
-    Ok(Some(Actuators::new(writer)))
+    Ok(Some(Actuators::new(
+        writer,
+        Reclaimer::new(Tree::open(&options.root)?),
+    )))
 }
 
 fn tell_last_power_off(state: Option<&Path>) {

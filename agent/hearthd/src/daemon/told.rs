@@ -1,11 +1,12 @@
 //! What the journal is told: each fact once, with its figures as fields.
 
+use super::reclaim::ReclaimLaw;
 use crate::actuators::{ChangeLog, Line};
 use crate::bus::Caller;
 use crate::state::{Ended, PowerOff};
 use crate::view::{Alert, Alerts};
-use linux::Applied;
-use machine::{BootTime, Decision, Rung, Warning};
+use linux::{Applied, Reclaimed};
+use machine::{BootTime, Decision, MemorySample, Reclaim, ReclaimState, Rung, Warning};
 use time::format_description::well_known::Rfc3339;
 use tracing::{error, info, warn};
 
@@ -19,6 +20,8 @@ pub(crate) struct Told {
     distrust: Alerts,
     /// Files that another program writes, too.
     foreign: Vec<Warning>,
+    /// Control groups that cannot be asked for memory.
+    unasked: Alerts,
 }
 
 impl Told {
@@ -51,6 +54,36 @@ impl Told {
         self.foreign.extend_from_slice(&applied.foreign);
     }
 
+    /// What came of asking for memory back: once at the end of each time that some was taken, and what went wrong.
+    pub(crate) fn reclaimed(
+        &mut self,
+        now: BootTime,
+        before: &Reclaim,
+        law: &ReclaimLaw,
+        sample: &MemorySample,
+        done: &[Reclaimed],
+    ) {
+        let status = law.status();
+        let ended = before.state == ReclaimState::Reclaiming && status.state != ReclaimState::Reclaiming;
+        if let (true, Some(used)) = (ended, sample.memory.used()) {
+            let (asked, yielded) = (status.asked, status.yielded);
+            info!(
+                used = used.0,
+                asked = asked.0,
+                yielded = yielded.0,
+                "{used} of memory are used; idle programs gave {yielded} of {asked} asked for since hearthd started"
+            );
+        }
+        let problems: Vec<Warning> = done.iter().filter_map(unasked).collect();
+        // Where nobody was asked, nothing has become better or worse.
+        if !done.is_empty() {
+            alerts(
+                &self.unasked.update(now, problems.iter()),
+                "can be asked for memory again",
+            );
+        }
+    }
+
     /// What came of putting things back; the last that is told.
     pub(crate) fn restored(&mut self, applied: &Applied) {
         self.writes.rest().iter().for_each(write);
@@ -65,6 +98,13 @@ impl Told {
     pub(crate) fn foreign(&self) -> &[Warning] {
         &self.foreign
     }
+}
+
+fn unasked(done: &Reclaimed) -> Option<Warning> {
+    Some(Warning {
+        path: format!("/sys/fs/cgroup/{}/memory.reclaim", done.request.cgroup),
+        problem: done.problem.clone()?,
+    })
 }
 
 /// Files that went bad or well.

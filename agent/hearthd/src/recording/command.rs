@@ -2,7 +2,7 @@
 
 use super::reader::Records;
 use super::recorder::Recorder;
-use super::replay::Replay;
+use super::replay::{Decided, Replay, Step};
 use super::screen;
 use crate::clock::boot_time;
 use crate::daemon::watched;
@@ -11,7 +11,7 @@ use crate::tuning::tuning_for;
 use anyhow::Context;
 use clap::Args;
 use linux::{Sampler, Tree};
-use machine::{BootTime, Wishes};
+use machine::{BootTime, Reclaim, Wishes};
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
@@ -79,23 +79,46 @@ fn print(options: &ReplayOptions, out: &mut impl Write) -> anyhow::Result<()> {
         _ => Box::new(File::open(&options.file)?),
     };
     let mut replay = Replay::default();
-    let mut first: Option<BootTime> = None;
+    let mut table = Table { first: None };
     for record in Records::new(BufReader::new(from)) {
         let (line, record) = record?;
-        let Some(step) = replay.take(line, record)? else {
-            continue;
-        };
-        if options.json {
-            serde_json::to_writer(&mut *out, &step.decision)?;
-            writeln!(out)?;
-            continue;
+        match replay.take(line, record)? {
+            Some(decided) if options.json => json(out, &decided)?,
+            Some(Decided::Step(step)) => table.step(out, &step)?,
+            Some(Decided::Reclaim(at, reclaim)) => table.reclaim(out, at, &reclaim)?,
+            None => {}
         }
-        if first.is_none() {
-            screen::head(out)?;
-        }
-        screen::step(out, *first.get_or_insert(step.sample.at_usec), &step)?;
     }
     Ok(())
+}
+
+/// A decision as a line; one of the law of reclaim is told by its name.
+fn json(out: &mut impl Write, decided: &Decided) -> anyhow::Result<()> {
+    match decided {
+        Decided::Step(step) => serde_json::to_writer(&mut *out, &step.decision)?,
+        Decided::Reclaim(_, reclaim) => {
+            serde_json::to_writer(&mut *out, &serde_json::json!({ "reclaim": reclaim }))?;
+        }
+    }
+    Ok(writeln!(out)?)
+}
+
+/// Lines for people, with the time since the first step.
+struct Table {
+    first: Option<BootTime>,
+}
+
+impl Table {
+    fn step(&mut self, out: &mut impl Write, step: &Step) -> io::Result<()> {
+        if self.first.is_none() {
+            screen::head(out)?;
+        }
+        screen::step(out, *self.first.get_or_insert(step.sample.at_usec), step)
+    }
+
+    fn reclaim(&self, out: &mut impl Write, at: BootTime, reclaim: &Reclaim) -> io::Result<()> {
+        screen::reclaim(out, self.first.unwrap_or(at), at, reclaim)
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -1,7 +1,7 @@
 //! Writing a recording while hearthd runs.
 
 use anyhow::Context;
-use machine::{Capabilities, Record, Sample, Tuning, Wishes};
+use machine::{Capabilities, MemorySample, Record, Sample, Tuning, Wishes};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -33,7 +33,19 @@ impl Recorder {
 
     /// Notes what the laws are told for one step; a fault is told, and ends the recording.
     pub(crate) fn note(&mut self, found: &Capabilities, tuning: &Tuning, wishes: &Wishes, sample: &Sample) {
-        if let Err(error) = self.try_note(found, tuning, wishes, sample) {
+        let noted = self.try_note(found, tuning, wishes, sample);
+        self.settle(noted);
+    }
+
+    /// Notes what the law of reclaim is told; a fault is told, and ends the recording.
+    pub(crate) fn note_memory(&mut self, sample: &MemorySample) {
+        let Some(file) = &mut self.file else { return };
+        let noted = line(file, &Record::Memory(Box::new(sample.clone()))).and_then(|()| file.flush());
+        self.settle(noted);
+    }
+
+    fn settle(&mut self, noted: io::Result<()>) {
+        if let Err(error) = noted {
             warn!("the recording {} ends here: {error}", self.path.display());
             self.file = None;
         }

@@ -1,7 +1,7 @@
 //! A recording's records, put to the laws again.
 
-use control::Controller;
-use machine::{BootTime, Capabilities, Decision, Record, Sample, Tuning};
+use control::{Controller, Reclaimer};
+use machine::{BootTime, Capabilities, Decision, Reclaim, Record, Sample, Tuning};
 
 /// Why a record cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,15 @@ pub(super) struct Step {
     pub(super) decision: Decision,
 }
 
+/// What a record leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Decided {
+    /// A step of the laws of heat and power.
+    Step(Box<Step>),
+    /// Of the law of reclaim, and when.
+    Reclaim(BootTime, Reclaim),
+}
+
 /// The laws and what they were told so far.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
@@ -28,12 +37,13 @@ pub(super) struct Replay {
     news: bool,
     wishes: machine::Wishes,
     controller: Option<Controller>,
+    reclaimer: Reclaimer,
     at: BootTime,
 }
 
 impl Replay {
     /// Takes the record of a line. A sample is decided upon.
-    pub(super) fn take(&mut self, line: usize, record: Record) -> Result<Option<Step>, Error> {
+    pub(super) fn take(&mut self, line: usize, record: Record) -> Result<Option<Decided>, Error> {
         match record {
             Record::Capabilities(found) => {
                 self.found = Some(*found);
@@ -44,7 +54,14 @@ impl Replay {
                 self.news = true;
             }
             Record::Wishes(wishes) => self.wishes = wishes,
-            Record::Sample(sample) => return self.step(line, *sample).map(Some),
+            Record::Sample(sample) => {
+                let step = self.step(line, *sample)?;
+                return Ok(Some(Decided::Step(Box::new(step))));
+            }
+            Record::Memory(sample) => {
+                let decided = self.reclaimer.step(&sample);
+                return Ok(Some(Decided::Reclaim(sample.at_usec, decided)));
+            }
         }
         Ok(None)
     }

@@ -1,7 +1,7 @@
 //! Replayed decisions for people: a line per step.
 
 use super::replay::Step;
-use machine::{BootTime, EngineLimits, Rung};
+use machine::{BootTime, EngineLimits, Reclaim, Rung};
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -14,6 +14,24 @@ pub(super) fn head(out: &mut dyn Write) -> io::Result<()> {
         "{:>10}  {:>9}  {:<14}  {:>9}  {:<12}  {:<10}  engine",
         "time", "heat", "rung", "cap", "profile", "phase"
     )
+}
+
+/// What is taken, at its time in seconds since the first step.
+pub(super) fn reclaim(
+    out: &mut dyn Write,
+    first: BootTime,
+    at: BootTime,
+    reclaim: &Reclaim,
+) -> io::Result<()> {
+    let seconds = at.0.saturating_sub(first.0) as f64 / 1e6;
+    for request in &reclaim.requests {
+        writeln!(
+            out,
+            "{seconds:>9.3}s  {} is asked for {}",
+            request.cgroup, request.bytes
+        )?;
+    }
+    Ok(())
 }
 
 /// A step, at its time in seconds since the first.

@@ -1,6 +1,7 @@
 //! What others are shown of hearthd's state: values made of other values, without any act.
 
 mod alerts;
+mod memory;
 mod package_power;
 mod power;
 mod profiles;
@@ -9,6 +10,7 @@ mod reaction;
 mod thermal;
 
 pub(crate) use alerts::{Alert, Alerts};
+pub(crate) use memory::memory;
 pub(crate) use package_power::PackagePower;
 pub(crate) use power::{PowerFacts, power};
 pub(crate) use profiles::{Dictionary, Profiles};

@@ -7,6 +7,7 @@
 mod engine;
 mod heat;
 mod holds;
+mod memory;
 mod recording;
 mod rig;
 

@@ -31,9 +31,14 @@ async fn a_recording_replays_to_the_decisions_that_were_taken() {
     let text = String::from_utf8(output.stdout).unwrap();
     let decided: Vec<Decision> = text
         .lines()
+        .filter(|line| !line.starts_with("{\"reclaim\":"))
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert!(decided.len() >= 2, "{text}");
+    assert!(
+        text.contains(r#"{"reclaim":{"requests":[],"state":"waiting""#),
+        "{text}"
+    );
     assert!(
         decided.iter().any(|decision| decision.thermal == taken.state),
         "{taken:?}\n{text}"
