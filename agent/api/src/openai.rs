@@ -183,6 +183,16 @@ pub struct Usage {
     pub completion_tokens: u32,
     /// Both.
     pub total_tokens: u32,
+    /// How the prompt was read.
+    #[serde(default)]
+    pub prompt_tokens_details: PromptTokensDetails,
+}
+
+/// How a prompt was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptTokensDetails {
+    /// Tokens of the prompt that were not run, for they were still there from an earlier answer.
+    pub cached_tokens: u32,
 }
 
 /// Answer to `GET /v1/models`.

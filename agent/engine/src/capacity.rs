@@ -15,6 +15,9 @@ const SMALLEST_CONTEXT: usize = 512;
 const OTHERS_SHARE: u64 = 8;
 /// Mapped weights are the kernel's to take back, so they never leave less than this part of the rest to sequences.
 const LEAST_SHARE: u64 = 8;
+/// Idle sessions have no more than this part of what is left for keys and values: their prompts can be read again, and
+/// one that is refused for want of memory cannot.
+const IDLE_SHARE: u64 = 4;
 const MIB: f64 = (1_u64 << 20) as f64;
 
 /// How many sequences there may be, and how long.
@@ -53,6 +56,26 @@ impl Memory {
         let room = (all - all / OTHERS_SHARE).saturating_sub(weights.held);
         let left = room.saturating_sub(weights.mapped).max(room / LEAST_SHARE);
         Some(self.available.map_or(left, |available| left.min(available / 2)))
+    }
+}
+
+/// Bytes for keys and values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Of sequences that are being answered.
+    pub sequences: u64,
+    /// Of idle sessions.
+    pub idle: u64,
+}
+
+impl Room {
+    /// Divides so many bytes; idle sessions have no more than was wanted for them.
+    pub fn divide(bytes: u64, idle: u64) -> Self {
+        let idle = idle.min(bytes / IDLE_SHARE);
+        Self {
+            sequences: bytes - idle,
+            idle,
+        }
     }
 }
 
@@ -146,6 +169,17 @@ mod tests {
             assert_eq!(memory.beside(weights), Some(room), "{memory:?} {weights:?}");
         }
         assert_eq!(Memory::default().beside(mapped(GIB)), None);
+    }
+
+    #[test]
+    fn idle_sessions_have_a_quarter_at_most() {
+        let divided = |bytes, idle| {
+            let room = Room::divide(bytes, idle);
+            (room.sequences, room.idle)
+        };
+        assert_eq!(divided(4 * GIB, 256 * MIB), (4 * GIB - 256 * MIB, 256 * MIB));
+        assert_eq!(divided(400 * MIB, 256 * MIB), (300 * MIB, 100 * MIB));
+        assert_eq!(divided(400 * MIB, 0), (400 * MIB, 0));
     }
 
     #[test]

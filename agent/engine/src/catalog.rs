@@ -150,6 +150,20 @@ impl Catalog {
         entries.into_values().collect()
     }
 
+    /// The root hashes of the stored models, hidden ones included.
+    ///
+    /// # Errors
+    /// The first store, or manifest, that cannot be read: then nobody can say which models there are not.
+    pub fn roots(&self) -> Result<Vec<Hash>, store::Error> {
+        let mut roots = Vec::new();
+        for store in &self.stores {
+            for id in store.models()? {
+                roots.push(store.manifest(&id)?.root);
+            }
+        }
+        Ok(roots)
+    }
+
     /// The model of that name.
     pub fn find(&self, id: &str) -> Option<Entry> {
         self.entries().into_iter().find(|entry| entry.id == id)

@@ -1,6 +1,9 @@
 //! The engine: a handle that anyone may hold, and the model's own thread behind it.
 //!
-//! The thread alone owns models, sequences and the scheduler, and waits for commands only when no sequence can run.
+//! The thread alone owns models, sequences and the scheduler, and waits for commands only when no sequence can run. What
+//! takes time and is no arithmetic, a session's way to disk and back, is another thread's; its outcomes are commands, too.
+
+mod inbox;
 
 use std::io;
 use std::path::PathBuf;
@@ -11,6 +14,7 @@ use std::time::Instant;
 use kernels::compute::{Compute, Fusions};
 use kernels::kv::KvKind;
 use kernels::pool::Pool;
+use store::trim_heap;
 use tokio::sync::{oneshot, watch};
 
 use crate::activity::{Activity, Phase};
@@ -20,10 +24,12 @@ use crate::error::{ForwardError, RequestError};
 use crate::graph::Graph;
 use crate::model::{self, Model, Terms};
 use crate::pace::Pace;
+use crate::parking::{self, Outcome, Owner, Resume, Sessions};
 use crate::request::{Answer, Event, Outbox, Request, answer};
 use crate::scheduler::{Scheduler, SlotId, Work};
 use crate::sequence::Sequence;
 use crate::template::STACK_BYTES;
+use inbox::{Commands, Inbox, inbox};
 
 /// How an engine is set up.
 #[derive(Clone, Debug)]
@@ -48,12 +54,14 @@ pub struct Settings {
     pub memory_budget: Option<usize>,
     /// The memory there is: where it is not enough for all slots, a model has fewer, or shorter ones.
     pub memory: Memory,
+    /// How conversations are kept between their turns.
+    pub parking: parking::Settings,
 }
 
 /// The handle.
 #[derive(Clone)]
 pub struct Engine {
-    commands: mpsc::Sender<Command>,
+    commands: Arc<Commands>,
     activity: watch::Receiver<Activity>,
     catalog: Catalog,
 }
@@ -72,6 +80,8 @@ enum Command {
     Submit(Waiting),
     Load(String, oneshot::Sender<Result<(), RequestError>>),
     Limit(Option<usize>),
+    Park(oneshot::Sender<bool>),
+    Kept(Outcome),
     Wake,
 }
 
@@ -83,7 +93,7 @@ struct Waiting {
 impl Engine {
     /// Starts the model's thread, and those that compute with it.
     pub fn start(settings: Settings) -> io::Result<(Self, Ended)> {
-        let (commands, inbox) = mpsc::channel();
+        let (commands, inbox) = inbox();
         let (publisher, activity) = watch::channel(Activity::default());
         let catalog = Catalog::new(settings.folders.clone());
         let worker = Worker::new(settings, catalog.clone(), inbox, publisher)?;
@@ -100,13 +110,13 @@ impl Engine {
 
     /// Hands a request in. What becomes of it, refusals included, comes through the answer.
     pub fn submit(&self, request: Request) -> Answer {
-        let commands = self.commands.clone();
+        let commands = Arc::clone(&self.commands);
         let (outbox, answer) = answer(move || {
             // If the thread has ended there is nobody to wake.
-            let _ended = commands.send(Command::Wake);
+            let _ended = commands.0.send(Command::Wake);
         });
         if let Err(mpsc::SendError(Command::Submit(mut waiting))) =
-            self.commands.send(Command::Submit(Waiting { request, outbox }))
+            self.commands.0.send(Command::Submit(Waiting { request, outbox }))
         {
             waiting.outbox.push(Event::Failed(RequestError::Stopping));
         }
@@ -116,7 +126,7 @@ impl Engine {
     /// Has a model loaded before anyone asks for it, unless another is answering. Returns when it is.
     pub async fn load(&self, model: &str) -> Result<(), RequestError> {
         let (reply, loaded) = oneshot::channel();
-        let sent = self.commands.send(Command::Load(model.to_owned(), reply));
+        let sent = self.commands.0.send(Command::Load(model.to_owned(), reply));
         sent.map_err(|_| RequestError::Stopping)?;
         loaded.await.map_err(|_| RequestError::Stopping)?
     }
@@ -125,7 +135,17 @@ impl Engine {
     /// Those that are being answered are answered to their end; others wait in the queue.
     pub fn limit_slots(&self, slots: Option<usize>) {
         // If the thread has ended there is nobody to hold back.
-        let _ended = self.commands.send(Command::Limit(slots));
+        let _ended = self.commands.0.send(Command::Limit(slots));
+    }
+
+    /// Gives memory back: conversations that nobody is answered in are written, or forgotten where they cannot be, and the
+    /// model is let go of, unless somebody is being answered meanwhile: `false` then. The next request has the model
+    /// mapped again, and finds its conversation.
+    pub async fn park(&self) -> Result<bool, RequestError> {
+        let (reply, parked) = oneshot::channel();
+        let sent = self.commands.0.send(Command::Park(reply));
+        sent.map_err(|_| RequestError::Stopping)?;
+        parked.await.map_err(|_| RequestError::Stopping)
     }
 
     /// What the engine does. A change of phase, depth or model wakes who waits for one; the counters move on silently.
@@ -136,7 +156,7 @@ impl Engine {
     /// Which models there are. One that is loaded and not among them any more is let go of, unless it is answering.
     pub fn models(&self) -> Vec<Entry> {
         // If the thread has ended it holds no model either.
-        let _ended = self.commands.send(Command::Wake);
+        let _ended = self.commands.0.send(Command::Wake);
         self.catalog.entries()
     }
 
@@ -176,7 +196,7 @@ fn is_current(catalog: &Catalog, resident: &Resident) -> bool {
 
 /// The model's thread.
 struct Worker {
-    inbox: mpsc::Receiver<Command>,
+    inbox: Inbox,
     catalog: Catalog,
     activity: watch::Sender<Activity>,
     /// Tokens run through the model.
@@ -192,6 +212,9 @@ struct Worker {
     limit: Option<usize>,
     /// Ends of complete answers that their readers have not made room for yet.
     draining: Vec<Outbox>,
+    sessions: Sessions,
+    /// Who is to be told when all is parked.
+    parking: Vec<oneshot::Sender<bool>>,
     settings: Settings,
 }
 
@@ -199,10 +222,13 @@ impl Worker {
     fn new(
         settings: Settings,
         catalog: Catalog,
-        inbox: mpsc::Receiver<Command>,
+        inbox: Inbox,
         activity: watch::Sender<Activity>,
     ) -> io::Result<Self> {
+        let report = inbox.reporter();
         Ok(Self {
+            sessions: Sessions::start(&settings.parking, settings.kv, report, Instant::now())?,
+            parking: Vec::new(),
             inbox,
             catalog,
             activity,
@@ -220,18 +246,20 @@ impl Worker {
     }
 
     fn run(mut self) {
+        self.forget_removed();
         loop {
             match self.next_turn() {
                 Some(work) => self.compute(&work),
                 None => {
                     self.let_go();
-                    match self.inbox.recv() {
-                        Ok(command) => self.obey(command),
-                        Err(mpsc::RecvError) => return,
+                    self.sessions.work(Instant::now());
+                    match self.inbox.wait(self.sessions.deadline()) {
+                        Some(command) => self.obey(command),
+                        None => return,
                     }
                 }
             }
-            while let Ok(command) = self.inbox.try_recv() {
+            while let Some(command) = self.inbox.next() {
                 self.obey(command);
             }
         }
@@ -242,8 +270,17 @@ impl Worker {
         self.drop_cancelled();
         self.deliver();
         self.admit();
-        self.publish(self.scheduler.phase());
+        self.publish(self.phase());
         self.scheduler.next_turn(self.pace.chunk())
+    }
+
+    /// What it is busy with: if with nothing else, with reading what somebody waits for.
+    fn phase(&self) -> Phase {
+        let waits = |sequence: &Sequence| sequence.waits().is_some();
+        match self.scheduler.phase() {
+            Phase::Idle if self.sequences.iter().flatten().any(waits) => Phase::Loading,
+            phase => phase,
+        }
     }
 
     fn obey(&mut self, command: Command) {
@@ -252,6 +289,12 @@ impl Worker {
             Command::Limit(slots) => {
                 self.limit = slots;
                 self.apply_limits();
+            }
+            Command::Kept(outcome) => self.hear(outcome),
+            Command::Park(reply) => {
+                self.parking.push(reply);
+                self.sessions.clear(Instant::now());
+                self.finish_parking();
             }
             Command::Submit(waiting) => {
                 if let Err(mut refused) = self.scheduler.enqueue(waiting) {
@@ -270,6 +313,42 @@ impl Worker {
                 // Who asked may have stopped waiting for the answer.
                 let _gone = reply.send(loaded);
             }
+        }
+    }
+
+    /// Takes what has become of sessions; who waited for one goes on.
+    fn hear(&mut self, outcome: Outcome) {
+        let left_memory = matches!(outcome, Outcome::Written(..));
+        for restored in self.sessions.done(outcome, Instant::now()) {
+            for (index, sequence) in self.sequences.iter_mut().enumerate() {
+                if let Some(sequence) = sequence.as_mut().filter(|it| it.waits() == Some(restored.ticket)) {
+                    let seen = restored.seen.clone();
+                    self.scheduler.skip(SlotId(index), sequence.resume(seen));
+                }
+            }
+        }
+        if left_memory && self.scheduler.active() == 0 {
+            trim_heap();
+        }
+        self.finish_parking();
+    }
+
+    /// When no session is in memory any more, the model goes, too: its pages are the page cache's then, clean, and the
+    /// kernel may have them.
+    fn finish_parking(&mut self) {
+        if self.parking.is_empty() || !self.sessions.is_clear() {
+            return;
+        }
+        self.sessions.cleared();
+        let idle = self.scheduler.active() == 0;
+        if idle {
+            self.unload();
+            trim_heap();
+            self.publish(self.scheduler.phase());
+        }
+        for reply in self.parking.drain(..) {
+            // Who asked may have stopped waiting for the answer.
+            let _gone = reply.send(idle);
         }
     }
 
@@ -293,7 +372,7 @@ impl Worker {
         self.draining.retain_mut(|outbox| !outbox.flush());
         for (index, sequence) in self.sequences.iter_mut().enumerate() {
             if let Some(sequence) = sequence {
-                let blocked = !sequence.outbox.flush();
+                let blocked = !sequence.outbox.flush() || sequence.waits().is_some();
                 self.scheduler.set_blocked(SlotId(index), blocked);
             }
         }
@@ -321,10 +400,30 @@ impl Worker {
         }
     }
 
-    fn place(&mut self, sequence: Sequence) {
-        if let Some(slot) = self.scheduler.occupy(sequence.prompt_tokens()) {
-            self.sequences[slot.0] = Some(sequence);
+    /// Gives a sequence a slot, and what was kept of its beginning.
+    fn place(&mut self, mut sequence: Sequence) {
+        let Some(slot) = self.scheduler.occupy(sequence.prompt().len()) else {
+            return;
+        };
+        if let Some(owner) = self.owner() {
+            match self.sessions.resume(owner, sequence.prompt(), Instant::now()) {
+                Resume::Nothing => {}
+                Resume::Now(seen) => self.scheduler.skip(slot, sequence.resume(Some(seen))),
+                Resume::Later(ticket) => {
+                    sequence.wait(ticket);
+                    self.scheduler.set_blocked(slot, true);
+                }
+            }
         }
+        self.sequences[slot.0] = Some(sequence);
+    }
+
+    /// Whose keys and values those of the resident model are.
+    fn owner(&self) -> Option<Owner> {
+        self.resident.as_ref().map(|resident| Owner {
+            root: resident.graph.root(),
+            shape: resident.model.kv_shape(),
+        })
     }
 
     fn is_resident(&self, model: &str) -> bool {
@@ -344,7 +443,7 @@ impl Worker {
             .catalog
             .find(id)
             .ok_or_else(|| RequestError::NoSuchModel(id.to_owned()))?;
-        self.resident = None;
+        self.unload();
         self.publish(Phase::Loading);
         let loaded = model::load_on(&entry.source, &self.terms());
         let (model, graph) = loaded.map_err(|error| RequestError::Load {
@@ -352,6 +451,7 @@ impl Worker {
             reason: error.to_string(),
         })?;
         let model = Arc::new(model);
+        self.sessions.limit_memory(model.idle_kv(), Instant::now());
         self.resident = Some(Resident {
             id: id.into(),
             entry,
@@ -373,6 +473,7 @@ impl Worker {
             },
             kv: self.settings.kv,
             memory: self.settings.memory,
+            idle_kv: self.settings.parking.memory,
         }
     }
 
@@ -388,14 +489,25 @@ impl Worker {
         if self.scheduler.active() > 0 {
             return;
         }
-        let gone = self
-            .resident
-            .take_if(|resident| !is_current(&self.catalog, resident));
-        if gone.is_some() {
-            drop(gone);
-            self.apply_limits();
+        let gone = |resident: &Resident| !is_current(&self.catalog, resident);
+        if self.resident.as_ref().is_some_and(gone) {
+            self.unload();
             self.publish(self.scheduler.phase());
         }
+    }
+
+    /// Gives the resident model's memory back.
+    fn unload(&mut self) {
+        self.resident = None;
+        self.sessions.forget_nameless();
+        self.forget_removed();
+        self.apply_limits();
+    }
+
+    /// Files of models that were removed take room from others.
+    fn forget_removed(&mut self) {
+        let catalog = &self.catalog;
+        self.sessions.forget_removed(|| catalog.roots());
     }
 
     fn compute(&mut self, work: &Work) {
@@ -448,17 +560,23 @@ impl Worker {
         for slot in slots {
             if let Some(sequence) = &mut self.sequences[slot.0] {
                 sequence.outbox.push(Event::Failed(error.clone()));
+                sequence.spoil();
             }
         }
     }
 
-    /// Frees a slot; what its reader has not taken yet is kept for it.
+    /// Frees a slot; what its reader has not taken yet is kept for it, and what was computed for the next turn.
     fn release(&mut self, slot: SlotId) {
         self.scheduler.release(slot);
-        if let Some(mut sequence) = self.sequences[slot.0].take()
-            && !sequence.outbox.flush()
-        {
-            self.draining.push(sequence.outbox);
+        let Some(sequence) = self.sequences[slot.0].take() else {
+            return;
+        };
+        let (tokens, kv, mut outbox) = sequence.end();
+        if !outbox.flush() {
+            self.draining.push(outbox);
+        }
+        if let Some(owner) = self.owner() {
+            self.sessions.store(owner, &tokens, kv, Instant::now());
         }
     }
 

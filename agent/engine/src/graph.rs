@@ -13,6 +13,7 @@ use kernels::activations::Activations;
 use kernels::compute::{self, Angles, Attention, Compute, Linear, Norm, Rows};
 use kernels::layout::ROWS;
 use kernels::ops::{Rope, RopeScaling};
+use store::Hash;
 use store::metadata::Metadata;
 use store::packed::{Layer, Packed};
 use store::tensor::{Table, TensorId};
@@ -143,6 +144,11 @@ impl Graph {
     /// lacks or has too much. No weight is looked at. `path` is for messages.
     pub fn check(metadata: &Metadata, tensors: &Table, path: &Path) -> Result<(), LoadError> {
         Wiring::find(metadata, tensors, path).map(drop)
+    }
+
+    /// The hash that names its model; none if that is not from a store.
+    pub fn root(&self) -> Option<Hash> {
+        self.packed.root()
     }
 
     /// Its dimensions.

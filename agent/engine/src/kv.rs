@@ -27,17 +27,44 @@ impl KvCache {
         }
     }
 
+    /// A sequence whose first `length` positions are in `blocks`, of which there are as many as they need; whoever else
+    /// has a full one may keep it.
+    ///
+    /// # Panics
+    /// If there are fewer or more blocks, or more positions than `limit`.
+    pub(crate) fn resumed(shape: KvShape, limit: usize, blocks: Vec<Arc<KvBlock>>, length: usize) -> Self {
+        assert!(
+            length <= limit && blocks.len() == length.div_ceil(POSITIONS),
+            "{} blocks for {length} positions of {limit}",
+            blocks.len()
+        );
+        let mut cache = Self {
+            shape,
+            blocks,
+            length,
+            limit,
+        };
+        cache.own_last();
+        cache
+    }
+
     /// Another sequence that begins with the same tokens: full blocks are shared, for they never change; the last one is
     /// copied.
     pub fn branch(&self) -> Self {
-        let (full, rest) = (self.length / POSITIONS, self.length % POSITIONS);
-        let mut blocks = self.blocks[..full].to_vec();
-        if rest > 0 {
-            let mut block = KvBlock::new(self.shape);
-            block.bytes_mut().copy_from_slice(self.blocks[full].bytes());
-            blocks.push(Arc::new(block));
+        let blocks = self.blocks[..self.length.div_ceil(POSITIONS)].to_vec();
+        Self::resumed(self.shape, self.limit, blocks, self.length)
+    }
+
+    /// Makes the last block, which gets the next positions, nobody else's.
+    fn own_last(&mut self) {
+        if self.length.is_multiple_of(POSITIONS) {
+            return;
         }
-        Self { blocks, ..*self }
+        if let Some(last) = self.blocks.last_mut().filter(|last| Arc::strong_count(last) > 1) {
+            let mut block = KvBlock::new(self.shape);
+            block.bytes_mut().copy_from_slice(last.bytes());
+            *last = Arc::new(block);
+        }
     }
 
     /// Positions that are filled.

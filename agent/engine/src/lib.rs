@@ -1,8 +1,8 @@
 //! Tokens: models and their graphs, chat templates, sequences, the scheduler and the model's own thread.
 //!
 //! What is absent: this crate knows no HTTP, no D-Bus and no systemd. The model's thread has no async code; the handles'
-//! async functions only wait on channels. Time is asked only to measure and to choose a way of computing, never to
-//! decide what happens.
+//! async functions only wait on channels. Time is asked only to measure, to choose a way of computing, and to tell how long
+//! nobody has come back to a conversation; what is answered never depends on it.
 
 pub mod activity;
 mod bpe;
@@ -17,6 +17,7 @@ mod keys;
 pub mod kv;
 pub mod model;
 pub mod pace;
+pub mod parking;
 mod quote;
 pub mod request;
 pub mod sampler;

@@ -2,13 +2,14 @@
 
 use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 
-use kernels::kv::{KvKind, KvShape};
+use kernels::kv::{KvBlock, KvKind, KvShape};
 use store::Opened;
 use store::metadata::Metadata;
 
-use crate::capacity::{Capacity, Mebibytes, Memory, Weights};
+use crate::capacity::{Capacity, Mebibytes, Memory, Room, Weights};
 use crate::catalog::Source;
 use crate::error::{LoadError, RequestError};
 use crate::graph::Graph;
@@ -22,8 +23,17 @@ pub struct Model {
     /// Its tokens.
     pub vocabulary: Vocabulary,
     template: ChatTemplate,
-    capacity: Capacity,
+    share: Share,
     kv: KvShape,
+}
+
+/// What the conversations with a model get of the memory.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    /// Those that are answered.
+    capacity: Capacity,
+    /// Bytes of keys and values of idle ones.
+    idle: u64,
 }
 
 /// On what terms a model is loaded.
@@ -37,6 +47,8 @@ pub struct Terms {
     pub kv: KvKind,
     /// The memory there is.
     pub memory: Memory,
+    /// Most bytes of keys and values of idle sessions; less if there is no memory for so much.
+    pub idle_kv: u64,
 }
 
 /// Loads a model for one sequence, and what computes it, without a look at how much memory there is. `budget` is the
@@ -54,6 +66,7 @@ pub fn load(
         wanted,
         kv,
         memory,
+        idle_kv: 0,
     };
     load_on(source, &terms)
 }
@@ -62,11 +75,11 @@ pub fn load(
 pub fn load_on(source: &Source, terms: &Terms) -> Result<(Model, Graph), LoadError> {
     let (opened, path) = (source.open()?, &source.path());
     let (parameters, kv) = shapes(opened.metadata(), path, terms.kv)?;
-    let capacity = capacity(&opened, path, terms, parameters.context, kv)?;
+    let share = share(&opened, path, terms, parameters.context, kv)?;
     // The vocabulary takes as long as the weights of a small model.
     thread::scope(|scope| {
         let weights = scope.spawn(|| opened.load(terms.budget));
-        let model = Model::read(opened.metadata(), path, capacity, kv);
+        let model = Model::read(opened.metadata(), path, share, kv);
         let packed = weights.join().unwrap_or_else(|panic| resume_unwind(panic));
         Ok((model?, Graph::new(packed?, path)?))
     })
@@ -83,29 +96,33 @@ fn shapes(metadata: &Metadata, path: &Path, kv: KvKind) -> Result<(Hyperparamete
 }
 
 /// What of the terms' wish the memory is enough for, for a model that was trained for `trained` tokens.
-fn capacity(
+fn share(
     opened: &Opened,
     path: &Path,
     terms: &Terms,
     trained: usize,
     kv: KvShape,
-) -> Result<Capacity, LoadError> {
+) -> Result<Share, LoadError> {
     let wanted = Capacity {
         context: terms.wanted.context.min(trained),
         ..terms.wanted
     };
     let (held, mapped) = opened.in_memory(terms.budget);
     let Some(room) = terms.memory.beside(Weights { held, mapped }) else {
-        return Ok(wanted);
+        return Ok(Share {
+            capacity: wanted,
+            idle: terms.idle_kv,
+        });
     };
-    let fitting = Capacity::fitting(wanted, kv.block_bytes(), room).ok_or_else(|| LoadError::Room {
+    let Room { sequences, idle } = Room::divide(room, terms.idle_kv);
+    let capacity = Capacity::fitting(wanted, kv.block_bytes(), sequences).ok_or_else(|| LoadError::Room {
         path: path.to_owned(),
-        room,
+        room: sequences,
         tokens: wanted.least().context,
         least: wanted.least().bytes(kv.block_bytes()),
     })?;
-    say(fitting, wanted, kv, held + mapped, room, terms.memory);
-    Ok(fitting)
+    say(capacity, wanted, kv, held + mapped, sequences, terms.memory);
+    Ok(Share { capacity, idle })
 }
 
 /// Logs what was chosen, and why.
@@ -128,24 +145,29 @@ fn say(chosen: Capacity, wanted: Capacity, kv: KvShape, weights: u64, room: u64,
 }
 
 impl Model {
-    fn read(metadata: &Metadata, path: &Path, capacity: Capacity, kv: KvShape) -> Result<Self, LoadError> {
+    fn read(metadata: &Metadata, path: &Path, share: Share, kv: KvShape) -> Result<Self, LoadError> {
         let vocabulary = Vocabulary::read(metadata, path)?;
         Ok(Self {
             template: ChatTemplate::read(metadata, path, &vocabulary)?,
             vocabulary,
-            capacity,
+            share,
             kv,
         })
     }
 
     /// Most tokens that a sequence may have.
     pub fn context(&self) -> usize {
-        self.capacity.context
+        self.share.capacity.context
     }
 
     /// Sequences that there is memory for at the same time.
     pub fn slots(&self) -> usize {
-        self.capacity.slots
+        self.share.capacity.slots
+    }
+
+    /// Bytes of keys and values that idle sessions may have beside it.
+    pub fn idle_kv(&self) -> u64 {
+        self.share.idle
     }
 
     /// The tokens of a conversation. Fails if they leave no room for an answer.
@@ -172,6 +194,16 @@ impl Model {
     /// Room for a new sequence.
     pub fn new_kv(&self) -> KvCache {
         KvCache::new(self.kv, self.context())
+    }
+
+    /// What a block of its keys and values holds.
+    pub(crate) fn kv_shape(&self) -> KvShape {
+        self.kv
+    }
+
+    /// A sequence whose first `length` tokens were seen.
+    pub(crate) fn seen_kv(&self, blocks: Vec<Arc<KvBlock>>, length: usize) -> KvCache {
+        KvCache::resumed(self.kv, self.context(), blocks, length)
     }
 }
 
@@ -211,6 +243,12 @@ mod tests {
     impl Fixture {
         /// What is chosen where so much is left beside the weights.
         fn load(&self, room: u64) -> Result<(usize, usize), LoadError> {
+            let model = self.load_beside(room, 0)?;
+            Ok((model.slots(), model.context()))
+        }
+
+        /// The same where idle sessions are to have so much of it.
+        fn load_beside(&self, room: u64, idle_kv: u64) -> Result<Model, LoadError> {
             let (held, mapped) = self.weights;
             // Mapped weights leave an eighth at least, and an eighth of all is for neither.
             let beside_others = held + (mapped + room).min(8 * room);
@@ -225,9 +263,9 @@ mod tests {
                     available: None,
                     limit: Some((8 * beside_others).div_ceil(7)),
                 },
+                idle_kv,
             };
-            let (model, _) = load_on(&self.source, &terms)?;
-            Ok((model.slots(), model.context()))
+            Ok(load_on(&self.source, &terms)?.0)
         }
     }
 
@@ -238,6 +276,16 @@ mod tests {
         assert_eq!(fixture.load(4 * whole).unwrap(), (4, 256));
         assert_eq!(fixture.load(4 * whole - 8).unwrap(), (3, 256));
         assert_eq!(fixture.load(whole).unwrap(), (1, 256));
+    }
+
+    #[test]
+    fn what_idle_sessions_may_have_is_not_for_those_that_are_answered() {
+        let fixture = fixture();
+        let whole = 4 * fixture.block as u64;
+        let model = fixture.load_beside(4 * whole, whole).unwrap();
+        assert_eq!((model.slots(), model.idle_kv()), (3, whole));
+        let model = fixture.load_beside(4 * whole, u64::MAX).unwrap();
+        assert_eq!((model.slots(), model.idle_kv()), (3, whole));
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Summary {
     pub reason: FinishReason,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
+    /// Those of them that were not run, for an earlier answer's keys and values were still there.
+    pub reused_tokens: usize,
     /// Tokens made, without the mark that ends the answer.
     pub completion_tokens: usize,
 }
@@ -84,6 +86,12 @@ impl Answer {
         let event = self.events.blocking_recv();
         self.wake_if_blocked();
         event
+    }
+
+    /// Whether there is no event yet.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
     }
 
     fn wake_if_blocked(&self) {

@@ -138,6 +138,13 @@ impl<T> Scheduler<T> {
         Some(SlotId(index))
     }
 
+    /// Says that the first `tokens` of a slot's prompt need not be run; one at least is left.
+    pub fn skip(&mut self, slot: SlotId, tokens: usize) {
+        if let Some(slot) = &mut self.slots[slot.0] {
+            slot.prefilled = tokens.min(slot.prompt - 1);
+        }
+    }
+
     /// Takes a slot back.
     pub fn release(&mut self, slot: SlotId) {
         self.slots[slot.0] = None;
@@ -289,6 +296,17 @@ mod tests {
         assert_eq!(scheduler.next_turn(4), read(reading, 4..8, true));
         assert_eq!(scheduler.next_turn(4), decode(&[a, b, reading]));
         assert_eq!(scheduler.next_turn(4), decode(&[a, b, reading]));
+    }
+
+    #[test]
+    fn what_was_seen_of_a_prompt_is_not_run_but_for_one_token() {
+        for (skipped, left) in [(0, 0..3), (4, 4..6), (6, 5..6), (9, 5..6)] {
+            let mut scheduler = Scheduler::<()>::new(1, 0);
+            let slot = scheduler.occupy(6).unwrap();
+            scheduler.skip(slot, skipped);
+            let last = left.end == 6;
+            assert_eq!(scheduler.next_turn(4), read(slot, left, last));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::error::RequestError;
 use crate::graph::Part;
 use crate::kv::KvCache;
 use crate::model::Model;
+use crate::parking::{Seen, Ticket};
 use crate::request::{Event, FinishReason, Outbox, Request, Summary};
 use crate::sampler::Sampler;
 use crate::scheduler::Work;
@@ -17,9 +18,12 @@ pub(crate) struct Sequence {
     model: Arc<Model>,
     prompt: Vec<u32>,
     kv: KvCache,
-    /// Chosen, and not yet run.
-    last: Option<u32>,
-    made: usize,
+    /// Tokens of the answer; the last one is not yet run.
+    answer: Vec<u32>,
+    /// Tokens of the prompt that were not run, for an earlier answer had them.
+    reused: usize,
+    /// For keys and values of the first tokens.
+    waits: Option<Ticket>,
     limit: usize,
     sampler: Sampler,
     text: Utf8Stream,
@@ -47,8 +51,9 @@ impl Sequence {
             kv: model.new_kv(),
             model,
             prompt,
-            last: None,
-            made: 0,
+            answer: Vec::new(),
+            reused: 0,
+            waits: None,
             sampler: Sampler::new(request.sampling),
             text: Utf8Stream::default(),
             stops: StopFinder::new(request.stops),
@@ -56,14 +61,44 @@ impl Sequence {
         })
     }
 
-    /// Tokens of the prompt.
-    pub(crate) fn prompt_tokens(&self) -> usize {
-        self.prompt.len()
+    /// The tokens of the prompt.
+    pub(crate) fn prompt(&self) -> &[u32] {
+        &self.prompt
     }
 
     /// Tokens of the answer so far.
     pub(crate) fn made(&self) -> usize {
-        self.made
+        self.answer.len()
+    }
+
+    /// Whether it cannot run before keys and values have come, and with what ticket.
+    pub(crate) fn waits(&self) -> Option<Ticket> {
+        self.waits
+    }
+
+    /// Keys and values of its first tokens will come.
+    pub(crate) fn wait(&mut self, ticket: Ticket) {
+        self.waits = Some(ticket);
+    }
+
+    /// Goes on from what was seen of its prompt, if anything was. How many tokens that are.
+    pub(crate) fn resume(&mut self, seen: Option<Seen>) -> usize {
+        self.waits = None;
+        if let Some(Seen { blocks, length }) = seen {
+            self.kv = self.model.seen_kv(blocks, length);
+            self.reused = length;
+        }
+        self.reused
+    }
+
+    /// Forgets what was computed.
+    pub(crate) fn spoil(&mut self) {
+        self.kv = self.model.new_kv();
+    }
+
+    /// The tokens, the first of which have the keys and values, and what its reader has not taken.
+    pub(crate) fn end(self) -> (Vec<u32>, KvCache, Outbox) {
+        ([self.prompt, self.answer].concat(), self.kv, self.outbox)
     }
 
     /// Tokens in its KV cache.
@@ -80,7 +115,7 @@ impl Sequence {
                 logits: *last,
             },
             Work::Decode { .. } => Part {
-                tokens: self.last.as_slice(),
+                tokens: self.answer.last_chunk::<1>().map_or(&[], |last| last),
                 kv: &mut self.kv,
                 logits: true,
             },
@@ -89,22 +124,21 @@ impl Sequence {
 
     /// Chooses a token and sends its text. Whether the answer is complete.
     pub(crate) fn commit(&mut self, logits: &[f32]) -> bool {
-        if self.made == self.limit {
+        if self.made() == self.limit {
             return self.finish(FinishReason::Length);
         }
         let token = self.sampler.sample(logits);
         if self.model.vocabulary.is_end(token) {
             return self.finish(FinishReason::Stop);
         }
-        self.made += 1;
-        self.last = Some(token);
+        self.answer.push(token);
         let text = self.text.push(self.model.vocabulary.bytes(token));
         let released = self.stops.push(&text);
         self.emit(released.text);
         if released.stopped {
             return self.complete(FinishReason::Stop);
         }
-        self.made == self.limit && self.finish(FinishReason::Length)
+        self.made() == self.limit && self.finish(FinishReason::Length)
     }
 
     /// Sends what was held back, too.
@@ -125,11 +159,11 @@ impl Sequence {
     }
 
     fn complete(&mut self, reason: FinishReason) -> bool {
-        let (prompt_tokens, completion_tokens) = (self.prompt.len(), self.made);
         self.outbox.push(Event::Finished(Summary {
             reason,
-            prompt_tokens,
-            completion_tokens,
+            prompt_tokens: self.prompt.len(),
+            reused_tokens: self.reused,
+            completion_tokens: self.made(),
         }));
         true
     }

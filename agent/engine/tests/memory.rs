@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use engine::capacity::Memory;
 use engine::engine::{Engine, Settings};
+use engine::parking;
 use engine::request::{Event, Request};
 use engine::sampler::Sampling;
 use engine::template::{Message, Role};
@@ -35,6 +36,7 @@ fn start(folder: &std::path::Path, limit: u64) -> Result<Engine> {
             available: None,
             limit: Some(limit),
         },
+        parking: parking::Settings::NONE,
     };
     Ok(Engine::start(settings)?.0)
 }

@@ -10,7 +10,7 @@ use kernels::pool::MAX_THREADS;
 
 use crate::import_service::ImportService;
 use crate::offline;
-use crate::size::Size;
+use crate::size::{self, Size};
 
 /// How many threads may compute.
 const THREADS: RangeInclusive<i64> = 1..=MAX_THREADS as i64;
@@ -21,8 +21,9 @@ const EXAMPLES: &str = "Examples:
   inferd serve --memory-budget 400M                 with at most so much of a model in memory
 
 Settings by the environment, where the command line is silent: HEARTH_MEMORY_BUDGET, HEARTH_THREADS, HEARTH_CPU,
-HEARTH_KV, HEARTH_SLOTS and HEARTH_CONTEXT, with the values of the options of these names. One that cannot be used is
-told in the log and passed over. On the appliance they stand in engine.env on CONFIG.";
+HEARTH_KV, HEARTH_KV_MEMORY, HEARTH_KV_PARK_QUOTA, HEARTH_SLOTS and HEARTH_CONTEXT, with the values of the options of
+these names. One that cannot be used is told in the log and passed over. On the appliance they stand in engine.env on
+CONFIG.";
 
 const BENCH_EXAMPLES: &str = "Examples:
   inferd bench -m model.gguf
@@ -84,9 +85,17 @@ pub(crate) struct Serve {
     /// How keys and values are kept: in 16 bits, or in 8 with half the memory.
     #[arg(long, value_enum, default_value_t = Kv::F16)]
     pub(crate) kv: Kv,
-    /// A folder for what is measured once and kept.
+    /// A folder for what is measured once and kept, and for parked conversations.
     #[arg(long, value_name = "DIR", env = "STATE_DIRECTORY")]
     pub(crate) state: Option<PathBuf>,
+    /// Most memory for what was computed of conversations that wait for their next turn, which then need not be read
+    /// again; 0: none is kept.
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::or_none)]
+    pub(crate) kv_memory: Size,
+    /// Most room in the state folder for conversations that were not gone on with for a minute; 0: none is written. What
+    /// was said can be read from the files.
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::or_none)]
+    pub(crate) kv_park_quota: Size,
     /// Answers that are made at the same time; fewer where the memory is not enough for the conversations of so many.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u16).range(1..=64))]
     pub(crate) slots: u16,

@@ -10,11 +10,13 @@ use clap::Parser;
 use crate::arguments::Arguments;
 
 /// Variables, and the options of `inferd serve` that they stand for.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 8] = [
     ("HEARTH_MEMORY_BUDGET", "--memory-budget"),
     ("HEARTH_THREADS", "--threads"),
     ("HEARTH_CPU", "--cpu"),
     ("HEARTH_KV", "--kv"),
+    ("HEARTH_KV_MEMORY", "--kv-memory"),
+    ("HEARTH_KV_PARK_QUOTA", "--kv-park-quota"),
     ("HEARTH_SLOTS", "--slots"),
     ("HEARTH_CONTEXT", "--context"),
 ];
@@ -118,6 +120,8 @@ mod tests {
                 ("HEARTH_THREADS", "3"),
                 ("HEARTH_CPU", "scalar"),
                 ("HEARTH_KV", "q8"),
+                ("HEARTH_KV_MEMORY", "0"),
+                ("HEARTH_KV_PARK_QUOTA", "1G"),
                 ("HEARTH_SLOTS", "2"),
                 ("HEARTH_CONTEXT", "8192"),
                 ("PATH", "/bin"),
@@ -128,6 +132,7 @@ mod tests {
         assert_eq!(serve.memory_budget, Some(Size(800 << 20)));
         assert_eq!(serve.cpu, Some(kernels::path::Path::SCALAR));
         assert!(matches!(serve.kv, Kv::Q8));
+        assert_eq!((serve.kv_memory, serve.kv_park_quota), (Size(0), Size(1 << 30)));
         assert_eq!((serve.threads, serve.slots, serve.context), (Some(3), 2, 8192));
     }
 

@@ -115,6 +115,7 @@ impl Drop for RequestLine {
                 model,
                 streamed,
                 prompt_tokens = prompt,
+                cached_tokens = summary.reused_tokens,
                 completion_tokens = summary.completion_tokens,
                 finish = match summary.reason {
                     FinishReason::Stop => "stop",

@@ -1,7 +1,8 @@
 //! The inference daemon: OpenAI's chat interface on inherited sockets, in front of the engine.
 //!
-//! What is absent: it opens no network socket unless `--listen` says so, knows no user and no token, and keeps no
-//! text of any conversation.
+//! What is absent: it opens no network socket unless `--listen` says so, knows no user and no token, and logs no
+//! text of any conversation. What it keeps of idle ones, so that their next turn need not read them again, is in its state
+//! folder, and can be turned off (`--kv-park-quota 0`).
 
 mod arguments;
 mod bench;

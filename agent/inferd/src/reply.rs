@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use api::openai::{
-    ChatChunk, ChatCompletion, Choice, ChunkChoice, Content, Delta, ErrorBody, FinishReason, Message, Usage,
+    ChatChunk, ChatCompletion, Choice, ChunkChoice, Content, Delta, ErrorBody, FinishReason, Message,
+    PromptTokensDetails, Usage,
 };
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -234,5 +235,8 @@ fn usage(summary: &Summary) -> Usage {
         prompt_tokens: prompt,
         completion_tokens: completion,
         total_tokens: prompt + completion,
+        prompt_tokens_details: PromptTokensDetails {
+            cached_tokens: summary.reused_tokens as u32,
+        },
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use axum::Router;
 use axum::serve::Listener;
 use engine::engine::{Ended, Engine, Settings};
+use engine::parking;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -36,6 +37,12 @@ const HEADER_TIME: Duration = Duration::from_secs(10);
 const MAX_HEADER_BYTES: usize = 64 << 10;
 /// How long answers may still run after the order to stop.
 const STOP_TIME: Duration = Duration::from_secs(10);
+/// How long conversations may take to be written then.
+const PARK_TIME: Duration = Duration::from_secs(10);
+/// A turn that comes sooner finds its conversation as it was computed with.
+const PACK_AFTER: Duration = Duration::from_secs(10);
+/// A turn that comes sooner finds it in memory.
+const WRITE_AFTER: Duration = Duration::from_secs(60);
 /// How long readers may take to hear that the model's thread has ended.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
@@ -56,7 +63,9 @@ pub(crate) fn run(arguments: &Serve) -> Result<()> {
         );
         tokio::spawn(report(arguments.phase_socket.clone(), engine.clone()));
         tokio::spawn(preload(engine.clone()));
-        serve(sockets, routes::router(engine), ended).await
+        serve(sockets, routes::router(engine.clone()), ended).await?;
+        park(&engine).await;
+        Ok(())
     })
 }
 
@@ -74,7 +83,30 @@ fn settings(arguments: &Serve) -> Result<Settings> {
         kv: arguments.kv.into(),
         memory_budget: arguments.memory_budget.map(|Size(bytes)| bytes),
         memory: memory::read()?,
+        parking: parking(arguments),
     })
+}
+
+fn parking(arguments: &Serve) -> parking::Settings {
+    let (Size(memory), Size(quota)) = (arguments.kv_memory, arguments.kv_park_quota);
+    parking::Settings {
+        memory: memory as u64,
+        pack_after: PACK_AFTER,
+        write_after: WRITE_AFTER,
+        disk: arguments.state.as_ref().map(|state| parking::Disk {
+            folder: state.join("kv"),
+            quota: if memory == 0 { 0 } else { quota as u64 },
+        }),
+    }
+}
+
+/// Has conversations written for the next process.
+async fn park(engine: &Engine) {
+    match timeout(PARK_TIME, engine.park()).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!("conversations are not parked: {error}"),
+        Err(_) => tracing::warn!("not all conversations were parked in {} s", PARK_TIME.as_secs()),
+    }
 }
 
 /// Loads the default model, or the only one, so that the first question need not wait for it.

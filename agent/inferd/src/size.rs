@@ -42,6 +42,14 @@ impl FromStr for Size {
     }
 }
 
+/// A size, or 0 for none.
+pub(crate) fn or_none(text: &str) -> Result<Size, NoSize> {
+    match text {
+        "0" => Ok(Size(0)),
+        _ => text.parse(),
+    }
+}
+
 fn power_of_1024(unit: u8) -> Option<i32> {
     let units = *b"KMGT";
     let index = units.iter().position(|&known| known == unit)?;
@@ -64,6 +72,13 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
         }
+    }
+
+    #[test]
+    fn nothing_is_a_size_where_it_may_be() {
+        assert_eq!(or_none("0"), Ok(Size(0)));
+        assert_eq!(or_none("1K"), Ok(Size(1024)));
+        assert_eq!(or_none("0M"), Err(NoSize));
     }
 
     #[test]

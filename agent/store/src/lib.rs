@@ -36,7 +36,7 @@ pub use codec::Codec;
 pub use error::Error;
 pub use hash::{Hash, NoHash};
 pub use id::{ModelId, NoModelId};
-pub use memory::Pages;
+pub use memory::{Pages, trim_heap};
 pub use opened::Opened;
 pub use progress::{OnProgress, Phase, Progress};
 pub use store::{Collected, Store};

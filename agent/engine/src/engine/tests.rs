@@ -13,6 +13,7 @@ use store::metadata::Value;
 
 mod answers;
 mod models;
+mod parked;
 mod slots;
 mod thread;
 
@@ -28,11 +29,22 @@ fn settings(folder: &Path, slots: usize, queue: usize, context: usize) -> Settin
         kv: KvKind::F16,
         memory_budget: None,
         memory: Memory::default(),
+        parking: parking::Settings {
+            memory: 64 << 20,
+            ..parking::Settings::NONE
+        },
     }
 }
 
 fn start(folder: &Path, slots: usize, queue: usize, context: usize) -> Engine {
     Engine::start(settings(folder, slots, queue, context)).unwrap().0
+}
+
+/// A worker without a thread of its own, and the way to it.
+fn worker(settings: Settings, activity: watch::Sender<Activity>) -> (Worker, Arc<Commands>) {
+    let catalog = Catalog::new(settings.folders.clone());
+    let (commands, inbox) = inbox();
+    (Worker::new(settings, catalog, inbox, activity).unwrap(), commands)
 }
 
 fn folder(models: &[&str]) -> tempfile::TempDir {
@@ -41,6 +53,17 @@ fn folder(models: &[&str]) -> tempfile::TempDir {
         tiny::write(&folder.path().join(format!("{model}.gguf")), 4096).unwrap();
     }
     folder
+}
+
+/// Imports a made-up model of that shape under the name `tiny`.
+fn import(folder: &Path, shape: &tiny::Shape, context: u32) -> Store {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("tiny.gguf");
+    std::fs::write(&file, tiny::Model::of(shape, context).bytes()).unwrap();
+    let store = Store::new(folder);
+    let source = store::source::Source::open(&file).unwrap();
+    store.import(&source, &"tiny".parse().unwrap(), &|_| {}).unwrap();
+    store
 }
 
 fn request(text: &str, max_tokens: usize) -> Request {

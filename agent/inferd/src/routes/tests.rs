@@ -12,6 +12,11 @@ struct Fixture {
 }
 
 fn fixture(slots: usize, queue: usize) -> Fixture {
+    keeping(slots, queue, engine::parking::Settings::NONE)
+}
+
+/// The same, with idle sessions.
+fn keeping(slots: usize, queue: usize, parking: engine::parking::Settings) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     engine::tiny::write(&folder.path().join("tiny.gguf"), 4096).unwrap();
     std::fs::write(folder.path().join("no-model.gguf"), "text").unwrap();
@@ -27,6 +32,7 @@ fn fixture(slots: usize, queue: usize) -> Fixture {
         kv: kernels::kv::KvKind::F16,
         memory_budget: None,
         memory: engine::capacity::Memory::default(),
+        parking,
     };
     let (engine, _ended) = Engine::start(settings).unwrap();
     Fixture {
@@ -95,6 +101,22 @@ async fn a_whole_answer_counts_its_tokens() {
     assert!(matches!(&choice.message.content, Content::Text(text) if !text.is_empty()));
     assert_eq!(answer.usage.completion_tokens, 12);
     assert_eq!(answer.usage.total_tokens, answer.usage.prompt_tokens + 12);
+}
+
+#[tokio::test]
+async fn what_was_not_read_again_is_told() {
+    let parking = engine::parking::Settings {
+        memory: 64 << 20,
+        ..engine::parking::Settings::NONE
+    };
+    let fixture = keeping(1, 1, parking);
+    let first = completion(fixture.ask(json!({})).await).await.usage;
+    let second = completion(fixture.ask(json!({})).await).await.usage;
+    assert_eq!(first.prompt_tokens_details.cached_tokens, 0);
+    assert_eq!(
+        second.prompt_tokens_details.cached_tokens,
+        first.prompt_tokens - 1
+    );
 }
 
 #[tokio::test]

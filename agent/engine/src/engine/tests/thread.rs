@@ -2,12 +2,6 @@
 
 use super::*;
 
-fn worker(folder: &Path, slots: usize, activity: watch::Sender<Activity>) -> Worker {
-    let settings = settings(folder, slots, 1, 256);
-    let catalog = Catalog::new(settings.folders.clone());
-    Worker::new(settings, catalog, mpsc::channel().1, activity).unwrap()
-}
-
 /// What is told before each turn, and in the end, while a worker without a thread answers.
 fn told(worker: &mut Worker, request: Request) -> Vec<Activity> {
     let (outbox, _answer) = answer(|| {});
@@ -25,7 +19,7 @@ fn told(worker: &mut Worker, request: Request) -> Vec<Activity> {
 #[test]
 fn every_turn_is_counted_under_its_phase() {
     let folder = folder(&["tiny"]);
-    let mut worker = worker(folder.path(), 1, watch::Sender::default());
+    let (mut worker, _commands) = worker(settings(folder.path(), 1, 1, 256), watch::Sender::default());
     let told = told(&mut worker, request(&"word ".repeat(20), 3));
     let [first, .., end] = told.as_slice() else {
         panic!()
@@ -59,7 +53,7 @@ fn every_turn_is_counted_under_its_phase() {
 fn a_token_more_wakes_nobody() {
     let (publisher, mut activity) = watch::channel(Activity::default());
     let folder = folder(&["tiny"]);
-    let mut worker = worker(folder.path(), 2, publisher);
+    let (mut worker, _commands) = worker(settings(folder.path(), 2, 1, 256), publisher);
     let (outbox, _answer) = answer(|| {});
     let request = request("a", 9);
     worker.obey(Command::Submit(Waiting { request, outbox }));

@@ -1,0 +1,377 @@
+//! Conversations that are gone on with, on a worker without a thread: time is what the test says.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Bytes of a block of the made-up model in f16.
+const BLOCK: u64 = 16 << 10;
+
+/// Workers one after another, as processes on one machine would be.
+struct Place {
+    models: tempfile::TempDir,
+    state: tempfile::TempDir,
+    settings: Settings,
+}
+
+impl Place {
+    fn new(kv: KvKind, memory: u64, quota: u64) -> Self {
+        let (models, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        import(models.path(), &tiny::Shape::default(), 4096);
+        let disk = (quota > 0).then(|| parking::Disk {
+            folder: state.path().join("kv"),
+            quota,
+        });
+        let settings = Settings {
+            kv,
+            parking: parking::Settings {
+                memory,
+                pack_after: Duration::from_secs(10),
+                write_after: Duration::from_secs(60),
+                disk,
+            },
+            ..settings(models.path(), 2, 4, 2048)
+        };
+        Self {
+            models,
+            state,
+            settings,
+        }
+    }
+
+    fn begin(&self) -> Runner {
+        let (worker, _commands) = worker(self.settings.clone(), watch::Sender::default());
+        Runner { worker, _commands }
+    }
+
+    /// The files of parked sessions.
+    fn files(&self) -> Vec<std::path::PathBuf> {
+        let files = std::fs::read_dir(self.state.path().join("kv"));
+        files.map_or_else(
+            |_| Vec::new(),
+            |files| files.map(|file| file.unwrap().path()).collect(),
+        )
+    }
+
+    fn bytes(&self) -> u64 {
+        let length = |path| std::fs::metadata(path).unwrap().len();
+        self.files().iter().map(length).sum()
+    }
+}
+
+struct Runner {
+    worker: Worker,
+    _commands: Arc<Commands>,
+}
+
+impl Runner {
+    /// Waits for what the other thread has done.
+    fn hear(&mut self) {
+        let command = self.worker.inbox.wait(None).unwrap();
+        self.worker.obey(command);
+    }
+
+    /// Lets so much time pass.
+    fn idle(&mut self, seconds: u64) {
+        let now = Instant::now() + Duration::from_secs(seconds);
+        self.worker.sessions.work(now);
+        while self.worker.sessions.is_busy() {
+            let command = self.worker.inbox.wait(None).unwrap();
+            if let Command::Kept(outcome) = command {
+                self.worker.sessions.done(outcome, now);
+            }
+        }
+    }
+
+    fn park(&mut self) -> bool {
+        let (reply, mut parked) = oneshot::channel();
+        self.worker.obey(Command::Park(reply));
+        loop {
+            match parked.try_recv() {
+                Ok(parked) => return parked,
+                Err(_) => self.hear(),
+            }
+        }
+    }
+
+    fn ask(&mut self, messages: &[Message], max_tokens: usize) -> (String, Summary) {
+        let request = Request {
+            messages: messages.to_vec(),
+            ..request("", max_tokens)
+        };
+        let (outbox, mut answer) = answer(|| {});
+        self.worker.obey(Command::Submit(Waiting { request, outbox }));
+        let mut text = String::new();
+        loop {
+            match self.worker.next_turn() {
+                Some(work) => self.worker.compute(&work),
+                None if self.worker.scheduler.active() > 0 && answer.is_empty() => self.hear(),
+                None => {}
+            }
+            while !answer.is_empty() {
+                match answer.blocking_next().unwrap() {
+                    Event::Started { .. } => {}
+                    Event::Text(more) => text += &more,
+                    end => return (text, summary(&end)),
+                }
+            }
+        }
+    }
+}
+
+fn said(role: Role, content: &str) -> Message {
+    let content = content.to_owned();
+    Message { role, content }
+}
+
+/// A conversation of two turns, with what happens between them: both texts, and how many tokens were not run again.
+fn two_turns(place: &Place, between: impl Fn(&mut Runner)) -> (String, String, usize) {
+    let mut runner = place.begin();
+    let mut messages = vec![said(Role::User, &"tell me a story ".repeat(12))];
+    let (first, _) = runner.ask(&messages, 40);
+    between(&mut runner);
+    messages.extend([said(Role::Assistant, &first), said(Role::User, "and then?")]);
+    let (second, summary) = runner.ask(&messages, 40);
+    (first, second, summary.reused_tokens)
+}
+
+/// A name, what happens between the turns, and how many files there are then.
+type Between<'a> = (&'static str, &'a dyn Fn(&mut Runner), usize);
+
+#[test]
+fn the_next_turn_says_the_same_from_memory_compressed_from_disk_and_after_a_restart() {
+    for kv in [KvKind::F16, KvKind::Q8] {
+        let place = Place::new(kv, 100 * BLOCK, 100 * BLOCK);
+        let mut plain = Place::new(kv, 0, 0);
+        plain.settings.threads = 1;
+        let (first, second, reused) = two_turns(&plain, |_| {});
+        assert_eq!(reused, 0);
+        let betweens: [Between<'_>; 5] = [
+            ("in memory", &|_| {}, 0),
+            ("compressed", &|runner| runner.idle(20), 0),
+            ("on disk", &|runner| runner.idle(100), 1),
+            ("parked", &|runner| assert!(runner.park()), 1),
+            (
+                "found by the next process",
+                &|runner| {
+                    assert!(runner.park());
+                    *runner = place.begin();
+                },
+                1,
+            ),
+        ];
+        for (name, between, files) in betweens {
+            let check = |runner: &mut Runner| {
+                between(runner);
+                assert_eq!(place.files().len(), files, "{name}");
+            };
+            let turns = two_turns(&place, check);
+            assert_eq!((&turns.0, &turns.1), (&first, &second), "{kv:?} {name}");
+            assert!(turns.2 > 192, "{kv:?} {name}: {} tokens", turns.2);
+            drop(place.begin());
+            place
+                .files()
+                .iter()
+                .for_each(|path| std::fs::remove_file(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn damaged_files_are_removed_and_the_answer_is_the_same() {
+    let place = Place::new(KvKind::F16, 100 * BLOCK, 100 * BLOCK);
+    let (_, second, _) = two_turns(&place, |_| {});
+    let damages: [fn(&mut Vec<u8>); 3] = [
+        |bytes| bytes.truncate(bytes.len() / 2),
+        |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        },
+        |bytes| bytes[20] ^= 1,
+    ];
+    for damage in damages {
+        for restart in [false, true] {
+            let (_, said, reused) = two_turns(&place, |runner| {
+                assert!(runner.park());
+                let [path] = place.files().try_into().unwrap();
+                let mut bytes = std::fs::read(&path).unwrap();
+                damage(&mut bytes);
+                std::fs::write(&path, bytes).unwrap();
+                if restart {
+                    *runner = place.begin();
+                }
+            });
+            assert_eq!((&said, reused), (&second, 0));
+            assert_eq!(
+                place.files().len(),
+                0,
+                "it was removed, and the new one is in memory"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_model_stored_anew_does_not_go_on_from_what_the_old_one_saw() {
+    let place = Place::new(KvKind::F16, 100 * BLOCK, 100 * BLOCK);
+    let (_, _, reused) = two_turns(&place, |runner| {
+        assert!(runner.park());
+        let store = Store::new(place.models.path());
+        store.remove(&"tiny".parse().unwrap()).unwrap();
+        import(place.models.path(), &tiny::Shape::default(), 2048);
+        *runner = place.begin();
+    });
+    assert_eq!(reused, 0);
+}
+
+#[test]
+fn files_of_a_removed_model_go() {
+    let place = Place::new(KvKind::F16, 100 * BLOCK, 100 * BLOCK);
+    two_turns(&place, |runner| assert!(runner.park()));
+    place.begin().park();
+    assert_eq!(place.files().len(), 1);
+    let store = Store::new(place.models.path());
+    store.remove(&"tiny".parse().unwrap()).unwrap();
+    let mut runner = place.begin();
+    runner.worker.forget_removed();
+    drop(runner);
+    assert_eq!(place.files().len(), 0);
+}
+
+#[test]
+fn files_go_where_none_are_to_be_written_any_more() {
+    for memory in [0, 100 * BLOCK] {
+        let mut place = Place::new(KvKind::F16, 100 * BLOCK, 100 * BLOCK);
+        two_turns(&place, |runner| assert!(runner.park()));
+        assert_eq!(place.files().len(), 1);
+        place.settings.parking.memory = memory;
+        place.settings.parking.disk.as_mut().unwrap().quota = 0;
+        drop(place.begin());
+        assert_eq!(place.files().len(), 0);
+    }
+}
+
+#[test]
+fn parking_lets_go_of_the_model_and_waits_for_nobody_s_answer() {
+    let place = Place::new(KvKind::F16, 100 * BLOCK, 0);
+    let mut runner = place.begin();
+    let messages = [said(Role::User, "hello")];
+    let (text, _) = runner.ask(&messages, 5);
+    assert!(runner.worker.resident.is_some());
+    assert!(runner.park());
+    assert!(runner.worker.resident.is_none() && runner.worker.sessions.is_clear());
+    let (again, summary) = runner.ask(&messages, 5);
+    assert_eq!(
+        (again, summary.reused_tokens),
+        (text, 0),
+        "there is no disk to keep it"
+    );
+    let (outbox, _answer) = answer(|| {});
+    let request = request("a", 9);
+    runner.worker.obey(Command::Submit(Waiting { request, outbox }));
+    let work = runner.worker.next_turn().unwrap();
+    runner.worker.compute(&work);
+    assert!(!runner.park());
+    assert!(runner.worker.resident.is_some());
+}
+
+#[test]
+fn the_same_question_is_not_read_again_and_two_at_once_share_what_was_seen() {
+    let place = Place::new(KvKind::F16, 100 * BLOCK, 0);
+    let mut runner = place.begin();
+    let messages = [said(Role::User, &"hello world ".repeat(20))];
+    let (text, first) = runner.ask(&messages, 20);
+    let (again, second) = runner.ask(&messages, 20);
+    assert_eq!(text, again);
+    assert_eq!(
+        (first.reused_tokens, second.reused_tokens),
+        (0, first.prompt_tokens - 1)
+    );
+    let engine = Engine::start(place.settings.clone()).unwrap().0;
+    let ask = || {
+        engine.submit(Request {
+            messages: messages.to_vec(),
+            ..request("", 20)
+        })
+    };
+    assert_eq!(text_and_end(ask()).0, text);
+    let answers = [ask(), ask()].map(|answer| text_and_end(answer).0);
+    assert_eq!(answers, [text.clone(), text]);
+}
+
+#[test]
+fn an_engine_that_is_parked_answers_and_ends_when_nobody_has_it_any_more() {
+    let place = Place::new(KvKind::F16, 100 * BLOCK, 100 * BLOCK);
+    let (engine, ended) = Engine::start(place.settings.clone()).unwrap();
+    let (text, _) = text_and_end(engine.submit(request(&"hello there ".repeat(9), 60)));
+    let (reply, parked) = oneshot::channel();
+    assert!(engine.commands.0.send(Command::Park(reply)).is_ok());
+    assert_eq!(parked.blocking_recv(), Ok(true));
+    assert_eq!(
+        (engine.activity().borrow().model.as_deref(), place.files().len()),
+        (None, 1)
+    );
+    let (again, end) = text_and_end(engine.submit(request(&"hello there ".repeat(9), 60)));
+    assert_eq!(again, text);
+    assert!(summary(&end).reused_tokens > 0);
+    drop(engine);
+    assert!(ended.0.blocking_recv().is_err(), "the thread has ended");
+}
+
+#[derive(Clone, Debug)]
+enum Happens {
+    Say { who: usize, words: usize },
+    Idle(u64),
+    Park,
+    Restart,
+}
+
+fn events() -> impl Strategy<Value = Vec<Happens>> {
+    let event = prop_oneof![
+        6 => (0_usize..3, 1_usize..12).prop_map(|(who, words)| Happens::Say { who, words }),
+        2 => (0_u64..90).prop_map(Happens::Idle),
+        1 => Just(Happens::Park),
+        1 => Just(Happens::Restart),
+    ];
+    proptest::collection::vec(event, 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// Whatever was said to whom, parked, written and found again: each answer is the one that is given without any of it,
+    /// and neither memory nor disk holds more than it may.
+    #[test]
+    fn conversations_do_not_depend_on_parking(
+        events in events(),
+        memory in 2_u64..40,
+        quota in 0_u64..40,
+        q8 in any::<bool>(),
+    ) {
+        let kv = if q8 { KvKind::Q8 } else { KvKind::F16 };
+        let (place, plain) = (Place::new(kv, memory * BLOCK, quota * BLOCK), Place::new(kv, 0, 0));
+        let (mut runner, mut reference) = (place.begin(), plain.begin());
+        let mut conversations = vec![Vec::new(); 3];
+        for event in events {
+            match event {
+                Happens::Say { who, words } => {
+                    let conversation: &mut Vec<Message> = &mut conversations[who];
+                    conversation.push(said(Role::User, &format!("{who} says {}", "hello word ".repeat(words))));
+                    let (text, _) = runner.ask(conversation, 20);
+                    prop_assert_eq!(&text, &reference.ask(conversation, 20).0);
+                    conversation.push(said(Role::Assistant, &text));
+                }
+                Happens::Idle(seconds) => runner.idle(seconds),
+                Happens::Park => prop_assert!(runner.park()),
+                Happens::Restart => {
+                    drop(runner);
+                    runner = place.begin();
+                }
+            }
+            runner.idle(0);
+            prop_assert!(runner.worker.sessions.memory() <= memory * BLOCK);
+            prop_assert!(place.bytes() <= quota * BLOCK, "{} of {}", place.bytes(), quota * BLOCK);
+        }
+    }
+}

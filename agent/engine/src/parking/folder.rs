@@ -1,0 +1,292 @@
+//! The folder of parked sessions: `<model>-<tokens>.kv`, written under another name and renamed when they are whole.
+//!
+//! It may be lost, or damaged, without harm: what cannot be read is computed again. So files are written to disk before
+//! they get their names, and the names are left to the file system.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, BufReader, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use kernels::kv::{KvBlock, KvKind};
+
+use super::codec::{Codec, Held};
+use super::file::{self, FileProblem, Header};
+
+const PARKED: &str = "kv";
+const INCOMING: &str = "incoming";
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+/// A session that was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) header: Header,
+    /// Bytes of the file.
+    pub(crate) bytes: u64,
+    used: SystemTime,
+}
+
+impl Folder {
+    pub(crate) fn new(path: &Path) -> Self {
+        let path = path.to_owned();
+        Self { path }
+    }
+
+    /// The sessions whose keys and values are kept like that, the least recently used first. Files are looked at, not
+    /// read: their content is checked when it is used. What is none of them, or was not written to its end, is removed;
+    /// other names than this folder's own are left alone.
+    pub(crate) fn scan(&self, kind: KvKind) -> Vec<Found> {
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+            Err(error) => {
+                tracing::warn!(
+                    "cannot look for parked sessions in {}: {error}",
+                    self.path.display()
+                );
+                return Vec::new();
+            }
+        };
+        let mut found: Vec<_> = entries
+            .filter_map(Result::ok)
+            .filter_map(|entry| self.look_at(&entry.path(), kind))
+            .collect();
+        found.sort_by_key(|found| found.used);
+        found
+    }
+
+    fn look_at(&self, path: &Path, kind: KvKind) -> Option<Found> {
+        match path.extension()?.to_str()? {
+            PARKED => {}
+            INCOMING => {
+                remove(path);
+                return None;
+            }
+            _ => return None,
+        }
+        match found(path, kind) {
+            Ok(found) => Some(found),
+            Err(problem) => {
+                refuse(path, &problem);
+                None
+            }
+        }
+    }
+
+    /// Writes a session in at most `room` bytes, and tells in how many.
+    pub(crate) fn write(
+        &self,
+        header: &Header,
+        blocks: &[Held],
+        room: u64,
+        pause: impl FnMut(),
+    ) -> io::Result<u64> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
+        let path = self.path.join(header.name());
+        let incoming = path.with_extension(INCOMING);
+        let written = write_file(&incoming, |file| file::write(header, blocks, room, file, pause));
+        let named = written.and_then(|bytes| fs::rename(&incoming, &path).map(|()| bytes));
+        named.inspect_err(|_| {
+            // There may be none. One that stays is removed by the next scan: the first error is the one to tell.
+            fs::remove_file(&incoming).ok();
+        })
+    }
+
+    /// Reads the first `length` tokens' keys and values of a session. None if they cannot be had: then the file is gone.
+    pub(crate) fn read(
+        &self,
+        header: &Header,
+        length: usize,
+        codec: &mut Codec,
+    ) -> Option<Vec<Arc<KvBlock>>> {
+        let path = self.path.join(header.name());
+        match read_file(&path, header, length, codec) {
+            Ok(blocks) => Some(blocks),
+            Err(problem) => {
+                refuse(&path, &problem);
+                None
+            }
+        }
+    }
+
+    /// Removes a session.
+    pub(crate) fn remove(&self, name: &str) {
+        remove(&self.path.join(name));
+    }
+}
+
+fn found(path: &Path, kind: KvKind) -> Result<Found, FileProblem> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let header = Header::read(&mut BufReader::new(file))?;
+    if path.file_name().and_then(|name| name.to_str()) != Some(&header.name()) {
+        return Err(FileProblem::Name);
+    }
+    if header.shape.kind() != kind {
+        return Err(FileProblem::Foreign);
+    }
+    Ok(Found {
+        header,
+        bytes: metadata.len(),
+        used: metadata.modified()?,
+    })
+}
+
+fn write_file(path: &Path, write: impl FnOnce(&mut File) -> io::Result<u64>) -> io::Result<u64> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    let bytes = write(&mut file)?;
+    file.flush()?;
+    file.sync_data()?;
+    Ok(bytes)
+}
+
+fn read_file(
+    path: &Path,
+    header: &Header,
+    length: usize,
+    codec: &mut Codec,
+) -> Result<Vec<Arc<KvBlock>>, FileProblem> {
+    let file = File::open(path)?;
+    // For the order in which files go when the next process looks; whether it can be set changes nothing else.
+    let _order = file.set_modified(SystemTime::now());
+    file::read(&mut BufReader::new(file), header, length, codec)
+}
+
+fn refuse(path: &Path, problem: &FileProblem) {
+    tracing::warn!(
+        "the parked session {} is not used: {problem}; it is removed",
+        path.display()
+    );
+    remove(path);
+}
+
+fn remove(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!("cannot remove {}: {error}", path.display());
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernels::kv::KvShape;
+    use store::Hash;
+
+    use super::*;
+
+    fn header(first: u32) -> Header {
+        Header {
+            root: Hash::of(b"model"),
+            shape: KvShape::new(1, 1, 32, KvKind::F16).unwrap(),
+            tokens: (first..first + 100).collect(),
+        }
+    }
+
+    fn write(folder: &Folder, header: &Header) -> PathBuf {
+        let blocks = [0, 1].map(|_| Held::Raw(Arc::new(KvBlock::new(header.shape))));
+        folder.write(header, &blocks, u64::MAX, || {}).unwrap();
+        folder.path.join(header.name())
+    }
+
+    fn read(folder: &Folder, header: &Header) -> bool {
+        folder.read(header, 100, &mut Codec::new().unwrap()).is_some()
+    }
+
+    fn names(folder: &Folder) -> Vec<String> {
+        let found = folder.scan(KvKind::F16).into_iter();
+        found.map(|found| found.header.name()).collect()
+    }
+
+    #[test]
+    fn sessions_are_found_the_least_recently_used_first() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::new(&place.path().join("parked"));
+        assert!(names(&folder).is_empty(), "there is no folder yet");
+        let headers = [1, 2, 3].map(header);
+        let paths = headers.each_ref().map(|header| write(&folder, header));
+        for (path, seconds) in paths.iter().zip([30, 10, 20]) {
+            let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            File::open(path).unwrap().set_modified(time).unwrap();
+        }
+        let [a, b, c] = headers.each_ref().map(Header::name);
+        assert_eq!(names(&folder), [&b[..], &c, &a]);
+        assert!(read(&folder, &headers[1]));
+        assert_eq!(names(&folder), [&c[..], &a, &b]);
+        folder.remove(&c);
+        assert_eq!(names(&folder), [&a[..], &b]);
+        let bytes = folder.scan(KvKind::F16)[0].bytes;
+        assert_eq!(bytes, fs::metadata(&paths[0]).unwrap().len());
+    }
+
+    #[test]
+    fn what_is_no_session_of_this_engine_is_removed_and_what_is_not_ours_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::new(place.path());
+        let good = write(&folder, &header(1));
+        let whole = fs::read(&good).unwrap();
+        let old = [&whole[..8], &[0], &whole[9..]].concat();
+        let renamed = good.with_file_name(header(2).name());
+        let bad = [
+            (renamed, whole.clone()),
+            (good.with_file_name("text.kv"), b"text".to_vec()),
+            (good.with_file_name(header(3).name()), whole[..80].to_vec()),
+            (good.with_file_name(header(4).name()), old),
+            (good.with_file_name("cut-off.incoming"), whole.clone()),
+        ];
+        for (path, bytes) in &bad {
+            fs::write(path, bytes).unwrap();
+        }
+        let others = place.path().join("notes.txt");
+        fs::write(&others, "mine").unwrap();
+        assert_eq!(names(&folder), [header(1).name()]);
+        assert!(bad.iter().all(|(path, _)| !path.exists()));
+        assert!(others.exists());
+        assert!(folder.scan(KvKind::Q8).is_empty(), "its kind is another");
+        assert!(!good.exists());
+    }
+
+    #[test]
+    fn damage_is_found_when_it_is_read() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::new(place.path());
+        let damages: [fn(&mut Vec<u8>); 3] = [
+            |bytes| bytes.truncate(bytes.len() - 1),
+            |bytes| *bytes.last_mut().unwrap() ^= 1,
+            |bytes| bytes[600] ^= 1,
+        ];
+        for damage in damages {
+            let path = write(&folder, &header(1));
+            let mut bytes = fs::read(&path).unwrap();
+            damage(&mut bytes);
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(names(&folder).len(), 1);
+            assert!(!read(&folder, &header(1)));
+            assert!(!path.exists());
+        }
+        assert!(!read(&folder, &header(1)), "it is gone");
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::new(place.path());
+        let held = Held::Raw(Arc::new(KvBlock::new(header(1).shape)));
+        assert!(folder.write(&header(1), &[held], 700, || {}).is_err());
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+    }
+}

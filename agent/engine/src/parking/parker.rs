@@ -1,0 +1,301 @@
+//! The thread that compresses, writes and reads idle sessions.
+//!
+//! It is a thread of its own because its work is no part of a batch: a second of compressing, or a disk that takes its
+//! time, would otherwise lie between two tokens of somebody's answer. One that waits to go on with its session is served
+//! between any two blocks of another's, so that it waits for a few milliseconds of that at most.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use kernels::kv::{KvBlock, KvShape};
+
+use super::codec::{Codec, Held};
+use super::file::Header;
+use super::folder::Folder;
+use super::policy::SessionId;
+
+/// Names a sequence that waits for its keys and values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(pub(crate) u64);
+
+/// What there is to do, in this order.
+pub(crate) enum Job {
+    /// Compress in memory.
+    Pack(SessionId, Vec<Held>),
+    /// Write to a file of at most so many bytes.
+    Write(SessionId, Header, Vec<Held>, u64),
+    /// Remove a file.
+    Remove(String),
+    /// Look for somebody who waits.
+    Serve,
+}
+
+/// Somebody who waits for the keys and values of the first `length` tokens of a session.
+pub(crate) struct Wanted {
+    pub(crate) ticket: Ticket,
+    pub(crate) id: SessionId,
+    pub(crate) length: usize,
+    pub(crate) from: Origin,
+}
+
+/// Where they are.
+pub(crate) enum Origin {
+    /// In memory: the blocks that are needed.
+    Memory(KvShape, Vec<Held>),
+    /// In a file.
+    File(Header),
+}
+
+/// What was done.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The blocks of a session, compressed; none if that failed.
+    Packed(SessionId, Option<Vec<Held>>),
+    /// The bytes of a session's file, which begins like that; none if it could not be written.
+    Written(SessionId, Header, Option<u64>),
+    /// The blocks that were asked for; none if they cannot be had.
+    Restored(Ticket, SessionId, Option<Vec<Arc<KvBlock>>>),
+    /// The thread has ended: nothing more will be done.
+    Ended,
+}
+
+type Queue = Mutex<VecDeque<Wanted>>;
+
+/// The thread's handle. Dropping it waits until what was ordered is done.
+pub(crate) struct Parker {
+    jobs: Option<mpsc::Sender<Job>>,
+    waiting: Arc<Queue>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Parker {
+    /// Starts the thread. Files are in `folder`, if there are any.
+    pub(crate) fn start(
+        folder: Option<&Path>,
+        report: impl Fn(Outcome) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (jobs, orders) = mpsc::channel();
+        let waiting = Arc::<Queue>::default();
+        let work = Work {
+            folder: folder.map(Folder::new),
+            waiting: Arc::clone(&waiting),
+            report: Farewell(report),
+        };
+        let codec = Codec::new()?;
+        let thread = std::thread::Builder::new()
+            .name("parker".to_owned())
+            .spawn(move || work.run(&orders, codec))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            waiting,
+            thread: Some(thread),
+        })
+    }
+
+    /// Has something done. If the thread has ended, [`Outcome::Ended`] was reported, and it is not.
+    pub(crate) fn order(&self, job: Job) {
+        if let Some(jobs) = &self.jobs {
+            let _ended = jobs.send(job);
+        }
+    }
+
+    /// Has blocks restored before anything else.
+    pub(crate) fn restore(&self, wanted: Wanted) {
+        locked(&self.waiting).push_back(wanted);
+        self.order(Job::Serve);
+    }
+}
+
+impl Drop for Parker {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that parks sessions has panicked; its last words are above");
+        }
+    }
+}
+
+/// Reports, and says in the end that it is the end, however it comes.
+struct Farewell<R: Fn(Outcome)>(R);
+
+impl<R: Fn(Outcome)> Drop for Farewell<R> {
+    fn drop(&mut self) {
+        (self.0)(Outcome::Ended);
+    }
+}
+
+/// The thread's own.
+struct Work<R: Fn(Outcome)> {
+    folder: Option<Folder>,
+    waiting: Arc<Queue>,
+    report: Farewell<R>,
+}
+
+impl<R: Fn(Outcome)> Work<R> {
+    fn run(self, orders: &mpsc::Receiver<Job>, mut codec: Codec) {
+        while let Ok(job) = orders.recv() {
+            self.serve(&mut codec);
+            match job {
+                Job::Serve => {}
+                Job::Remove(name) => self.remove(&name),
+                Job::Pack(id, blocks) => {
+                    let packed = self.pack(&blocks, &mut codec);
+                    drop(blocks);
+                    let packed =
+                        packed.inspect_err(|error| tracing::warn!("cannot compress a session: {error}"));
+                    self.tell(Outcome::Packed(id, packed.ok()));
+                }
+                Job::Write(id, header, blocks, room) => {
+                    let bytes = self.write(&header, &blocks, room, &mut codec);
+                    // Who is told may give the memory back at once.
+                    drop(blocks);
+                    self.tell(Outcome::Written(id, header, bytes));
+                }
+            }
+        }
+    }
+
+    fn tell(&self, outcome: Outcome) {
+        (self.report.0)(outcome);
+    }
+
+    fn pack(&self, blocks: &[Held], codec: &mut Codec) -> io::Result<Vec<Held>> {
+        let pack = |held: &Held| {
+            self.serve(codec);
+            codec.pack(held)
+        };
+        blocks.iter().map(pack).collect()
+    }
+
+    /// Compresses what is not, and writes it.
+    fn write(&self, header: &Header, blocks: &[Held], room: u64, codec: &mut Codec) -> Option<u64> {
+        let folder = self.folder.as_ref()?;
+        let packed = self.pack(blocks, codec);
+        match packed.and_then(|blocks| folder.write(header, &blocks, room, || self.serve(codec))) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                let tokens = header.tokens.len();
+                tracing::warn!(
+                    "a session of {tokens} tokens cannot be parked in {room} bytes on disk: {error}"
+                );
+                None
+            }
+        }
+    }
+
+    fn remove(&self, name: &str) {
+        if let Some(folder) = &self.folder {
+            folder.remove(name);
+        }
+    }
+
+    /// Restores what is waited for.
+    fn serve(&self, codec: &mut Codec) {
+        loop {
+            let Some(wanted) = locked(&self.waiting).pop_front() else {
+                return;
+            };
+            let blocks = self.restore(&wanted, codec);
+            self.tell(Outcome::Restored(wanted.ticket, wanted.id, blocks));
+        }
+    }
+
+    fn restore(&self, wanted: &Wanted, codec: &mut Codec) -> Option<Vec<Arc<KvBlock>>> {
+        match &wanted.from {
+            Origin::File(header) => self.folder.as_ref()?.read(header, wanted.length, codec),
+            Origin::Memory(shape, blocks) => {
+                let unpacked = blocks.iter().map(|held| codec.unpack(*shape, held));
+                let unpacked = unpacked.collect::<io::Result<_>>();
+                unpacked
+                    .inspect_err(|error| {
+                        tracing::error!("a session in memory cannot be decompressed: {error}")
+                    })
+                    .ok()
+            }
+        }
+    }
+}
+
+fn locked(queue: &Queue) -> MutexGuard<'_, VecDeque<Wanted>> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use kernels::kv::KvKind;
+
+    use super::super::policy::{Limits, Policy};
+    use super::*;
+
+    const SHAPE: fn() -> KvShape = || KvShape::new(1, 1, 32, KvKind::F16).unwrap();
+
+    fn id() -> SessionId {
+        let limits = Limits {
+            memory: 1,
+            disk: 0,
+            pack_after: std::time::Duration::MAX,
+            write_after: std::time::Duration::MAX,
+        };
+        let inserted = Policy::new(limits).insert(None, [1].into(), 1, Instant::now());
+        inserted.0.unwrap()
+    }
+
+    fn blocks(count: usize) -> Vec<Held> {
+        let block = || Held::Raw(Arc::new(KvBlock::new(SHAPE())));
+        (0..count).map(|_| block()).collect()
+    }
+
+    #[test]
+    fn who_waits_is_served_before_the_work_that_was_ordered_first() {
+        let (report, outcomes) = mpsc::channel();
+        let work = Work {
+            folder: None,
+            waiting: Arc::default(),
+            report: Farewell(move |outcome| report.send(outcome).unwrap()),
+        };
+        let (jobs, orders) = mpsc::channel();
+        jobs.send(Job::Pack(id(), blocks(9))).unwrap();
+        jobs.send(Job::Serve).unwrap();
+        locked(&work.waiting).push_back(Wanted {
+            ticket: Ticket(7),
+            id: id(),
+            length: 64,
+            from: Origin::Memory(SHAPE(), blocks(1)),
+        });
+        drop(jobs);
+        work.run(&orders, Codec::new().unwrap());
+        let told: Vec<_> = outcomes.iter().collect();
+        assert!(
+            matches!(
+                &told[..],
+                [
+                    Outcome::Restored(Ticket(7), _, Some(restored)),
+                    Outcome::Packed(_, Some(packed)),
+                    Outcome::Ended,
+                ] if restored.len() == 1 && packed.len() == 9
+            ),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn what_was_ordered_is_done_before_the_end() {
+        let (report, outcomes) = mpsc::channel();
+        let parker = Parker::start(None, move |outcome| report.send(outcome).unwrap()).unwrap();
+        parker.order(Job::Pack(id(), blocks(3)));
+        drop(parker);
+        let told: Vec<_> = outcomes.iter().collect();
+        assert!(
+            matches!(told[..], [Outcome::Packed(..), Outcome::Ended]),
+            "{told:?}"
+        );
+    }
+}
