@@ -1,5 +1,6 @@
 //! Models that are added while the daemons run: by the command, over REST, and by clients that leave off.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +14,7 @@ use api::models::{Place, RemovedModel, StoredModel, StoredModels, Verification};
 use api::openai::ModelList;
 use api::rest::{CreatedToken, NewToken, Problem, Role};
 use bytes::Bytes;
-use engine::tiny;
+use engine::tiny::{self, bad};
 use nix::sys::signal::Signal;
 use store::metadata::Value;
 use tests::client::{greedy, said};
@@ -258,6 +259,39 @@ fn what_is_refused_is_told_why_and_leaves_nothing() -> Result<()> {
         ensure!(&answer == b"HTTP/1.1 507", "{}", String::from_utf8_lossy(&answer));
         Ok(())
     })
+}
+
+/// Each by the real door, one after the other: the gateway, the import service that parses it, and the command.
+#[test]
+fn bad_models_are_refused_with_file_place_and_reason_and_leave_the_store_as_it_was() -> Result<()> {
+    with_tiny(128, 4, |stack| {
+        let good = tiny_file(stack, "good.gguf")?;
+        output(local(stack)?.args(["model", "add"]).arg(&good))?;
+        let before = contents(stack)?;
+        for bad in [bad::heads(), bad::models()].concat() {
+            let name = format!("{}.gguf", bad.name);
+            let file = stack.folder().join(&name);
+            fs::write(&file, &bad.bytes)?;
+            let words = failure(local(stack)?.args(["model", "add"]).arg(&file))?;
+            ensure!(words.contains(&name), "{name}: {words}");
+            for says in &bad.says {
+                ensure!(words.contains(says), "{name}: {words}\nand not: {says}");
+            }
+            ensure!(contents(stack)? == before, "{name} changed the store");
+        }
+        wait::until("the import services' end", ENDING, || {
+            Ok(stack.import_pids()?.is_empty().then_some(()))
+        })?;
+        ensure!(listed(stack)?.len() == 2, "{:?}", listed(stack)?);
+        said(&stack.admin().chat(&greedy("good", "hello", 5))?)?;
+        Ok(())
+    })
+}
+
+/// Files of the store and what is in them.
+fn contents(stack: &HostStack) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let paths = files(stack)?.into_iter();
+    paths.map(|path| Ok((path.clone(), fs::read(path)?))).collect()
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::capacity::Mebibytes;
 use crate::quote::quoted;
+use crate::template::KEY as CHAT_TEMPLATE;
 
 /// Why a model file cannot be loaded. Every variant names the file.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,18 @@ pub enum LoadError {
         /// Why.
         error: minijinja::Error,
     },
+}
+
+impl LoadError {
+    /// The key or the tensor that is refused, by which its place in the file can be found.
+    pub fn subject(&self) -> Option<&str> {
+        match self {
+            Self::Key { key, .. } => Some(key),
+            Self::Template { .. } => Some(CHAT_TEMPLATE),
+            Self::Weights(store::Error::Tensor { tensor, .. }) => Some(tensor),
+            _ => None,
+        }
+    }
 }
 
 /// Why the graph cannot be run.

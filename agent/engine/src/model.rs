@@ -8,6 +8,7 @@ use std::thread;
 use kernels::kv::{KvBlock, KvKind, KvShape};
 use store::Opened;
 use store::metadata::Metadata;
+use store::tensor::Table;
 
 use crate::capacity::{Capacity, Mebibytes, Memory, Room, Weights};
 use crate::catalog::Source;
@@ -83,6 +84,29 @@ pub fn load_on(source: &Source, terms: &Terms) -> Result<(Model, Graph), LoadErr
         let packed = weights.join().unwrap_or_else(|panic| resume_unwind(panic));
         Ok((model?, Graph::new(packed?, path)?))
     })
+}
+
+/// What can be told of a model file before it is packed of whether it can be asked: there is a graph for it, and its
+/// tokenizer and its chat template are understood. The error says where in the file what it is about lies.
+pub fn check(source: &store::source::Source) -> Result<(), String> {
+    usable(source).map_err(
+        |error| match error.subject().and_then(|subject| source.place(subject)) {
+            Some((path, byte)) => format!("{error} (byte {byte} of {})", path.display()),
+            None => error.to_string(),
+        },
+    )
+}
+
+fn usable(source: &store::source::Source) -> Result<(), LoadError> {
+    let (metadata, path) = (source.metadata(), source.path());
+    let table = Table::plan(source.tensors()).map_err(|(tensor, problem)| store::Error::Tensor {
+        path: path.to_owned(),
+        tensor,
+        problem,
+    })?;
+    Graph::check(metadata, &table, path)?;
+    let vocabulary = Vocabulary::read(metadata, path)?;
+    ChatTemplate::read(metadata, path, &vocabulary).map(drop)
 }
 
 fn shapes(metadata: &Metadata, path: &Path, kv: KvKind) -> Result<(Hyperparameters, KvShape), LoadError> {

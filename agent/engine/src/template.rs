@@ -21,6 +21,8 @@ use crate::keys::Keys;
 use crate::quote::quoted;
 use crate::vocabulary::Vocabulary;
 
+/// The key of the template.
+pub(crate) const KEY: &str = "tokenizer.chat_template";
 /// Longest template, in bytes; the longest that are real have a third of it. A longer one could nest its code so deep
 /// that compiling it takes more stack than there is.
 const MAX_TEMPLATE_BYTES: usize = 64 << 10;
@@ -77,16 +79,15 @@ impl ChatTemplate {
     /// Compiles the one in GGUF metadata.
     pub fn read(metadata: &Metadata, path: &Path, vocabulary: &Vocabulary) -> Result<Self, LoadError> {
         let keys = Keys::new(metadata, path);
-        let key = "tokenizer.chat_template";
         let source = keys
-            .text(key)?
-            .ok_or_else(|| keys.problem(key, "is missing: this model was not made for conversations"))?;
+            .text(KEY)?
+            .ok_or_else(|| keys.problem(KEY, "is missing: this model was not made for conversations"))?;
         if source.len() > MAX_TEMPLATE_BYTES {
             let problem = format!(
                 "has {} bytes; at most {MAX_TEMPLATE_BYTES} are allowed",
                 source.len()
             );
-            return Err(keys.problem(key, problem));
+            return Err(keys.problem(KEY, problem));
         }
         let count = keys.texts("tokenizer.ggml.tokens")?.len();
         let spelling = |key| -> Result<String, LoadError> {

@@ -4,6 +4,8 @@
 //! Its answers are noise, but always the same noise, and every part of loading, templates, tokens and arithmetic is
 //! gone through. It practically never ends an answer of itself.
 
+pub mod bad;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -11,6 +13,8 @@ use std::path::Path;
 use half::{bf16, f16};
 use kernels::kind::Kind;
 use store::metadata::{Metadata, Value};
+
+use crate::template::KEY as TEMPLATE_KEY;
 
 /// The chat template of the made-up model: ChatML with a default system message, as SmolLM2's.
 pub const TEMPLATE: &str = "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}\
@@ -227,10 +231,7 @@ fn tokenizer() -> Metadata {
         ("eos_token_id", Value::Integer(2)),
     ];
     let mut metadata = Metadata::from(entries.map(|(key, value)| (format!("tokenizer.ggml.{key}"), value)));
-    metadata.insert(
-        "tokenizer.chat_template".to_owned(),
-        Value::Text(TEMPLATE.to_owned()),
-    );
+    metadata.insert(TEMPLATE_KEY.to_owned(), Value::Text(TEMPLATE.to_owned()));
     metadata
 }
 

@@ -98,7 +98,10 @@ fn begun_as_gguf(mut file: impl Read + Send + 'static, path: &Path) -> anyhow::R
         .read_to_end(&mut magic)
         .with_context(|| format!("cannot read {}", path.display()))?;
     if magic != MAGIC {
-        bail!("{} is not a GGUF file", path.display());
+        bail!(
+            "{}: byte 0: not a GGUF file: it does not begin with `GGUF`",
+            path.display()
+        );
     }
     Ok(Box::new(io::Cursor::new(magic).chain(file)))
 }

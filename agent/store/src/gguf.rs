@@ -112,6 +112,28 @@ pub fn read(reader: impl BufRead, file_bytes: u64) -> Result<Head, HeadError> {
     })
 }
 
+/// Where a file's head tells of a key or a tensor, if it does: the byte that the name's length begins at. Reads the head
+/// again, for messages about what was found wrong after it was read.
+pub(crate) fn place(reader: impl BufRead, name: &str) -> Option<u64> {
+    let mut walk = Walk::new(reader.take(MAX_HEAD_BYTES));
+    let (_, tensors, entries) = fixed(&mut walk).ok()?;
+    for _ in 0..entries {
+        let start = walk.position();
+        let key = walk.name().ok()?;
+        if key == name {
+            return Some(start);
+        }
+        walk.value(&key).ok()?;
+    }
+    for _ in 0..tensors {
+        let start = walk.position();
+        if read_tensor(&mut walk).ok()?.name == name {
+            return Some(start);
+        }
+    }
+    None
+}
+
 impl Entries {
     /// Reads them again.
     pub fn metadata(&self) -> Result<Metadata, HeadError> {

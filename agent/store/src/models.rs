@@ -25,11 +25,8 @@ pub(crate) fn models(folder: &Folder) -> Result<Vec<ModelId>, Error> {
 
 /// What a model is made of.
 pub(crate) fn manifest(folder: &Folder, id: &ModelId) -> Result<Manifest, Error> {
-    let json = manifest_bytes(folder, id)?;
-    Manifest::parse(&json).map_err(|problem| Error::Manifest {
-        path: folder.manifest(id),
-        problem,
-    })
+    let json = whole(folder, id)?;
+    Manifest::parse(&json).map_err(|problem| wrong(folder, id, problem))
 }
 
 /// The root hash that a model's manifest names.
@@ -38,23 +35,42 @@ pub(crate) fn root(folder: &Folder, id: &ModelId) -> Result<Hash, Error> {
     struct Named {
         root: Hash,
     }
-    let json = manifest_bytes(folder, id)?;
-    let named: Named = serde_json::from_slice(&json).map_err(|error| Error::Manifest {
-        path: folder.manifest(id),
-        problem: error.to_string(),
-    })?;
+    let json = whole(folder, id)?;
+    let named: Named = serde_json::from_slice(&json).map_err(|error| wrong(folder, id, error.to_string()))?;
     Ok(named.root)
 }
 
-fn manifest_bytes(folder: &Folder, id: &ModelId) -> Result<Vec<u8>, Error> {
+fn wrong(folder: &Folder, id: &ModelId, problem: String) -> Error {
     let path = folder.manifest(id);
-    let file = match File::open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(no_model(folder, id)?),
-        file => file.map_err(Error::io("open", &path))?,
-    };
+    Error::Manifest { path, problem }
+}
+
+/// A manifest's bytes; one that is too long is refused before it is read.
+fn whole(folder: &Folder, id: &ModelId) -> Result<Vec<u8>, Error> {
+    let file = open(folder, id)?;
+    let bytes = file
+        .metadata()
+        .map_err(Error::io("read", &folder.manifest(id)))?
+        .len();
+    if bytes > MAX_MANIFEST_BYTES {
+        let problem = format!("has {bytes} bytes; at most {MAX_MANIFEST_BYTES} are allowed");
+        return Err(wrong(folder, id, problem));
+    }
+    beginning(&file, folder, id)
+}
+
+fn open(folder: &Folder, id: &ModelId) -> Result<File, Error> {
+    let path = folder.manifest(id);
+    match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(no_model(folder, id)?),
+        file => file.map_err(Error::io("open", &path)),
+    }
+}
+
+fn beginning(file: &File, folder: &Folder, id: &ModelId) -> Result<Vec<u8>, Error> {
     let mut json = Vec::new();
     let read = file.take(MAX_MANIFEST_BYTES).read_to_end(&mut json);
-    read.map_err(Error::io("read", &path))?;
+    read.map_err(Error::io("read", &folder.manifest(id)))?;
     Ok(json)
 }
 
@@ -64,7 +80,7 @@ fn manifest_bytes(folder: &Folder, id: &ModelId) -> Result<Vec<u8>, Error> {
 /// back after an update that was taken back, or may be mended; so every block is kept that it names in whatever form.
 /// What it does not name any more, nobody can load by it again.
 pub(crate) fn hashes(folder: &Folder, id: &ModelId) -> Result<HashSet<Hash>, Error> {
-    let json = manifest_bytes(folder, id)?;
+    let json = beginning(&open(folder, id)?, folder, id)?;
     Ok(match Manifest::parse(&json) {
         Ok(manifest) => manifest.model.blocks().map(|(_, block)| block.hash).collect(),
         Err(_) => named(&json),

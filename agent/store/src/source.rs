@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -134,6 +134,16 @@ impl Source {
     /// All tensors in the files' order.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = &TensorInfo> {
         self.tensors.iter().map(|place| &place.info)
+    }
+
+    /// Where the files tell of a key or a tensor, for messages: the file, and the byte of it.
+    pub fn place(&self, name: &str) -> Option<(&Path, u64)> {
+        self.files.iter().find_map(|file| {
+            let mut reader = &file.file;
+            reader.seek(SeekFrom::Start(0)).ok()?;
+            let at = gguf::place(BufReader::new(reader), name)?;
+            Some((file.path.as_path(), at))
+        })
     }
 
     /// Reads a tensor's bytes from `offset` on.

@@ -8,13 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use api::import::{NewModel, Refused, RefusedKind};
 use api::models::{CodecShare, DamagedBlock, Phase, Place, RemovedModel, StoredModel, Verification};
 use engine::catalog::{Catalog, Entry, Source as Origin};
-use engine::error::LoadError;
-use engine::graph::Graph;
-use engine::template::ChatTemplate;
-use engine::vocabulary::Vocabulary;
+use engine::model;
 use store::manifest::{Manifest, Model};
 use store::source::Source;
-use store::tensor::Table;
 use store::{Codec, Damage, Error, ModelId, Store};
 
 use super::spool::{self, Spool};
@@ -101,7 +97,7 @@ impl Models {
         teller: &Teller<impl Write + Send>,
     ) -> Result<StoredModel, Refused> {
         let source = Source::from_files(spool.files()?).map_err(of_store)?;
-        check(&source).map_err(|error| refused(RefusedKind::Unusable, error))?;
+        model::check(&source).map_err(|error| refused(RefusedKind::Unusable, error))?;
         let left = AtomicBool::new(false);
         let progress = |progress: store::Progress| {
             if teller
@@ -238,20 +234,6 @@ impl Models {
             format!("there is no model `{id}`; \"hearth model list\" shows those that there are"),
         )
     }
-}
-
-/// What can be told before it is packed of whether it can be asked: there is a graph for it, and its tokenizer and its
-/// chat template are understood.
-fn check(source: &Source) -> Result<(), LoadError> {
-    let (metadata, path) = (source.metadata(), source.path());
-    let table = Table::plan(source.tensors()).map_err(|(tensor, problem)| Error::Tensor {
-        path: path.to_owned(),
-        tensor,
-        problem,
-    })?;
-    Graph::check(metadata, &table, path)?;
-    let vocabulary = Vocabulary::read(metadata, path)?;
-    ChatTemplate::read(metadata, path, &vocabulary).map(drop)
 }
 
 fn parse(name: &str) -> Result<ModelId, Refused> {

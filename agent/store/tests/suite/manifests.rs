@@ -33,6 +33,54 @@ fn manifests_are_checked() {
 }
 
 #[test]
+fn manifests_that_are_absurd_name_the_file_and_the_place() {
+    let place = Place::new();
+    place.import("m", &Model::small());
+    let path = place.manifest("m");
+    let good = fs::read_to_string(&path).unwrap();
+    let deep = format!("{}{}", "{\"model\":".repeat(100_000), "}".repeat(100_000));
+    let many = good.replacen("\"entries\":9", "\"entries\":1e300", 1);
+    assert_ne!(many, good);
+    for (text, says) in [
+        (String::new(), "line 1 column 0"),
+        ("[".repeat(100_000), "line 1 column"),
+        (deep, "line 1 column"),
+        (many, "line 1 column"),
+        (good[1..].to_owned(), "line 1 column"),
+    ] {
+        replace(&path, &text);
+        for error in [
+            place.store.load(&id("m")).map(drop).unwrap_err(),
+            place.store.manifest(&id("m")).map(drop).unwrap_err(),
+        ] {
+            let error = error.to_string();
+            assert!(
+                error.contains("m/manifest.json: ") && error.contains(says) && error.len() < 500,
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_manifest_that_is_too_long_is_refused_before_it_is_read() {
+    let place = Place::new();
+    place.import("m", &Model::small());
+    let path = place.manifest("m");
+    replace(&path, "");
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(1 << 50).or_else(|_| file.set_len(1 << 40)).unwrap();
+    for error in [
+        place.store.manifest(&id("m")).map(drop).unwrap_err(),
+        place.store.root(&id("m")).map(drop).unwrap_err(),
+    ] {
+        let error = error.to_string();
+        assert!(error.contains("at most 67108864 are allowed"), "{error}");
+    }
+    place.store.collect().unwrap();
+}
+
+#[test]
 fn a_manifest_that_cannot_be_read_keeps_the_blocks_that_it_names_and_no_others() {
     let place = Place::new();
     place.import("bad", &Model::small());
