@@ -5,11 +5,12 @@
 
 mod inbox;
 
+use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kernels::compute::{Compute, Fusions};
 use kernels::kv::KvKind;
@@ -17,7 +18,7 @@ use kernels::pool::Pool;
 use store::trim_heap;
 use tokio::sync::{oneshot, watch};
 
-use crate::activity::{Activity, Phase};
+use crate::activity::{Activity, Named, Phase, Pulse, State, Witness};
 use crate::capacity::{Capacity, Memory};
 use crate::catalog::{Catalog, Entry};
 use crate::error::{ForwardError, RequestError};
@@ -30,6 +31,9 @@ use crate::scheduler::{Scheduler, SlotId, Work};
 use crate::sequence::Sequence;
 use crate::template::STACK_BYTES;
 use inbox::{Commands, Inbox, inbox};
+
+/// How long a load waits until somebody who outlives this process knows of which model.
+const TESTIMONY: Duration = Duration::from_millis(100);
 
 /// How an engine is set up.
 #[derive(Clone, Debug)]
@@ -63,6 +67,8 @@ pub struct Settings {
 pub struct Engine {
     commands: Arc<Commands>,
     activity: watch::Receiver<Activity>,
+    pulse: Pulse,
+    witness: Witness,
     catalog: Catalog,
 }
 
@@ -97,11 +103,14 @@ impl Engine {
         let (publisher, activity) = watch::channel(Activity::default());
         let catalog = Catalog::new(settings.folders.clone());
         let worker = Worker::new(settings, catalog.clone(), inbox, publisher)?;
+        let (pulse, witness) = (worker.pulse.clone(), worker.witness.clone());
         let ended = spawn(move || worker.run())?;
         Ok((
             Self {
                 commands,
                 activity,
+                pulse,
+                witness,
                 catalog,
             },
             ended,
@@ -153,6 +162,16 @@ impl Engine {
         self.activity.clone()
     }
 
+    /// Counts what it does while a turn or a load goes on.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
+    /// Whoever tells others what the engine does says there how far he has come.
+    pub fn witness(&self) -> Witness {
+        self.witness.clone()
+    }
+
     /// Which models there are. One that is loaded and not among them any more is let go of, unless it is answering.
     pub fn models(&self) -> Vec<Entry> {
         // If the thread has ended it holds no model either.
@@ -181,7 +200,7 @@ fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<Ended> {
 
 /// The model that is loaded.
 struct Resident {
-    id: Arc<str>,
+    named: Named,
     /// What it was loaded from.
     entry: Entry,
     model: Arc<Model>,
@@ -190,7 +209,7 @@ struct Resident {
 
 /// Whether the model that is loaded is still the one of its name.
 fn is_current(catalog: &Catalog, resident: &Resident) -> bool {
-    let found = catalog.find(&resident.id);
+    let found = catalog.find(&resident.named.name);
     found.is_some_and(|found| resident.entry.is_still(&found))
 }
 
@@ -199,6 +218,10 @@ struct Worker {
     inbox: Inbox,
     catalog: Catalog,
     activity: watch::Sender<Activity>,
+    pulse: Pulse,
+    witness: Witness,
+    /// Loads begun.
+    loads: u64,
     /// Tokens run through the model.
     progress: u64,
     /// Tokens generated.
@@ -232,6 +255,9 @@ impl Worker {
             inbox,
             catalog,
             activity,
+            pulse: Pulse::default(),
+            witness: Witness::default(),
+            loads: 0,
             progress: 0,
             generated: 0,
             resident: None,
@@ -429,31 +455,40 @@ impl Worker {
     fn is_resident(&self, model: &str) -> bool {
         self.resident
             .as_ref()
-            .is_some_and(|resident| *resident.id == *model)
+            .is_some_and(|resident| *resident.named.name == *model)
     }
 
     /// The model of that name, loaded in place of the resident one if need be. What is answering is there to the end of
     /// its answers, whatever becomes of its folder.
     fn model(&mut self, id: &str) -> Result<Arc<Model>, RequestError> {
         self.let_go();
-        if let Some(resident) = self.resident.as_ref().filter(|resident| *resident.id == *id) {
+        if let Some(resident) = self
+            .resident
+            .as_ref()
+            .filter(|resident| *resident.named.name == *id)
+        {
             return Ok(Arc::clone(&resident.model));
         }
         let entry = self
             .catalog
             .find(id)
             .ok_or_else(|| RequestError::NoSuchModel(id.to_owned()))?;
-        self.unload();
-        self.publish(Phase::Loading);
-        let loaded = model::load_on(&entry.source, &self.terms());
-        let (model, graph) = loaded.map_err(|error| RequestError::Load {
+        let unusable = |error: &dyn Display| RequestError::Load {
             model: id.to_owned(),
             reason: error.to_string(),
-        })?;
+        };
+        let named = Named {
+            name: id.into(),
+            tag: entry.tag().map_err(|error| unusable(&error))?,
+        };
+        self.unload();
+        self.testify(&named);
+        let loaded = model::load_on(&entry.source, &self.terms());
+        let (model, graph) = loaded.map_err(|error| unusable(&error))?;
         let model = Arc::new(model);
         self.sessions.limit_memory(model.idle_kv(), Instant::now());
         self.resident = Some(Resident {
-            id: id.into(),
+            named,
             entry,
             model: Arc::clone(&model),
             graph,
@@ -462,6 +497,14 @@ impl Worker {
         self.apply_limits();
         self.publish(Phase::Loading);
         Ok(model)
+    }
+
+    /// Says which model is about to be loaded, and sees to it that this is known before the model is touched: one that
+    /// ends the process says nothing any more.
+    fn testify(&mut self, named: &Named) {
+        self.loads += 1;
+        self.tell(Phase::Loading, State::Loading, Some(named.clone()));
+        self.witness.wait(self.loads, TESTIMONY);
     }
 
     fn terms(&self) -> Terms {
@@ -543,6 +586,7 @@ impl Worker {
             self.pace.took(tokens.len(), start.elapsed());
         }
         self.progress += work.tokens() as u64;
+        self.pulse.beat();
         let mut ended = Vec::new();
         for ((slot, sequence), row) in running.into_iter().zip(0..logits.rows()) {
             let before = sequence.made();
@@ -555,7 +599,8 @@ impl Worker {
     }
 
     fn fail(&mut self, slots: &[SlotId], error: &ForwardError) {
-        let model = self.resident.as_ref().map_or("", |resident| &*resident.id);
+        let named = self.resident.as_ref().map(|resident| &resident.named);
+        let model = named.map_or("", |named| &*named.name);
         let error = RequestError::Internal(format!("the model `{model}`: {error}"));
         for slot in slots {
             if let Some(sequence) = &mut self.sequences[slot.0] {
@@ -582,16 +627,25 @@ impl Worker {
 
     /// Tells what is done. Every turn comes by here: it costs a lock that is hardly ever contended, and no allocation.
     fn publish(&self, phase: Phase) {
+        let model = self.resident.as_ref().map(|resident| resident.named.clone());
+        let state = model.as_ref().map_or(State::Empty, |_| State::Ready);
+        self.tell(phase, state, model);
+    }
+
+    fn tell(&self, phase: Phase, state: State, model: Option<Named>) {
         let sequences = self.sequences.iter().flatten();
         let mut now = Activity {
             phase,
-            model: self.resident.as_ref().map(|resident| Arc::clone(&resident.id)),
+            state,
+            model,
+            loads: self.loads,
             queued: self.scheduler.waiting(),
             active: self.scheduler.active(),
             kv_tokens: sequences.map(Sequence::kv_tokens).max().unwrap_or(0),
             progress: self.progress,
             generated: self.generated,
             generated_at: None,
+            kv_bytes: 0,
         };
         self.activity.send_if_modified(|activity| {
             now.generated_at = if now.generated == activity.generated {

@@ -1,4 +1,4 @@
-//! Tells hearthd what the engine does, and hears from it how many may be answered at once.
+//! Tells hearthd what the engine does, and hears from it what it wants of the engine.
 //!
 //! hearthd may be absent, restart or be slow: no answer waits for it. A record that cannot be sent is dropped, for the
 //! next one says all that it said.
@@ -10,11 +10,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use api::phase::{EngineOrder, REPORT_INTERVAL_MS};
-use engine::activity::{Activity, Phase};
+use api::phase::{EngineOrder, FIRST_ORDER_MS, REPORT_INTERVAL_MS};
+use engine::activity::{Activity, Phase, Pulse, Witness};
 use engine::engine::Engine;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use link::Link;
 use meter::Meter;
@@ -24,27 +24,58 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Reports for as long as the engine runs.
-pub(crate) async fn report(socket: PathBuf, engine: Engine) {
-    let activity = engine.activity();
-    let obey = move |order: EngineOrder| {
-        match order.slots {
-            Some(slots) => tracing::info!(slots, "hearthd limits how many are answered at once"),
-            None => tracing::info!("as many are answered at once as slots were set up"),
+/// What hearthd wants of the engine; `None` until the first order has come or there turned out to be no hearthd.
+pub(crate) struct Orders(watch::Receiver<Option<EngineOrder>>);
+
+impl Orders {
+    /// The first order. Where none comes in time the engine goes on without.
+    pub(crate) async fn first(&mut self) -> EngineOrder {
+        let limit = Duration::from_millis(FIRST_ORDER_MS);
+        match timeout(limit, self.0.wait_for(Option::is_some)).await {
+            Ok(Ok(order)) => order.unwrap_or_default(),
+            Ok(Err(_)) | Err(_) => EngineOrder::default(),
         }
-        engine.limit_slots(order.slots.map(|slots| slots as usize));
+    }
+}
+
+/// Reports for as long as the engine runs.
+pub(crate) fn start(socket: PathBuf, engine: Engine) -> Orders {
+    let (give, orders) = watch::channel(None);
+    let watched = Watched {
+        activity: engine.activity(),
+        pulse: engine.pulse(),
+        witness: engine.witness(),
     };
-    Reporter::new(socket, activity, obey).run().await;
+    let obey = move |order: EngineOrder| {
+        let before = give.send_replace(Some(order)).unwrap_or_default();
+        if before.slots != order.slots {
+            match order.slots {
+                Some(slots) => tracing::info!(slots, "hearthd limits how many are answered at once"),
+                None => tracing::info!("as many are answered at once as slots were set up"),
+            }
+            engine.limit_slots(order.slots.map(|slots| slots as usize));
+        }
+    };
+    tokio::spawn(Reporter::new(socket, watched, obey).run());
+    Orders(orders)
+}
+
+/// What is told of the engine.
+struct Watched {
+    activity: watch::Receiver<Activity>,
+    pulse: Pulse,
+    witness: Witness,
 }
 
 struct Reporter<Obey> {
     socket: PathBuf,
     activity: watch::Receiver<Activity>,
+    witness: Witness,
     obey: Obey,
     meter: Meter,
     link: Option<Link>,
-    /// The order in force.
-    order: EngineOrder,
+    /// The order in force; `None` before the first.
+    order: Option<EngineOrder>,
     /// When a link was last made, or when one may be tried again.
     since: Instant,
     pause: Duration,
@@ -60,14 +91,15 @@ enum Wake {
 }
 
 impl<Obey: Fn(EngineOrder)> Reporter<Obey> {
-    fn new(socket: PathBuf, activity: watch::Receiver<Activity>, obey: Obey) -> Self {
+    fn new(socket: PathBuf, watched: Watched, obey: Obey) -> Self {
         Self {
             socket,
-            activity,
+            activity: watched.activity,
+            witness: watched.witness,
             obey,
-            meter: Meter::default(),
+            meter: Meter::new(watched.pulse),
             link: None,
-            order: EngineOrder::default(),
+            order: None,
             since: Instant::now(),
             pause: FIRST_PAUSE,
             told: false,
@@ -116,37 +148,55 @@ impl<Obey: Fn(EngineOrder)> Reporter<Obey> {
         match Link::connect(&self.socket) {
             Ok(link) => {
                 self.link = Some(link);
+                self.witness.attend();
                 self.since = Instant::now();
                 if self.told {
                     tracing::info!("hearthd is told what the engine does, again");
                     self.told = false;
                 }
             }
-            Err(error) => self.postpone(&error),
+            Err(error) => {
+                self.go_on_alone();
+                self.postpone(&error);
+            }
         }
     }
 
     fn send(&mut self) {
-        let record = self.meter.record(&self.activity.borrow_and_update());
+        let (record, loads) = {
+            let activity = self.activity.borrow_and_update();
+            (self.meter.record(&activity), activity.loads)
+        };
         let Some(link) = &self.link else { return };
         match link.send(&record.encode()) {
-            Ok(true) => {}
+            Ok(true) => self.witness.told(loads),
             Ok(false) => tracing::debug!("hearthd is slow: a record is dropped"),
             Err(error) => self.lose(&error),
         }
     }
 
     fn follow(&mut self, order: EngineOrder) {
-        if order != self.order {
-            self.order = order;
+        if self.order != Some(order) {
+            self.order = Some(order);
             (self.obey)(order);
         }
     }
 
-    /// Without hearthd nothing is held back: if it comes again it says so again.
+    /// Without hearthd nothing is held back: if it comes again it says so again. Only a model that has ended the engine
+    /// time and again stays what it was.
+    fn go_on_alone(&mut self) {
+        let last = self.order.unwrap_or_default();
+        self.follow(EngineOrder {
+            quarantined: last.quarantined,
+            fallback: last.fallback,
+            ..EngineOrder::default()
+        });
+    }
+
     fn lose(&mut self, error: &io::Error) {
         self.link = None;
-        self.follow(EngineOrder::default());
+        self.witness.leave();
+        self.go_on_alone();
         if self.since.elapsed() > LONGEST_PAUSE {
             self.pause = FIRST_PAUSE;
         }

@@ -39,7 +39,7 @@ async fn health(State(engine): State<Engine>) -> Json<EngineStatus> {
     let activity = engine.activity().borrow().clone();
     Json(EngineStatus {
         status: Condition::Ok,
-        model: activity.model.as_deref().map(str::to_owned),
+        model: activity.model.map(|model| model.name.as_ref().to_owned()),
         queued: activity.queued as u32,
         active: activity.active as u32,
     })

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use api::phase::EngineOrder;
 use axum::Router;
 use axum::serve::Listener;
+use engine::catalog::Entry;
 use engine::engine::{Ended, Engine, Settings};
 use engine::parking;
 use hyper::server::conn::http1;
@@ -20,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::arguments::Serve;
-use crate::report::report;
+use crate::report::{self, Orders};
 use crate::size::Size;
 use crate::sockets::{self, Sockets};
 use crate::{cpu, memory, routes};
@@ -61,8 +63,8 @@ pub(crate) fn run(arguments: &Serve) -> Result<()> {
             context = arguments.context,
             "started"
         );
-        tokio::spawn(report(arguments.phase_socket.clone(), engine.clone()));
-        tokio::spawn(preload(engine.clone()));
+        let orders = report::start(arguments.phase_socket.clone(), engine.clone());
+        tokio::spawn(preload(engine.clone(), orders));
         serve(sockets, routes::router(engine.clone()), ended).await?;
         park(&engine).await;
         Ok(())
@@ -110,11 +112,10 @@ async fn park(engine: &Engine) {
 }
 
 /// Loads the default model, or the only one, so that the first question need not wait for it.
-async fn preload(engine: Engine) {
+async fn preload(engine: Engine, mut orders: Orders) {
+    let order = orders.first().await;
     let entries = engine.models();
-    let default = entries.iter().find(|entry| entry.id == DEFAULT_MODEL);
-    let only = || entries.first().filter(|_| entries.len() == 1);
-    let Some(entry) = default.or_else(only) else {
+    let Some(entry) = unnamed(&entries, &order) else {
         tracing::info!(models = entries.len(), folders = ?engine.folders(), "no model is loaded yet");
         return;
     };
@@ -127,6 +128,26 @@ async fn preload(engine: Engine) {
         ),
         Err(error) => tracing::error!("{error}"),
     }
+}
+
+/// The model that is loaded without being named: the default one, or the only one, or instead of a quarantined one the
+/// last that answered well.
+fn unnamed<'e>(entries: &'e [Entry], order: &EngineOrder) -> Option<&'e Entry> {
+    let default = entries.iter().find(|entry| entry.id == DEFAULT_MODEL);
+    let only = || entries.first().filter(|_| entries.len() == 1);
+    let chosen = default.or_else(only)?;
+    if !chosen.tag().is_ok_and(|tag| order.quarantines(tag)) {
+        return Some(chosen);
+    }
+    let fallback = entries
+        .iter()
+        .find(|entry| entry.tag().is_ok_and(|tag| tag == order.fallback));
+    tracing::warn!(
+        model = chosen.id,
+        fallback = fallback.map(|entry| entry.id.as_str()),
+        "the model is quarantined: it has ended the engine time and again"
+    );
+    fallback
 }
 
 async fn serve(sockets: Sockets, router: Router, ended: Ended) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What the inference engine does, as far as the machine's power is concerned.
 
 use crate::BootTime;
+use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 /// What the engine is busy with. Prefill is bound by arithmetic, decode by memory: no governor can guess it.
@@ -18,6 +19,38 @@ pub enum Phase {
     Decode,
 }
 
+/// Where the engine is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineState {
+    /// It holds no model.
+    #[default]
+    Empty,
+    /// It makes a model ready.
+    Loading,
+    /// A model's weights are mapped.
+    Ready,
+    /// A model is chosen; its weights are unmapped, and what idle sessions' KV held of memory is given back.
+    Parked,
+}
+
+/// How far the engine gives memory up, mildest first. Each level includes those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PressureLevel {
+    /// Nothing is asked for.
+    #[default]
+    None,
+    /// Half the memory for idle sessions' KV is given back at once.
+    Trim,
+    /// All idle sessions go to the disk, and weights are unmapped where nobody is being answered.
+    Park,
+    /// New requests are refused; those that are being answered go on.
+    Refuse,
+    /// It ends as soon as nobody is being answered, and comes back with a smaller context.
+    Shrink,
+}
+
 /// The newest phase record of the engine, and when it came.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EngineSample {
@@ -25,6 +58,9 @@ pub struct EngineSample {
     pub at_usec: BootTime,
     /// What it is busy with.
     pub phase: Phase,
+    /// Where it is in its life; empty in recordings older than this field.
+    #[serde(default)]
+    pub state: EngineState,
     /// Requests that wait for a slot.
     pub queue_depth: u32,
     /// Sequences that are being answered.
@@ -33,10 +69,55 @@ pub struct EngineSample {
     pub progress: u64,
     /// Tokens generated since the engine started.
     pub generated: u64,
-    /// Tells models apart, nothing more: the beginning of a hash of the model's name; 0 while none is loaded.
+    /// Pieces of work done since the engine started, however small: a layer computed, a block of weights checked. It
+    /// stands still only in an engine that does nothing or is stuck. 0 in recordings older than this field.
+    #[serde(default)]
+    pub pulse: u64,
+    /// Tells models apart, also two of one name: the beginning of a hash of what the model is. While one is being made
+    /// ready it is that one's; 0 for none.
     pub model: u64,
+    /// That model's name, cut to 64 bytes; empty for none, and in recordings older than this field.
+    #[serde(default)]
+    pub model_name: String,
     /// Tokens generated per second over the record's own time, all sequences together; `null` outside decode.
     pub tokens_per_second: Option<f32>,
     /// Tokens in the KV cache of the longest active sequence.
     pub kv_tokens: u32,
+    /// Bytes of memory that idle sessions' KV holds; 0 in recordings older than this field.
+    #[serde(default)]
+    pub kv_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_from_before_states_is_read() {
+        let old = r#"{"at_usec":1,"phase":"decode","queue_depth":0,"active":1,"progress":9,"generated":4,"model":7,
+            "tokens_per_second":null,"kv_tokens":5}"#;
+        let expected = EngineSample {
+            at_usec: BootTime(1),
+            phase: Phase::Decode,
+            active: 1,
+            progress: 9,
+            generated: 4,
+            model: 7,
+            kv_tokens: 5,
+            ..EngineSample::default()
+        };
+        assert_eq!(serde_json::from_str::<EngineSample>(old).unwrap(), expected);
+    }
+
+    #[test]
+    fn pressure_levels_are_ordered_by_what_they_ask() {
+        let levels = [
+            PressureLevel::None,
+            PressureLevel::Trim,
+            PressureLevel::Park,
+            PressureLevel::Refuse,
+            PressureLevel::Shrink,
+        ];
+        assert!(levels.is_sorted());
+    }
 }

@@ -26,7 +26,7 @@ pub use capabilities::{
     HwmonKind, Policy, PowerConstraint, PowerDomain, Supply, TripPoint, Zone,
 };
 pub use decision::{Decision, Distrust, EngineLimits, Note, Rung, SensorState, ThermalState};
-pub use engine::{EngineSample, Phase};
+pub use engine::{EngineSample, EngineState, Phase, PressureLevel};
 pub use memory::{CgroupStat, Meminfo, MemoryBreakdown, MemoryZone, UsedParts, Zram};
 pub use reclaim::{CgroupLoad, MemorySample, Reclaim, ReclaimRequest, ReclaimState};
 pub use record::Record;

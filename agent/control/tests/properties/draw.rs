@@ -303,6 +303,7 @@ fn engine(range: Range<u64>) -> impl Strategy<Value = Option<EngineSample>> {
             model,
             tokens_per_second: rate,
             kv_tokens: 5,
+            ..EngineSample::default()
         }),
     )
 }

@@ -106,6 +106,13 @@ fn begun(answer: &mut Answer) {
     while !matches!(answer.blocking_next().unwrap(), Event::Text(_)) {}
 }
 
+/// The name of the model that is held.
+fn held(engine: &Engine) -> Option<Arc<str>> {
+    let activity = engine.activity();
+    let model = activity.borrow().model.clone();
+    model.map(|model| model.name)
+}
+
 /// Waits for a state that lasts; only a failing test waits to the end.
 fn until(engine: &Engine, reached: impl Fn(&Activity) -> bool) {
     let (activity, begin) = (engine.activity(), Instant::now());

@@ -155,6 +155,7 @@ impl Steward {
     pub(crate) fn order(&self) -> EngineOrder {
         EngineOrder {
             slots: self.laws.decision().engine.slots,
+            ..EngineOrder::default()
         }
     }
 

@@ -1,5 +1,6 @@
 //! One speaker's connection: packets in, packets out.
 
+use api::phase::PhaseRecord;
 use std::future::pending;
 use std::io;
 use tokio::net::{UnixListener, UnixStream};
@@ -8,7 +9,7 @@ use tokio::net::{UnixListener, UnixStream};
 const MOST_AT_ONCE: usize = 256;
 
 /// Longer than any packet, so that one too long is seen to be.
-const BUFFER: usize = 64;
+const BUFFER: usize = PhaseRecord::LENGTH + 1;
 
 /// The last packet of those that wait.
 #[derive(Clone, Copy, Debug)]

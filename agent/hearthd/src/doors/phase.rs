@@ -102,7 +102,7 @@ impl Door {
     fn paid(&mut self, sent: io::Result<()>) {
         self.owed = false;
         if let Err(error) = sent {
-            debug!("the engine cannot be told how many slots it may use: {error}");
+            debug!("the engine cannot be told what is wanted of it: {error}");
             self.gone();
         }
     }

@@ -25,10 +25,7 @@ async fn a_phase_record_is_answered_by_writes_and_its_end_by_the_floor() {
     assert_eq!(machine.get(PREFERENCE), "power");
 
     let engine = Speaker::connect(&machine.own("sockets/phase.sock"));
-    assert_eq!(
-        EngineOrder::decode(&engine.hear()),
-        Ok(EngineOrder { slots: None })
-    );
+    assert_eq!(EngineOrder::decode(&engine.hear()), Ok(EngineOrder::default()));
     engine.say(&prefill());
     until(&connection, |power| power.reaction_median_usec.is_some()).await;
     assert_eq!(machine.get(PREFERENCE), "performance");

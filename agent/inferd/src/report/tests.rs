@@ -1,5 +1,6 @@
 use super::*;
 use api::phase::PhaseRecord;
+use engine::activity::Named;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -37,16 +38,17 @@ impl Peer {
         }
     }
 
-    async fn order(&self, slots: Option<u32>) {
+    async fn order(&self, order: EngineOrder) {
         self.0.writable().await.unwrap();
-        self.0.try_write(&EngineOrder { slots }.encode()).unwrap();
+        self.0.try_write(&order.encode()).unwrap();
     }
 }
 
 /// A reporter, and what it reports of.
 struct Rig {
     activity: watch::Sender<Activity>,
-    orders: mpsc::UnboundedReceiver<Option<u32>>,
+    orders: mpsc::UnboundedReceiver<EngineOrder>,
+    witness: Witness,
     folder: tempfile::TempDir,
     task: JoinHandle<()>,
 }
@@ -59,11 +61,18 @@ impl Rig {
     fn start(folder: tempfile::TempDir) -> Self {
         let (activity, watched) = watch::channel(Activity::default());
         let (sender, orders) = mpsc::unbounded_channel();
-        let obey = move |order: EngineOrder| sender.send(order.slots).unwrap();
+        let obey = move |order: EngineOrder| sender.send(order).unwrap();
+        let watched = Watched {
+            activity: watched,
+            pulse: Pulse::default(),
+            witness: Witness::default(),
+        };
+        let witness = watched.witness.clone();
         let reporter = Reporter::new(Self::socket(&folder), watched, obey);
         Self {
             activity,
             orders,
+            witness,
             folder,
             task: tokio::spawn(reporter.run()),
         }
@@ -158,15 +167,82 @@ async fn orders_are_followed_and_end_with_hearthd() {
     let (folder, agent) = folder_and_agent();
     let mut rig = Rig::start(folder);
     let link = agent.accept().await;
-    link.order(Some(2)).await;
-    assert_eq!(rig.orders.recv().await, Some(Some(2)));
-    link.order(Some(2)).await;
-    link.order(None).await;
-    assert_eq!(rig.orders.recv().await, Some(None), "what is in force is no news");
-    link.order(Some(1)).await;
-    assert_eq!(rig.orders.recv().await, Some(Some(1)));
+    let slots = |slots| EngineOrder {
+        slots,
+        ..EngineOrder::default()
+    };
+    link.order(slots(None)).await;
+    assert_eq!(rig.orders.recv().await, Some(slots(None)), "the first is news");
+    link.order(slots(None)).await;
+    link.order(slots(Some(2))).await;
+    assert_eq!(
+        rig.orders.recv().await,
+        Some(slots(Some(2))),
+        "what is in force is no news"
+    );
     drop(link);
-    assert_eq!(rig.orders.recv().await, Some(None));
+    assert_eq!(rig.orders.recv().await, Some(slots(None)));
+}
+
+#[tokio::test]
+async fn a_quarantine_outlasts_hearthd() {
+    let (folder, agent) = folder_and_agent();
+    let mut rig = Rig::start(folder);
+    let link = agent.accept().await;
+    let quarantine = EngineOrder {
+        fallback: 1,
+        quarantined: [2, 0, 0, 0, 0, 0, 0, 0],
+        ..EngineOrder::default()
+    };
+    let order = EngineOrder {
+        slots: Some(1),
+        context: Some(512),
+        ..quarantine
+    };
+    link.order(order).await;
+    assert_eq!(rig.orders.recv().await, Some(order));
+    drop(link);
+    assert_eq!(rig.orders.recv().await, Some(quarantine));
+}
+
+#[tokio::test]
+async fn each_order_is_answered() {
+    let (folder, agent) = folder_and_agent();
+    let _rig = Rig::start(folder);
+    let link = agent.accept().await;
+    link.record().await.unwrap();
+    for _ in 0..3 {
+        link.order(EngineOrder::default()).await;
+        link.record().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn without_hearthd_nobody_waits_for_an_order() {
+    let mut rig = Rig::start(tempfile::tempdir().unwrap());
+    assert_eq!(rig.orders.recv().await, Some(EngineOrder::default()));
+}
+
+#[tokio::test]
+async fn a_load_is_known_to_hearthd_before_it_goes_on() {
+    let (folder, agent) = folder_and_agent();
+    let rig = Rig::start(folder);
+    let link = agent.accept().await;
+    link.record().await.unwrap();
+    rig.activity.send_modify(|activity| {
+        activity.loads = 1;
+        activity.model = Some(Named {
+            name: "tiny".into(),
+            tag: 7,
+        });
+    });
+    let witness = rig.witness.clone();
+    let waited = tokio::task::spawn_blocking(move || witness.wait(1, Duration::from_secs(600)));
+    assert!(waited.await.unwrap());
+    // The packet is in the kernel's hands: nothing is waited for.
+    let mut room = [0; PhaseRecord::LENGTH + 1];
+    let length = link.0.try_read(&mut room).unwrap();
+    assert_eq!(PhaseRecord::decode(&room[..length]).unwrap().model, 7);
 }
 
 #[tokio::test]

@@ -221,6 +221,7 @@ impl Engine {
             model: self.tag,
             tokens_per_second: rate,
             kv_tokens: deepest as u32,
+            ..EngineSample::default()
         };
         Some(&self.reported)
     }

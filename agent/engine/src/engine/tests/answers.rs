@@ -13,7 +13,7 @@ fn an_answer_has_the_tokens_that_were_asked_for() {
         (summary.reason, summary.completion_tokens),
         (FinishReason::Length, 20)
     );
-    assert_eq!(engine.activity().borrow().model.as_deref(), Some("tiny"));
+    assert_eq!(held(&engine).as_deref(), Some("tiny"));
 }
 
 #[test]

@@ -309,10 +309,7 @@ fn an_engine_that_is_parked_answers_and_ends_when_nobody_has_it_any_more() {
     let (reply, parked) = oneshot::channel();
     assert!(engine.commands.0.send(Command::Park(reply)).is_ok());
     assert_eq!(parked.blocking_recv(), Ok(true));
-    assert_eq!(
-        (engine.activity().borrow().model.as_deref(), place.files().len()),
-        (None, 1)
-    );
+    assert_eq!((held(&engine).as_deref(), place.files().len()), (None, 1));
     let (again, end) = text_and_end(engine.submit(request(&"hello there ".repeat(9), 60)));
     assert_eq!(again, text);
     assert!(summary(&end).reused_tokens > 0);

@@ -52,7 +52,7 @@ fn models_take_turns() {
     });
     assert_eq!(summary(&text_and_end(first).1).completion_tokens, 200);
     assert_eq!(summary(&text_and_end(other).1).completion_tokens, 3);
-    assert_eq!(engine.activity().borrow().model.as_deref(), Some("other"));
+    assert_eq!(held(&engine).as_deref(), Some("other"));
 }
 
 #[test]

@@ -39,7 +39,11 @@ fn every_turn_is_counted_under_its_phase() {
     let decode = |turn| (Phase::Decode, turn, prompt + turn - 1, prompt + turn - 1);
     assert_eq!(decoding, [decode(1), decode(2)]);
     assert_eq!(
-        (first.active, first.model.as_deref(), first.progress),
+        (
+            first.active,
+            first.model.as_ref().map(|model| &*model.name),
+            first.progress
+        ),
         (1, Some("tiny"), 0)
     );
     assert_eq!(
