@@ -1,8 +1,9 @@
 //! What the engine does, for those who set clocks by it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+pub use store::Pulse;
 
 /// What the engine is busy with. Of several sequences the one in prefill counts: it is bound by arithmetic and would
 /// be held up by a clock that suits decode, whereas decode is bound by memory and loses nothing by a higher one.
@@ -75,23 +76,6 @@ impl Activity {
         let depth = |activity: &Self| (activity.queued, activity.active);
         let life = |activity: &Self| (activity.phase, activity.state, activity.loads, activity.kv_bytes);
         life(self) != life(other) || depth(self) != depth(other) || self.model != other.model
-    }
-}
-
-/// Counts pieces of work, however small, while a turn or a load goes on that may take long: it stands still only in an
-/// engine that does nothing or is stuck.
-#[derive(Clone, Debug, Default)]
-pub struct Pulse(Arc<AtomicU64>);
-
-impl Pulse {
-    /// A piece more is done.
-    pub fn beat(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Pieces done since the engine started.
-    pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
     }
 }
 

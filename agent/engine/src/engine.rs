@@ -162,7 +162,7 @@ impl Engine {
         self.activity.clone()
     }
 
-    /// Counts what it does while a turn or a load goes on.
+    /// Beats for each layer that is computed and each piece of weights that is read.
     pub fn pulse(&self) -> Pulse {
         self.pulse.clone()
     }
@@ -483,7 +483,7 @@ impl Worker {
         };
         self.unload();
         self.testify(&named);
-        let loaded = model::load_on(&entry.source, &self.terms());
+        let loaded = model::load_on(&entry.source, &self.terms(), &self.pulse);
         let (model, graph) = loaded.map_err(|error| unusable(&error))?;
         let model = Arc::new(model);
         self.sessions.limit_memory(model.idle_kv(), Instant::now());
@@ -586,7 +586,6 @@ impl Worker {
             self.pace.took(tokens.len(), start.elapsed());
         }
         self.progress += work.tokens() as u64;
-        self.pulse.beat();
         let mut ended = Vec::new();
         for ((slot, sequence), row) in running.into_iter().zip(0..logits.rows()) {
             let before = sequence.made();

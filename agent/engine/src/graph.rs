@@ -18,6 +18,7 @@ use store::metadata::Metadata;
 use store::packed::{Layer, Packed};
 use store::tensor::{Table, TensorId};
 
+use crate::activity::Pulse;
 use crate::error::{ForwardError, LoadError};
 use crate::hyperparameters::Hyperparameters;
 use crate::keys::Keys;
@@ -64,6 +65,7 @@ pub struct Graph {
     norm: TensorId,
     output: TensorId,
     registers: Registers,
+    pulse: Pulse,
 }
 
 /// What one sequence has in a batch: the tokens that follow those in its `kv`.
@@ -135,6 +137,7 @@ impl Graph {
             norm: wiring.norm,
             output: wiring.output,
             registers: Registers::default(),
+            pulse: Pulse::default(),
             parameters: wiring.parameters,
             packed,
         })
@@ -149,6 +152,12 @@ impl Graph {
     /// The hash that names its model; none if that is not from a store.
     pub fn root(&self) -> Option<Hash> {
         self.packed.root()
+    }
+
+    /// Has this counter beat for each layer that is computed.
+    pub fn beating(mut self, pulse: Pulse) -> Self {
+        self.pulse = pulse;
+        self
     }
 
     /// Its dimensions.
@@ -175,6 +184,7 @@ impl Graph {
         compute.angles(&self.rope, &batch, &mut self.registers.angles);
         for layer in 0..self.layers.len() {
             self.run_layer(compute, &mut batch, layer)?;
+            self.pulse.beat();
         }
         self.logits(compute, parts)?;
         for part in parts {

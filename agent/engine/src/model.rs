@@ -10,6 +10,7 @@ use store::Opened;
 use store::metadata::Metadata;
 use store::tensor::Table;
 
+use crate::activity::Pulse;
 use crate::capacity::{Capacity, Mebibytes, Memory, Room, Weights};
 use crate::catalog::Source;
 use crate::error::{LoadError, RequestError};
@@ -69,12 +70,13 @@ pub fn load(
         memory,
         idle_kv: 0,
     };
-    load_on(source, &terms)
+    load_on(source, &terms, &Pulse::default())
 }
 
-/// Loads a model and what computes it, for as many sequences as there is memory for.
-pub fn load_on(source: &Source, terms: &Terms) -> Result<(Model, Graph), LoadError> {
-    let (opened, path) = (source.open()?, &source.path());
+/// Loads a model and what computes it, for as many sequences as there is memory for. The pulse beats for each piece of
+/// weights that is read, now and later, and for each layer that is computed.
+pub fn load_on(source: &Source, terms: &Terms, pulse: &Pulse) -> Result<(Model, Graph), LoadError> {
+    let (opened, path) = (source.open()?.beating(pulse.clone()), &source.path());
     let (parameters, kv) = shapes(opened.metadata(), path, terms.kv)?;
     let share = share(&opened, path, terms, parameters.context, kv)?;
     // The vocabulary takes as long as the weights of a small model.
@@ -82,7 +84,7 @@ pub fn load_on(source: &Source, terms: &Terms) -> Result<(Model, Graph), LoadErr
         let weights = scope.spawn(|| opened.load(terms.budget));
         let model = Model::read(opened.metadata(), path, share, kv);
         let packed = weights.join().unwrap_or_else(|panic| resume_unwind(panic));
-        Ok((model?, Graph::new(packed?, path)?))
+        Ok((model?, Graph::new(packed?, path)?.beating(pulse.clone())))
     })
 }
 
@@ -289,7 +291,7 @@ mod tests {
                 },
                 idle_kv,
             };
-            Ok(load_on(&self.source, &terms)?.0)
+            Ok(load_on(&self.source, &terms, &Pulse::default())?.0)
         }
     }
 

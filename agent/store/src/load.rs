@@ -23,6 +23,7 @@ use crate::metadata::Metadata;
 use crate::models;
 use crate::packed::{Packed, Resident, Weights};
 use crate::progress::{Count, OnProgress, Phase};
+use crate::pulse::Pulse;
 use crate::stream::Stream;
 use crate::tensor::Table;
 use crate::workers::{self, locked};
@@ -45,12 +46,14 @@ pub(crate) struct OpenBlocks {
     pub(crate) blocks: Arc<Blocks>,
     /// Of the segments' blocks, in their order.
     files: Vec<File>,
+    /// Beats for each block that is read.
+    pulse: Pulse,
 }
 
 impl Blocks {
-    /// Maps or decodes all blocks, each verified unless this process has done so before.
-    pub(crate) fn load(&self, metadata: Metadata) -> Result<Packed, Error> {
-        let region = self.region()?;
+    /// Maps or decodes all blocks, each verified unless this process has done so before. The pulse beats for each.
+    pub(crate) fn load(&self, metadata: Metadata, pulse: &Pulse) -> Result<Packed, Error> {
+        let region = self.region(pulse)?;
         let start = |segment| self.model().first_block(segment) * BLOCK_BYTES;
         let starts = (0..self.model().segments.len()).map(start).collect();
         let weights = Weights::Resident(Resident { region, starts });
@@ -63,9 +66,14 @@ impl Blocks {
     }
 
     /// Keeps `budget` bytes of weights in memory, and reads the others when they are needed.
-    pub(crate) fn stream(self: &Arc<Self>, metadata: Metadata, budget: usize) -> Result<Packed, Error> {
+    pub(crate) fn stream(
+        self: &Arc<Self>,
+        metadata: Metadata,
+        budget: usize,
+        pulse: Pulse,
+    ) -> Result<Packed, Error> {
         let (root, table) = (self.manifest.root, self.table.clone());
-        let weights = Weights::Streamed(Stream::new(Arc::new(self.open()?), budget)?);
+        let weights = Weights::Streamed(Stream::new(Arc::new(self.open(pulse)?), budget)?);
         Ok(Packed::new(Some(root), metadata, table, weights))
     }
 
@@ -159,7 +167,7 @@ impl Blocks {
         })
     }
 
-    fn region(&self) -> Result<Region, Error> {
+    fn region(&self, pulse: &Pulse) -> Result<Region, Error> {
         let blocks = self.weights();
         let bytes = blocks.len() * BLOCK_BYTES;
         let memory = |error| Error::Memory {
@@ -176,6 +184,7 @@ impl Blocks {
             encoded,
             |scratch, ((number, block), slot)| {
                 let decoded = decode_block(&self.folder, block, scratch, &mut slot[..block.bytes]);
+                pulse.beat();
                 decoded.map_err(self.damage(number))
             },
         )?;
@@ -193,7 +202,9 @@ impl Blocks {
                 .map_err(&memory)?;
         }
         workers::for_each(workers::available(), raw(), |(): &mut (), (number, block)| {
-            self.verify(&region, number, block).map_err(self.damage(number))
+            let verified = self.verify(&region, number, block);
+            pulse.beat();
+            verified.map_err(self.damage(number))
         })?;
         Ok(region)
     }
@@ -216,12 +227,12 @@ impl Blocks {
     }
 
     /// Opens all blocks of the segments.
-    fn open(self: &Arc<Self>) -> Result<OpenBlocks, Error> {
+    fn open(self: &Arc<Self>, pulse: Pulse) -> Result<OpenBlocks, Error> {
         let open = |(number, block)| open_direct(&self.folder, block).map_err(self.damage(number));
         let files = self.weights().into_iter().enumerate().map(open);
         let files = files.collect::<Result<_, _>>()?;
         let blocks = Arc::clone(self);
-        Ok(OpenBlocks { blocks, files })
+        Ok(OpenBlocks { blocks, files, pulse })
     }
 
     /// Compares the hash of a block that is not known to be right.
@@ -250,6 +261,7 @@ impl OpenBlocks {
             let target = &mut target[from - base..(to - base).next_multiple_of(PAGE)];
             self.read_span(first + index, block, span, target)
                 .map_err(self.blocks.damage(first + index))?;
+            self.pulse.beat();
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::load::Blocks;
 use crate::metadata::Metadata;
 use crate::packed::{Packed, pack_source};
+use crate::pulse::Pulse;
 use crate::source::Source;
 
 /// A model of which only the metadata was read. Its weights can be loaded on one thread while another makes something
@@ -15,6 +16,7 @@ use crate::source::Source;
 pub struct Opened {
     metadata: Metadata,
     origin: Origin,
+    pulse: Pulse,
 }
 
 #[derive(Debug)]
@@ -30,6 +32,7 @@ impl Opened {
         Ok(Self {
             metadata: source.metadata().clone(),
             origin: Origin::Gguf(source),
+            pulse: Pulse::default(),
         })
     }
 
@@ -37,7 +40,14 @@ impl Opened {
         Ok(Self {
             metadata: blocks.metadata()?,
             origin: Origin::Stored(Arc::new(blocks)),
+            pulse: Pulse::default(),
         })
+    }
+
+    /// Has this counter beat for each piece of weights that is read, while they are loaded and while they are used.
+    pub fn beating(mut self, pulse: Pulse) -> Self {
+        self.pulse = pulse;
+        self
     }
 
     /// Keys and values of the model file.
@@ -66,15 +76,15 @@ impl Opened {
     pub fn load(&self, budget: Option<usize>) -> Result<Packed, Error> {
         let metadata = self.metadata.clone();
         match (&self.origin, budget) {
-            (Origin::Gguf(source), None) => pack_source(source, metadata),
+            (Origin::Gguf(source), None) => pack_source(source, metadata, &self.pulse),
             (Origin::Gguf(source), Some(budget)) => {
                 check_budget(source, budget)?;
-                pack_source(source, metadata)
+                pack_source(source, metadata, &self.pulse)
             }
             (Origin::Stored(blocks), Some(budget)) if blocks.bytes() > budget as u64 => {
-                blocks.stream(metadata, budget)
+                blocks.stream(metadata, budget, self.pulse.clone())
             }
-            (Origin::Stored(blocks), _) => blocks.load(metadata),
+            (Origin::Stored(blocks), _) => blocks.load(metadata, &self.pulse),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::memory::{HUGE_PAGE, Pages, Region, floats};
 use crate::metadata::Metadata;
 use crate::opened::Opened;
 use crate::pack::{Packer, Scratch};
+use crate::pulse::Pulse;
 use crate::source::Source;
 use crate::stream::{Bytes, Stream};
 use crate::tensor::{Shape, Table, Tensor, TensorId, layer_segment};
@@ -237,7 +238,7 @@ fn view<'a>(tensor: &Tensor, tiles: &Range<usize>, bytes: &'a Bytes<'_>) -> Matr
 }
 
 /// Packs a source into memory.
-pub(crate) fn pack_source(source: &Source, metadata: Metadata) -> Result<Packed, Error> {
+pub(crate) fn pack_source(source: &Source, metadata: Metadata, pulse: &Pulse) -> Result<Packed, Error> {
     let table = plan(source)?;
     let starts: Vec<usize> = starts(table.segments()).collect();
     let last = starts.last().zip(table.segments().last());
@@ -247,7 +248,7 @@ pub(crate) fn pack_source(source: &Source, metadata: Metadata) -> Result<Packed,
         bytes,
         error,
     })?;
-    pack(source, &table, &starts, pages.bytes_mut())?;
+    pack(source, &table, &starts, pages.bytes_mut(), pulse)?;
     let region = pages.into();
     let weights = Weights::Resident(Resident { region, starts });
     Ok(Packed::new(None, metadata, table, weights))
@@ -287,7 +288,13 @@ fn starts(segments: &[usize]) -> impl Iterator<Item = usize> {
 }
 
 /// Packs all segments on all processors.
-fn pack(source: &Source, table: &Table, starts: &[usize], mut memory: &mut [u8]) -> Result<(), Error> {
+fn pack(
+    source: &Source,
+    table: &Table,
+    starts: &[usize],
+    mut memory: &mut [u8],
+    pulse: &Pulse,
+) -> Result<(), Error> {
     let mut pieces = Vec::new();
     let mut passed = 0;
     for (segment, (&start, &bytes)) in starts.iter().zip(table.segments()).enumerate() {
@@ -303,6 +310,10 @@ fn pack(source: &Source, table: &Table, starts: &[usize], mut memory: &mut [u8])
     workers::for_each(
         workers::available(),
         pieces.into_iter(),
-        |scratch: &mut Scratch, (segment, start, piece)| packer.fill(segment, start, piece, scratch),
+        |scratch: &mut Scratch, (segment, start, piece)| {
+            packer.fill(segment, start, piece, scratch)?;
+            pulse.beat();
+            Ok(())
+        },
     )
 }

@@ -22,6 +22,7 @@ use crate::models;
 use crate::opened::Opened;
 use crate::packed::Packed;
 use crate::progress::OnProgress;
+use crate::pulse::Pulse;
 use crate::source::Source;
 
 /// A folder of models.
@@ -148,7 +149,12 @@ impl Store {
     pub fn export(&self, id: &ModelId, path: &Path, progress: OnProgress<'_>) -> Result<(), Error> {
         let blocks = self.blocks(id)?;
         let entries = blocks.entries()?;
-        export(&blocks.load(blocks.metadata()?)?, &entries, path, progress)
+        export(
+            &blocks.load(blocks.metadata()?, &Pulse::default())?,
+            &entries,
+            path,
+            progress,
+        )
     }
 
     /// Forgets a model. Its blocks stay until [`Self::collect`].

@@ -54,6 +54,19 @@ fn every_turn_is_counted_under_its_phase() {
 }
 
 #[test]
+fn the_pulse_beats_for_weights_that_are_read_and_for_each_layer_of_each_turn() {
+    let folder = folder(&["tiny"]);
+    let (mut worker, _commands) = worker(settings(folder.path(), 1, 1, 256), watch::Sender::default());
+    let pulse = worker.pulse.clone();
+    worker.model("tiny").unwrap();
+    let loaded = pulse.count();
+    assert!(loaded > 0);
+    let turns = told(&mut worker, request("word", 3)).len() - 1;
+    let layers = worker.resident.as_ref().unwrap().graph.layers().len();
+    assert_eq!(pulse.count() - loaded, (turns * layers) as u64);
+}
+
+#[test]
 fn a_token_more_wakes_nobody() {
     let (publisher, mut activity) = watch::channel(Activity::default());
     let folder = folder(&["tiny"]);
