@@ -20,7 +20,8 @@
 //! 6. **Who wins?** `arbiter`: safety first; of two clocks the lower one.
 //!
 //! Apart from all that, and only while nothing is asked: **who can give memory back?** [`Reclaimer`] takes a
-//! [`machine::MemorySample`], and says how much of which control group.
+//! [`machine::MemorySample`], and says how much of which control group. And at any time: **is memory short?**
+//! [`PressureLaw`] takes a [`machine::PressureSample`], and says how far the engine gives memory up.
 //!
 //! What holds of all this on any machine is stated in `tests/properties`: wishes lie within what the machine can; hotter
 //! never permits more; a lost sensor never cools less; the same trace leads to the same decisions. That it holds heat is
@@ -35,6 +36,7 @@ mod controller;
 mod dvfs;
 mod fans;
 mod ladder;
+mod pressure;
 mod reclaim;
 mod sensors;
 mod share;
@@ -44,5 +46,9 @@ mod utilisation;
 
 pub use controller::Controller;
 pub use dvfs::{Dvfs, PowerWish};
+pub use pressure::{
+    CALM_USEC, LAST_SETTLE_USEC, LEAST_CONTEXT, LONG_CALM_USEC, PressureLaw,
+    SETTLE_USEC as PRESSURE_SETTLE_USEC, WHOLE_CONTEXT,
+};
 pub use reclaim::{BITE, CRUMB, FELT, MemoryGoal, Reclaimer, SETTLE_USEC};
 pub use utilisation::{Meter, Utilisation};

@@ -13,6 +13,7 @@ mod capabilities;
 mod decision;
 mod engine;
 mod memory;
+mod pressure;
 mod reclaim;
 mod record;
 mod sample;
@@ -28,6 +29,7 @@ pub use capabilities::{
 pub use decision::{Decision, Distrust, EngineLimits, Note, Rung, SensorState, ThermalState};
 pub use engine::{EngineSample, EngineState, Phase, PressureLevel};
 pub use memory::{CgroupStat, Meminfo, MemoryBreakdown, MemoryZone, UsedParts, Zram};
+pub use pressure::{PressureDecision, PressureSample, PressureSeen};
 pub use reclaim::{CgroupLoad, MemorySample, Reclaim, ReclaimRequest, ReclaimState};
 pub use record::Record;
 pub use sample::{
