@@ -1,6 +1,6 @@
 //! Memory as the bus tells it (JSON of `Memory` of `org.hearth.Agent1`) and as `/api/v1/memory` does.
 
-use machine::{Bytes, MemoryBreakdown, ReclaimState, UsedParts};
+use machine::{Bytes, MemoryBreakdown, PressureDecision, ReclaimState, UsedParts};
 use serde::{Deserialize, Serialize};
 
 /// Answer to `GET /api/v1/memory`.
@@ -15,6 +15,8 @@ pub struct MemoryUse {
     pub goal: Goal,
     /// What is done about it.
     pub reclaim: Reclaiming,
+    /// Whether memory is short, and how far the engine gives some up.
+    pub pressure: PressureDecision,
     /// Everything that was read for it.
     #[serde(flatten)]
     pub breakdown: MemoryBreakdown,

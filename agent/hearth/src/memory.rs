@@ -5,7 +5,9 @@ use crate::{
     screen::{self, BAD, WARN, known, line, section},
 };
 use api::memory::{MemoryUse, Reclaiming};
-use machine::{Bytes, CgroupStat, MemoryZone, ReclaimState, UsedParts, Zram};
+use machine::{
+    Bytes, CgroupStat, MemoryZone, PressureDecision, PressureLevel, ReclaimState, UsedParts, Zram,
+};
 
 /// Shows who holds memory.
 pub(crate) async fn memory(client: &Client, json: bool) -> anyhow::Result<()> {
@@ -29,6 +31,7 @@ fn render(memory: &MemoryUse) -> String {
     );
     line(&mut text, "Swap", swap(memory));
     line(&mut text, "Given back", given_back(&memory.reclaim));
+    line(&mut text, "Pressure", pressure(&memory.pressure));
     let rows = memory.parts.as_ref().map_or_else(Vec::new, parts);
     text.push_str(&section(["HELD BY", "MEMORY", "WHAT"], rows));
     text.push_str(&section(["AVAILABLE", "MEMORY"], available(memory)));
@@ -88,6 +91,28 @@ fn given_back(reclaim: &Reclaiming) -> String {
     format!(
         "{} by idle programs, of {} asked for; {now}",
         reclaim.yielded, reclaim.asked
+    )
+}
+
+fn pressure(pressure: &PressureDecision) -> String {
+    let now = match pressure.level {
+        PressureLevel::None => "none".to_owned(),
+        PressureLevel::Trim => format!("{WARN}idle conversations may hold half as much{WARN:#}"),
+        PressureLevel::Park => format!("{WARN}idle conversations are on the disk{WARN:#}"),
+        PressureLevel::Refuse => format!("{BAD}new requests are refused{BAD:#}"),
+        PressureLevel::Shrink => format!("{BAD}the engine ends to come back smaller{BAD:#}"),
+    };
+    let share =
+        |share: Option<f32>| share.map_or_else(|| "unknown".to_owned(), |share| format!("{share:.1} %"));
+    let seen = pressure.seen;
+    let context = pressure
+        .context
+        .map(|context| format!("; contexts have {context} tokens for a while"));
+    format!(
+        "{now}; some task waited for memory {} of the time, all {}{}",
+        share(seen.some),
+        share(seen.full),
+        context.unwrap_or_default()
     )
 }
 
@@ -188,7 +213,7 @@ fn zone(zone: &MemoryZone, page: Option<Bytes>) -> [String; 7] {
 mod tests {
     use super::*;
     use api::memory::Goal;
-    use machine::{Meminfo, Memory, MemoryBreakdown, Pages, Warning};
+    use machine::{Meminfo, Memory, MemoryBreakdown, Pages, PressureSeen, Warning};
 
     const MIB: u64 = 1 << 20;
 
@@ -237,6 +262,15 @@ mod tests {
                 asked: Bytes(20 * MIB),
                 yielded: Bytes(15 * MIB),
             },
+            pressure: PressureDecision {
+                level: PressureLevel::Refuse,
+                context: Some(2048),
+                seen: PressureSeen {
+                    some: Some(21.5),
+                    ..PressureSeen::default()
+                },
+                ..PressureDecision::default()
+            },
             breakdown,
         }
     }
@@ -253,6 +287,7 @@ mod tests {
             "114.4 MiB are aimed at, 190.7 MiB at most",
             "24.0 MiB used of 1.0 GiB",
             "15.0 MiB by idle programs, of 20.0 MiB asked for; nothing is taken, as what is left is in use",
+            "new requests are refused; some task waited for memory 21.5 % of the time, all unknown; contexts have 2048",
             "DMA32 of node 0",
             "1.0 MiB",
             "zram0",

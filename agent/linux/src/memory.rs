@@ -3,7 +3,7 @@
 use crate::reader::Reader;
 use crate::tree::Tree;
 use crate::{cgroup, meminfo, pressure, zoneinfo, zram};
-use machine::{BootTime, MemoryBreakdown, MemorySample};
+use machine::{BootTime, MemoryBreakdown, MemorySample, PressureSample};
 
 pub(crate) fn breakdown(tree: &Tree, now: BootTime) -> MemoryBreakdown {
     let mut reader = Reader::new(tree);
@@ -29,5 +29,16 @@ pub(crate) fn sample(tree: &Tree, now: BootTime, cgroups: &[&str]) -> MemorySamp
             .iter()
             .filter_map(|path| cgroup::load(&mut reader, path))
             .collect(),
+    }
+}
+
+/// What cannot be read is `None`. Whether an engine runs is not the machine's to say.
+pub(crate) fn pressure(tree: &Tree, now: BootTime) -> PressureSample {
+    let mut reader = Reader::new(tree);
+    PressureSample {
+        at_usec: now,
+        memory: meminfo::sample(&mut reader),
+        stall: pressure::memory(&mut reader),
+        engine_runs: false,
     }
 }

@@ -11,10 +11,14 @@ pub(crate) fn discover(reader: &mut Reader<'_>) -> bool {
     !reader.list(DIR).is_empty()
 }
 
-/// Time that some task has lost to a lack of memory since boot; `None` on a kernel that does not tell.
+/// Time lost to a lack of memory; `None` on a kernel that does not tell.
+pub(crate) fn memory(reader: &mut Reader<'_>) -> Option<Stall> {
+    reader.told(&format!("{DIR}/memory"), |text| parse(text).map(Some))
+}
+
+/// Time that some task has lost to it since boot.
 pub(crate) fn memory_stalled(reader: &mut Reader<'_>) -> Option<MicroSeconds> {
-    let stall = reader.told(&format!("{DIR}/memory"), |text| parse(text).map(Some));
-    stall.map(|stall| stall.some.total_usec)
+    memory(reader).map(|stall| stall.some.total_usec)
 }
 
 pub(crate) fn sample(reader: &mut Reader<'_>) -> Pressure {

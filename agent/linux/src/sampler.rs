@@ -6,7 +6,7 @@ use crate::{
     cgroup, cooling, cpufreq, cpuinfo, dmi, hwmon, meminfo, memory, platform_profile, power_supply, powercap,
     pressure, stat, thermal, topology,
 };
-use machine::{BootTime, Capabilities, MemoryBreakdown, MemorySample, Pressure, Sample};
+use machine::{BootTime, Capabilities, MemoryBreakdown, MemorySample, Pressure, PressureSample, Sample};
 
 /// Directories whose entries come and go, as drivers load and devices are plugged.
 const CLASSES: [&str; 5] = [
@@ -132,6 +132,11 @@ impl Sampler {
     /// Reads what the law of reclaim is told, of these control groups. Since when it is quiet is not the machine's to say.
     pub fn memory_sample(&self, now: BootTime, cgroups: &[&str]) -> MemorySample {
         memory::sample(&self.tree, now, cgroups)
+    }
+
+    /// Reads what the law of pressure is told: two files. Whether an engine runs is not the machine's to say.
+    pub fn pressure_sample(&self, now: BootTime) -> PressureSample {
+        memory::pressure(&self.tree, now)
     }
 
     /// Reads everything once. `now` is only written down.

@@ -1,6 +1,6 @@
 //! A recording of everything the laws were told: JSON lines that replay to the same decisions.
 
-use crate::{Capabilities, MemorySample, Sample, Tuning, Wishes};
+use crate::{Capabilities, MemorySample, PressureSample, Sample, Tuning, Wishes};
 use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 
@@ -18,4 +18,6 @@ pub enum Record {
     Sample(Box<Sample>),
     /// What the law of reclaim is told, each time that it looks.
     Memory(Box<MemorySample>),
+    /// What the law of pressure is told, each time that it looks.
+    Pressure(Box<PressureSample>),
 }

@@ -3,8 +3,8 @@
 use api::memory::{Goal, MemoryUse, Reclaiming};
 use api::power::{Power, Step, Thermal};
 use machine::{
-    BootTime, Bytes, EngineLimits, Hold, MemoryBreakdown, MilliCelsius, Note, PowerProfile, ReclaimState,
-    Rung, ThermalState,
+    BootTime, Bytes, EngineLimits, Hold, MemoryBreakdown, MilliCelsius, Note, PowerProfile, PressureDecision,
+    ReclaimState, Rung, ThermalState,
 };
 use std::{
     io::{BufRead, BufReader},
@@ -164,6 +164,7 @@ impl Read {
                 limit: Bytes(200),
             },
             reclaim,
+            pressure: PressureDecision::default(),
             breakdown,
         };
         serde_json::to_string(&memory).unwrap()

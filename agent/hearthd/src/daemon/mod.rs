@@ -3,6 +3,7 @@
 mod events;
 mod laws;
 mod observer;
+mod pressure;
 mod reclaim;
 mod requests;
 mod steward;

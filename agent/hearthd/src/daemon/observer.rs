@@ -5,7 +5,9 @@ use crate::view::{Alert, Alerts};
 use api::agent::MIN_SAMPLE_INTERVAL_MS;
 use api::phase::PhaseRecord;
 use linux::Sampler;
-use machine::{BootTime, Capabilities, EngineSample, MemoryBreakdown, MemorySample, Phase, Sample};
+use machine::{
+    BootTime, Capabilities, EngineSample, MemoryBreakdown, MemorySample, Phase, PressureSample, Sample,
+};
 use std::time::Duration;
 
 /// The newest sample answers a call for one within this time, so that no caller on the bus can keep the machine busy.
@@ -116,6 +118,19 @@ impl Observer {
         MemorySample {
             quiet_since_usec: self.quiet_since(),
             ..self.sampler.memory_sample(now, cgroups)
+        }
+    }
+
+    /// Whether there is an engine that can be told something.
+    pub(crate) fn engine_runs(&self) -> bool {
+        self.last.engine.is_some()
+    }
+
+    /// What the law of pressure is told.
+    pub(crate) fn pressure_sample(&self, now: BootTime) -> PressureSample {
+        PressureSample {
+            engine_runs: self.engine_runs(),
+            ..self.sampler.pressure_sample(now)
         }
     }
 

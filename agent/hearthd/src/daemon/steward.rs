@@ -2,6 +2,7 @@
 
 use super::laws::Laws;
 use super::observer::{Observer, watched};
+use super::pressure::Relief;
 use super::reclaim::{RECLAIMED, ReclaimLaw};
 use super::told::{self, Told};
 use crate::actuators::{Actuators, Folders};
@@ -34,6 +35,7 @@ pub(crate) struct Steward {
     pub(crate) wishes: WishBook,
     laws: Laws,
     reclaim: ReclaimLaw,
+    relief: Relief,
     /// Folders of firmware profiles.
     folders: Vec<PathBuf>,
     /// `None`: hearthd only watches.
@@ -65,6 +67,7 @@ impl Steward {
             wishes,
             laws,
             reclaim: ReclaimLaw::new(),
+            relief: Relief::default(),
             folders: options.profiles.clone(),
             actuators,
             recorder,
@@ -90,10 +93,24 @@ impl Steward {
         }
         self.told.decision(now, self.laws.decision());
         self.told.applied(now, &applied);
+        self.relieve(now);
         self.give_memory_back(now);
         self.package
             .update(self.observer.capabilities(), self.observer.last());
         Ok(())
+    }
+
+    /// Looks whether memory is short, if it is time to. What the engine is to do about it is in its next order.
+    fn relieve(&mut self, now: BootTime) {
+        if !self.relief.is_due(now, self.observer.engine_runs()) {
+            return;
+        }
+        let sample = self.observer.pressure_sample(now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note_pressure(&sample);
+        }
+        let before = self.relief.step(&sample);
+        told::pressure(&before, self.relief.decision());
     }
 
     /// Looks whether memory can be given back, if it is time to.
@@ -135,7 +152,8 @@ impl Steward {
         let now = boot_time()?;
         let until = |at: BootTime| Duration::from_micros(at.0.saturating_sub(now.0));
         let longest = self.observer.interval().duration();
-        let wait = until(self.laws.wake_at().min(self.reclaim.wake_at())).min(longest);
+        let memory = self.reclaim.wake_at().min(self.relief.wake_at());
+        let wait = until(self.laws.wake_at().min(memory)).min(longest);
         let wait = self.wishes.next_end().map_or(wait, |end| wait.min(until(end)));
         Ok(Instant::now() + wait.max(SHORTEST_WAIT))
     }
@@ -153,8 +171,11 @@ impl Steward {
 
     /// What the engine is to be told.
     pub(crate) fn order(&self) -> EngineOrder {
+        let relief = self.relief.decision();
         EngineOrder {
             slots: self.laws.decision().engine.slots,
+            pressure: relief.level,
+            context: relief.context,
             ..EngineOrder::default()
         }
     }
@@ -209,6 +230,7 @@ impl Steward {
             self.observer.memory_breakdown(now),
             self.reclaim.goal(),
             self.reclaim.status(),
+            self.relief.decision().clone(),
         )
     }
 

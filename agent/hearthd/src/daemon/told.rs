@@ -6,7 +6,9 @@ use crate::bus::Caller;
 use crate::state::{Ended, PowerOff};
 use crate::view::{Alert, Alerts};
 use linux::{Applied, Reclaimed};
-use machine::{BootTime, Decision, MemorySample, Reclaim, ReclaimState, Rung, Warning};
+use machine::{
+    BootTime, Decision, MemorySample, PressureDecision, PressureLevel, Reclaim, ReclaimState, Rung, Warning,
+};
 use time::format_description::well_known::Rfc3339;
 use tracing::{error, info, warn};
 
@@ -105,6 +107,48 @@ fn unasked(done: &Reclaimed) -> Option<Warning> {
         path: format!("/sys/fs/cgroup/{}/memory.reclaim", done.request.cgroup),
         problem: done.problem.clone()?,
     })
+}
+
+/// How far the engine gives memory up, where that is other than before.
+pub(crate) fn pressure(before: &PressureDecision, now: &PressureDecision) {
+    let seen = now.seen;
+    let share =
+        |share: Option<f32>| share.map_or_else(|| "unknown".to_owned(), |share| format!("{share:.1} %"));
+    let (some, full, available) = (share(seen.some), share(seen.full), share(seen.available));
+    if now.level > before.level {
+        let level = now.level;
+        warn!(
+            some,
+            full,
+            available,
+            "memory is short (some task waited for it {some} of the time, all {full}; {available} are available): {}",
+            relief(level)
+        );
+    } else if now.level < before.level {
+        info!(
+            some,
+            full,
+            available,
+            "memory is less short (some task waited for it {some} of the time, all {full}; {available} are available): {}",
+            relief(now.level)
+        );
+    }
+    if now.context != before.context {
+        match now.context {
+            Some(context) => info!(context, "the next engine has a context of {context} tokens"),
+            None => info!("the next engine has its whole context"),
+        }
+    }
+}
+
+fn relief(level: PressureLevel) -> &'static str {
+    match level {
+        PressureLevel::None => "the engine may use what it was set up for",
+        PressureLevel::Trim => "the engine gives half of its idle conversations' memory back",
+        PressureLevel::Park => "the engine puts idle conversations on the disk",
+        PressureLevel::Refuse => "the engine refuses new requests",
+        PressureLevel::Shrink => "the engine ends, and comes back with a smaller context",
+    }
 }
 
 /// Files that went bad or well.

@@ -11,7 +11,7 @@ use crate::tuning::tuning_for;
 use anyhow::Context;
 use clap::Args;
 use linux::{Sampler, Tree};
-use machine::{BootTime, Reclaim, Wishes};
+use machine::{BootTime, PressureDecision, PressureLevel, Reclaim, Wishes};
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
@@ -79,33 +79,39 @@ fn print(options: &ReplayOptions, out: &mut impl Write) -> anyhow::Result<()> {
         _ => Box::new(File::open(&options.file)?),
     };
     let mut replay = Replay::default();
-    let mut table = Table { first: None };
+    let mut table = Table::default();
     for record in Records::new(BufReader::new(from)) {
         let (line, record) = record?;
         match replay.take(line, record)? {
             Some(decided) if options.json => json(out, &decided)?,
             Some(Decided::Step(step)) => table.step(out, &step)?,
             Some(Decided::Reclaim(at, reclaim)) => table.reclaim(out, at, &reclaim)?,
+            Some(Decided::Pressure(at, pressure)) => table.pressure(out, at, &pressure)?,
             None => {}
         }
     }
     Ok(())
 }
 
-/// A decision as a line; one of the law of reclaim is told by its name.
+/// A decision as a line; one of a law of memory is told by the law's name.
 fn json(out: &mut impl Write, decided: &Decided) -> anyhow::Result<()> {
     match decided {
         Decided::Step(step) => serde_json::to_writer(&mut *out, &step.decision)?,
         Decided::Reclaim(_, reclaim) => {
             serde_json::to_writer(&mut *out, &serde_json::json!({ "reclaim": reclaim }))?;
         }
+        Decided::Pressure(_, pressure) => {
+            serde_json::to_writer(&mut *out, &serde_json::json!({ "pressure": pressure }))?;
+        }
     }
     Ok(writeln!(out)?)
 }
 
 /// Lines for people, with the time since the first step.
+#[derive(Default)]
 struct Table {
     first: Option<BootTime>,
+    level: PressureLevel,
 }
 
 impl Table {
@@ -118,6 +124,13 @@ impl Table {
 
     fn reclaim(&self, out: &mut impl Write, at: BootTime, reclaim: &Reclaim) -> io::Result<()> {
         screen::reclaim(out, self.first.unwrap_or(at), at, reclaim)
+    }
+
+    fn pressure(&mut self, out: &mut impl Write, at: BootTime, decided: &PressureDecision) -> io::Result<()> {
+        if std::mem::replace(&mut self.level, decided.level) == decided.level {
+            return Ok(());
+        }
+        screen::pressure(out, self.first.unwrap_or(at), at, decided)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Writing a recording while hearthd runs.
 
 use anyhow::Context;
-use machine::{Capabilities, MemorySample, Record, Sample, Tuning, Wishes};
+use machine::{Capabilities, MemorySample, PressureSample, Record, Sample, Tuning, Wishes};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -39,8 +39,17 @@ impl Recorder {
 
     /// Notes what the law of reclaim is told; a fault is told, and ends the recording.
     pub(crate) fn note_memory(&mut self, sample: &MemorySample) {
+        self.note_one(&Record::Memory(Box::new(sample.clone())));
+    }
+
+    /// Notes what the law of pressure is told; a fault is told, and ends the recording.
+    pub(crate) fn note_pressure(&mut self, sample: &PressureSample) {
+        self.note_one(&Record::Pressure(Box::new(sample.clone())));
+    }
+
+    fn note_one(&mut self, record: &Record) {
         let Some(file) = &mut self.file else { return };
-        let noted = line(file, &Record::Memory(Box::new(sample.clone()))).and_then(|()| file.flush());
+        let noted = line(file, record).and_then(|()| file.flush());
         self.settle(noted);
     }
 

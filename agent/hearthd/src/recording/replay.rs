@@ -1,7 +1,7 @@
 //! A recording's records, put to the laws again.
 
-use control::{Controller, Reclaimer};
-use machine::{BootTime, Capabilities, Decision, Reclaim, Record, Sample, Tuning};
+use control::{Controller, PressureLaw, Reclaimer};
+use machine::{BootTime, Capabilities, Decision, PressureDecision, Reclaim, Record, Sample, Tuning};
 
 /// Why a record cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,8 @@ pub(super) enum Decided {
     Step(Box<Step>),
     /// Of the law of reclaim, and when.
     Reclaim(BootTime, Reclaim),
+    /// Of the law of pressure, and when.
+    Pressure(BootTime, PressureDecision),
 }
 
 /// The laws and what they were told so far.
@@ -38,6 +40,7 @@ pub(super) struct Replay {
     wishes: machine::Wishes,
     controller: Option<Controller>,
     reclaimer: Reclaimer,
+    pressure: PressureLaw,
     at: BootTime,
 }
 
@@ -61,6 +64,10 @@ impl Replay {
             Record::Memory(sample) => {
                 let decided = self.reclaimer.step(&sample);
                 return Ok(Some(Decided::Reclaim(sample.at_usec, decided)));
+            }
+            Record::Pressure(sample) => {
+                let decided = self.pressure.step(&sample);
+                return Ok(Some(Decided::Pressure(sample.at_usec, decided)));
             }
         }
         Ok(None)

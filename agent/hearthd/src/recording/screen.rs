@@ -1,7 +1,7 @@
 //! Replayed decisions for people: a line per step.
 
 use super::replay::Step;
-use machine::{BootTime, EngineLimits, Reclaim, Rung};
+use machine::{BootTime, EngineLimits, PressureDecision, Reclaim, Rung};
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -32,6 +32,25 @@ pub(super) fn reclaim(
         )?;
     }
     Ok(())
+}
+
+/// Another level of pressure, at its time in seconds since the first step.
+pub(super) fn pressure(
+    out: &mut dyn Write,
+    first: BootTime,
+    at: BootTime,
+    decided: &PressureDecision,
+) -> io::Result<()> {
+    let seconds = at.0.saturating_sub(first.0) as f64 / 1e6;
+    let level = format!("{:?}", decided.level).to_lowercase();
+    let context = decided
+        .context
+        .map(|context| format!(", a context of {context} tokens"));
+    writeln!(
+        out,
+        "{seconds:>9.3}s  memory's pressure: {level}{}",
+        context.unwrap_or_default()
+    )
 }
 
 /// A step, at its time in seconds since the first.

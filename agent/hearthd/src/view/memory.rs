@@ -2,10 +2,15 @@
 
 use api::memory::{Goal, MemoryUse, Reclaiming};
 use control::MemoryGoal;
-use machine::MemoryBreakdown;
+use machine::{MemoryBreakdown, PressureDecision};
 
 /// Who holds memory, and what is done about it.
-pub(crate) fn memory(breakdown: MemoryBreakdown, goal: MemoryGoal, reclaim: Reclaiming) -> MemoryUse {
+pub(crate) fn memory(
+    breakdown: MemoryBreakdown,
+    goal: MemoryGoal,
+    reclaim: Reclaiming,
+    pressure: PressureDecision,
+) -> MemoryUse {
     MemoryUse {
         used: breakdown.used(),
         parts: breakdown.used_parts(),
@@ -14,6 +19,7 @@ pub(crate) fn memory(breakdown: MemoryBreakdown, goal: MemoryGoal, reclaim: Recl
             limit: goal.limit,
         },
         reclaim,
+        pressure,
         breakdown,
     }
 }

@@ -3,8 +3,8 @@
 use crate::rig::{Bus, Hearthd, Machine, Speaker, timely};
 use api::agent::AgentProxy;
 use api::memory::MemoryUse;
-use api::phase::PhaseRecord;
-use machine::{Bytes, Phase, ReclaimState};
+use api::phase::{EngineOrder, PhaseRecord};
+use machine::{Bytes, Phase, PressureLevel, ReclaimState};
 use nix::sys::signal::Signal;
 use zbus::Connection;
 
@@ -93,4 +93,32 @@ async fn who_only_watches_asks_nobody() {
     .await;
     assert_eq!(machine.get(SERVICES), "");
     hearthd.stop(Signal::SIGTERM);
+}
+
+#[tokio::test]
+async fn an_engine_is_told_when_memory_is_short() {
+    let (bus, machine) = (Bus::start(), Machine::copy("qemu"));
+    let memory_file = machine.get("proc/meminfo");
+    let short = memory_file.replace("MemAvailable:    1788232 kB", "MemAvailable:     141000 kB");
+    assert_ne!(short, memory_file);
+    machine.set("proc/meminfo", &short);
+    let hearthd = Hearthd::start(&bus, &machine, 60_000);
+    let engine = Speaker::connect(&machine.own("sockets/phase.sock"));
+    engine.say(&PhaseRecord::default().encode());
+    let heard = timely(async {
+        loop {
+            let order = EngineOrder::decode(&engine.hear()).unwrap();
+            if order.pressure > PressureLevel::None {
+                return order;
+            }
+        }
+    })
+    .await;
+    assert_eq!((heard.pressure, heard.context), (PressureLevel::Trim, None));
+    let shown = memory(&bus.connect().await).await.pressure;
+    assert_eq!(shown.level, PressureLevel::Trim);
+    let available = shown.seen.available.unwrap();
+    assert!((6.9..7.1).contains(&available), "{available}");
+    let log = hearthd.stop(Signal::SIGTERM);
+    assert_eq!(log.matches("memory is short").count(), 1, "{log}");
 }

@@ -31,7 +31,7 @@ async fn a_recording_replays_to_the_decisions_that_were_taken() {
     let text = String::from_utf8(output.stdout).unwrap();
     let decided: Vec<Decision> = text
         .lines()
-        .filter(|line| !line.starts_with("{\"reclaim\":"))
+        .filter(|line| !line.starts_with("{\"reclaim\":") && !line.starts_with("{\"pressure\":"))
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert!(decided.len() >= 2, "{text}");
@@ -39,6 +39,7 @@ async fn a_recording_replays_to_the_decisions_that_were_taken() {
         text.contains(r#"{"reclaim":{"requests":[],"state":"waiting""#),
         "{text}"
     );
+    assert!(text.contains(r#""level":"none""#), "{text}");
     assert!(
         decided.iter().any(|decision| decision.thermal == taken.state),
         "{taken:?}\n{text}"
