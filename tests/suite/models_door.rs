@@ -268,7 +268,7 @@ fn bad_models_are_refused_with_file_place_and_reason_and_leave_the_store_as_it_w
         let good = tiny_file(stack, "good.gguf")?;
         output(local(stack)?.args(["model", "add"]).arg(&good))?;
         let before = contents(stack)?;
-        for bad in [bad::heads(), bad::models()].concat() {
+        for bad in [bad::heads(), bad::models(), bad::hungry()].concat() {
             let name = format!("{}.gguf", bad.name);
             let file = stack.folder().join(&name);
             fs::write(&file, &bad.bytes)?;

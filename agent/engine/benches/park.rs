@@ -16,6 +16,7 @@ use engine::parking;
 use engine::request::{Event, Request, Summary};
 use engine::sampler::Sampling;
 use engine::solo::Solo;
+use engine::template::renderer::Renderer;
 use engine::template::{Message, Role};
 use kernels::compute::{Compute, Fusions};
 use kernels::kv::KvKind;
@@ -108,6 +109,7 @@ fn settings(models: &Path, kv: KvKind, parking: parking::Settings) -> Settings {
         memory_budget: None,
         memory: Memory::default(),
         parking,
+        renderer: Renderer::Here,
     }
 }
 

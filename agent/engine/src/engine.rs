@@ -30,6 +30,7 @@ use crate::request::{Answer, Event, Outbox, Request, answer};
 use crate::scheduler::{Scheduler, SlotId, Work};
 use crate::sequence::Sequence;
 use crate::template::STACK_BYTES;
+use crate::template::renderer::Renderer;
 use inbox::{Commands, Inbox, inbox};
 
 /// How long a load waits until somebody who outlives this process knows of which model.
@@ -60,6 +61,8 @@ pub struct Settings {
     pub memory: Memory,
     /// How conversations are kept between their turns.
     pub parking: parking::Settings,
+    /// Where templates are run.
+    pub renderer: Renderer,
 }
 
 /// The handle.
@@ -517,6 +520,7 @@ impl Worker {
             kv: self.settings.kv,
             memory: self.settings.memory,
             idle_kv: self.settings.parking.memory,
+            renderer: self.settings.renderer,
         }
     }
 

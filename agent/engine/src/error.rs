@@ -49,12 +49,12 @@ pub enum LoadError {
         problem: String,
     },
     /// Its chat template cannot be compiled.
-    #[error("{path}: `tokenizer.chat_template` cannot be used: {reason}", path = path.display(), reason = quoted(&error.to_string()))]
+    #[error("{path}: `tokenizer.chat_template` cannot be used: {reason}", path = path.display(), reason = quoted(reason))]
     Template {
         /// The file.
         path: PathBuf,
         /// Why.
-        error: minijinja::Error,
+        reason: String,
     },
 }
 

@@ -17,7 +17,8 @@ use crate::error::{LoadError, RequestError};
 use crate::graph::Graph;
 use crate::hyperparameters::Hyperparameters;
 use crate::kv::KvCache;
-use crate::template::{ChatTemplate, Message};
+use crate::template::renderer::Renderer;
+use crate::template::{ChatTemplate, Message, Role};
 use crate::vocabulary::Vocabulary;
 
 /// What sequences need of a model beside its arithmetic.
@@ -51,6 +52,8 @@ pub struct Terms {
     pub memory: Memory,
     /// Most bytes of keys and values of idle sessions; less if there is no memory for so much.
     pub idle_kv: u64,
+    /// Where its template is run.
+    pub renderer: Renderer,
 }
 
 /// Loads a model for one sequence, and what computes it, without a look at how much memory there is. `budget` is the
@@ -69,6 +72,7 @@ pub fn load(
         kv,
         memory,
         idle_kv: 0,
+        renderer: Renderer::Here,
     };
     load_on(source, &terms, &Pulse::default())
 }
@@ -82,24 +86,25 @@ pub fn load_on(source: &Source, terms: &Terms, pulse: &Pulse) -> Result<(Model, 
     // The vocabulary takes as long as the weights of a small model.
     thread::scope(|scope| {
         let weights = scope.spawn(|| opened.load(terms.budget));
-        let model = Model::read(opened.metadata(), path, share, kv);
+        let model = Model::read(opened.metadata(), path, share, kv, terms.renderer);
         let packed = weights.join().unwrap_or_else(|panic| resume_unwind(panic));
         Ok((model?, Graph::new(packed?, path)?.beating(pulse.clone())))
     })
 }
 
 /// What can be told of a model file before it is packed of whether it can be asked: there is a graph for it, and its
-/// tokenizer and its chat template are understood. The error says where in the file what it is about lies.
-pub fn check(source: &store::source::Source) -> Result<(), String> {
-    usable(source).map_err(
-        |error| match error.subject().and_then(|subject| source.place(subject)) {
+/// tokenizer is understood, and its chat template, which `renderer` runs, makes a prompt of a question. The error says
+/// where in the file what it is about lies.
+pub fn check(source: &store::source::Source, renderer: Renderer) -> Result<(), String> {
+    usable(source, renderer).map_err(|error| {
+        match error.subject().and_then(|subject| source.place(subject)) {
             Some((path, byte)) => format!("{error} (byte {byte} of {})", path.display()),
             None => error.to_string(),
-        },
-    )
+        }
+    })
 }
 
-fn usable(source: &store::source::Source) -> Result<(), LoadError> {
+fn usable(source: &store::source::Source, renderer: Renderer) -> Result<(), LoadError> {
     let (metadata, path) = (source.metadata(), source.path());
     let table = Table::plan(source.tensors()).map_err(|(tensor, problem)| store::Error::Tensor {
         path: path.to_owned(),
@@ -108,7 +113,16 @@ fn usable(source: &store::source::Source) -> Result<(), LoadError> {
     })?;
     Graph::check(metadata, &table, path)?;
     let vocabulary = Vocabulary::read(metadata, path)?;
-    ChatTemplate::read(metadata, path, &vocabulary).map(drop)
+    let template = ChatTemplate::read(metadata, path, &vocabulary, renderer)?;
+    let question = Message {
+        role: Role::User,
+        content: "Hello?".to_owned(),
+    };
+    let tokens = template.tokens(&[question], &vocabulary);
+    tokens.map(drop).map_err(|error| LoadError::Template {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 fn shapes(metadata: &Metadata, path: &Path, kv: KvKind) -> Result<(Hyperparameters, KvShape), LoadError> {
@@ -171,10 +185,16 @@ fn say(chosen: Capacity, wanted: Capacity, kv: KvShape, weights: u64, room: u64,
 }
 
 impl Model {
-    fn read(metadata: &Metadata, path: &Path, share: Share, kv: KvShape) -> Result<Self, LoadError> {
+    fn read(
+        metadata: &Metadata,
+        path: &Path,
+        share: Share,
+        kv: KvShape,
+        renderer: Renderer,
+    ) -> Result<Self, LoadError> {
         let vocabulary = Vocabulary::read(metadata, path)?;
         Ok(Self {
-            template: ChatTemplate::read(metadata, path, &vocabulary)?,
+            template: ChatTemplate::read(metadata, path, &vocabulary, renderer)?,
             vocabulary,
             share,
             kv,
@@ -290,6 +310,7 @@ mod tests {
                     limit: Some((8 * beside_others).div_ceil(7)),
                 },
                 idle_kv,
+                renderer: Renderer::Here,
             };
             Ok(load_on(&self.source, &terms, &Pulse::default())?.0)
         }

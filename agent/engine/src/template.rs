@@ -4,36 +4,28 @@
 //! spells `<|im_end|>` stays text. So before rendering, a character that no message has is put inside each mark that
 //! a message spells; after rendering, marks are looked for, and then that character is taken out again.
 
+mod jinja;
+pub mod renderer;
 mod work;
 
-use std::io::{self, Write};
-use std::panic::resume_unwind;
 use std::path::Path;
-use std::thread;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Value;
-use minijinja::{Environment, ErrorKind, context};
+use serde::{Deserialize, Serialize};
 use store::metadata::Metadata;
 
 use crate::error::{LoadError, RequestError};
 use crate::keys::Keys;
 use crate::quote::quoted;
 use crate::vocabulary::Vocabulary;
+use jinja::Conversation;
+pub(crate) use jinja::STACK_BYTES;
+use renderer::{Prepared, RenderError, Renderer};
 
 /// The key of the template.
 pub(crate) const KEY: &str = "tokenizer.chat_template";
 /// Longest template, in bytes; the longest that are real have a third of it. A longer one could nest its code so deep
 /// that compiling it takes more stack than there is.
 const MAX_TEMPLATE_BYTES: usize = 64 << 10;
-/// Stack to compile any template up to that length with, and to drop or show values nested as deep as [`FUEL`] lets
-/// them be: under 100 MiB was seen. Only what is touched takes memory. Compiling brings a thread of its own; who calls
-/// [`ChatTemplate::tokens`] has to have one.
-pub(crate) const STACK_BYTES: usize = 256 << 20;
-/// Instructions that a template may run for one conversation: ten times what the longest conversation needs.
-const FUEL: u64 = 2_000_000;
-/// How much longer than the messages a rendered conversation may be, in bytes, beside a factor of four.
-const RENDERED_MARGIN: usize = 1 << 20;
 /// Noncharacters: code points that Unicode will never give a meaning, and that no text interchanges.
 const SEPARATORS: std::ops::RangeInclusive<char> = '\u{FDD0}'..='\u{FDEF}';
 
@@ -47,7 +39,7 @@ pub struct Message {
 }
 
 /// Who said it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// The one who sets the task.
     System,
@@ -68,16 +60,21 @@ impl Role {
     }
 }
 
-/// A compiled chat template.
+/// A chat template that can be used.
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    prepared: Prepared,
     bos: String,
     eos: String,
 }
 
 impl ChatTemplate {
-    /// Compiles the one in GGUF metadata.
-    pub fn read(metadata: &Metadata, path: &Path, vocabulary: &Vocabulary) -> Result<Self, LoadError> {
+    /// Prepares the one in GGUF metadata to be run by `renderer`.
+    pub fn read(
+        metadata: &Metadata,
+        path: &Path,
+        vocabulary: &Vocabulary,
+        renderer: Renderer,
+    ) -> Result<Self, LoadError> {
         let keys = Keys::new(metadata, path);
         let source = keys
             .text(KEY)?
@@ -95,12 +92,14 @@ impl ChatTemplate {
             let spelling = id.and_then(|id| vocabulary.spelling(id));
             Ok(spelling.unwrap_or_default().to_owned())
         };
-        let environment = compile(source).map_err(|error| LoadError::Template {
+        let prepared = renderer.prepare(source).map_err(|error| LoadError::Template {
             path: path.to_owned(),
-            error,
+            reason: match error {
+                RenderError::Refused(reason) | RenderError::Failed(reason) => reason,
+            },
         })?;
         Ok(Self {
-            environment,
+            prepared,
             bos: spelling("tokenizer.ggml.bos_token_id")?,
             eos: spelling("tokenizer.ggml.eos_token_id")?,
         })
@@ -125,91 +124,15 @@ impl ChatTemplate {
     }
 
     fn render(&self, messages: &[Message]) -> Result<String, RequestError> {
-        let refused = |error: minijinja::Error| RequestError::Template(quoted(&reason(&error)));
-        let template = self.environment.get_template("chat").map_err(refused)?;
-        let turn =
-            |message: &Message| context! { role => message.role.name(), content => message.content.as_str() };
-        let turns: Value = messages.iter().map(turn).collect();
-        let context = context! {
-            messages => turns,
-            add_generation_prompt => true,
-            bos_token => self.bos.as_str(),
-            eos_token => self.eos.as_str(),
+        let conversation = Conversation {
+            messages,
+            bos: &self.bos,
+            eos: &self.eos,
         };
-        let said: usize = messages.iter().map(|message| message.content.len()).sum();
-        let mut output = Bounded {
-            bytes: Vec::new(),
-            limit: RENDERED_MARGIN + said * 4,
-        };
-        template
-            .render_captured_to(context, &mut output)
-            .map_err(refused)?;
-        String::from_utf8(output.bytes).map_err(|error| RequestError::Template(error.to_string()))
-    }
-}
-
-fn reason(error: &minijinja::Error) -> String {
-    match error.kind() {
-        ErrorKind::OutOfFuel => "it takes too many steps; send fewer messages".to_owned(),
-        _ => error.detail().map_or_else(|| error.to_string(), str::to_owned),
-    }
-}
-
-/// Compiles on a thread with [`STACK_BYTES`], whoever calls: a chain of operators takes a few frames for each of them.
-fn compile(source: &str) -> Result<Environment<'static>, minijinja::Error> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new()
-            .name("template".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || environment(source))
-            .map_err(|error| {
-                minijinja::Error::new(
-                    ErrorKind::InvalidOperation,
-                    format!("there is no thread to compile it: {error}"),
-                )
-            })?;
-        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-    })
-}
-
-fn environment(source: &str) -> Result<Environment<'static>, minijinja::Error> {
-    let mut environment = Environment::new();
-    // As Hugging Face's transformers set up Jinja, for which the templates were written.
-    environment.set_syntax(
-        SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build()?,
-    );
-    environment.set_fuel(Some(FUEL));
-    work::limit(&mut environment);
-    environment.add_function(
-        "raise_exception",
-        |message: String| -> Result<Value, minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-        },
-    );
-    environment.add_template_owned("chat", source.to_owned())?;
-    Ok(environment)
-}
-
-/// Takes what is rendered, up to a limit.
-struct Bounded {
-    bytes: Vec<u8>,
-    limit: usize,
-}
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + bytes.len() > self.limit {
-            return Err(io::Error::other("the rendered conversation is too long"));
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.prepared.render(&conversation).map_err(|error| match error {
+            RenderError::Refused(reason) => RequestError::Template(quoted(&reason)),
+            RenderError::Failed(reason) => RequestError::Internal(reason),
+        })
     }
 }
 

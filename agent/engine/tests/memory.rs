@@ -8,6 +8,7 @@ use engine::engine::{Engine, Settings};
 use engine::parking;
 use engine::request::{Event, Request};
 use engine::sampler::Sampling;
+use engine::template::renderer::Renderer;
 use engine::template::{Message, Role};
 use engine::tiny;
 use kernels::compute::Fusions;
@@ -37,6 +38,7 @@ fn start(folder: &std::path::Path, limit: u64) -> Result<Engine> {
             limit: Some(limit),
         },
         parking: parking::Settings::NONE,
+        renderer: Renderer::Here,
     };
     Ok(Engine::start(settings)?.0)
 }

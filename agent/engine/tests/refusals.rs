@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use engine::model;
+use engine::template::renderer::Renderer;
 use engine::tiny::Model;
 use engine::tiny::bad::{self, Bad};
 use store::source::Source;
@@ -59,7 +60,7 @@ fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
 fn refusal(path: &Path) -> Option<String> {
     match Source::open(path) {
         Err(error) => Some(error.to_string()),
-        Ok(source) => model::check(&source).err(),
+        Ok(source) => model::check(&source, Renderer::Here).err(),
     }
 }
 

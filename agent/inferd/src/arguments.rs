@@ -10,6 +10,7 @@ use kernels::pool::MAX_THREADS;
 
 use crate::import_service::ImportService;
 use crate::offline;
+use crate::render;
 use crate::size::{self, Size};
 
 /// How many threads may compute.
@@ -57,6 +58,9 @@ pub(crate) enum Command {
     /// Serve one request about the models on the disk, on the connection that is standard input.
     #[command(hide = true)]
     ImportService(ImportService),
+    /// Run the chat template that is on standard input for the conversation that is there, within limits.
+    #[command(hide = true, name = render::COMMAND)]
+    Render,
 }
 
 #[derive(Debug, Args)]

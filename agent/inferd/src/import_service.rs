@@ -18,6 +18,7 @@ use anyhow::{Context, Result};
 use api::import::{Refused, Reply, Request};
 use clap::Args;
 
+use crate::render;
 use models::Models;
 use wire::Teller;
 
@@ -41,7 +42,7 @@ pub(crate) struct ImportService {
 pub(crate) fn run(arguments: &ImportService) -> Result<()> {
     let connection = inherited().context("standard input is no connection; this is started by its socket")?;
     let output = connection.try_clone().context("cannot write to the connection")?;
-    let models = Models::new(&arguments.image, &arguments.store);
+    let models = Models::new(&arguments.image, &arguments.store, render::IN_A_PROCESS);
     serve(&models, &mut BufReader::with_capacity(BUFFER, connection), output);
     Ok(())
 }

@@ -14,6 +14,7 @@ mod log;
 mod memory;
 mod offline;
 mod refusal;
+mod render;
 mod reply;
 mod report;
 mod routes;
@@ -43,13 +44,14 @@ fn main() -> ExitCode {
         Command::Export(arguments) => offline::export(arguments),
         Command::Remove(arguments) => offline::remove(arguments),
         Command::ImportService(arguments) => import_service::run(arguments),
+        Command::Render => render::run(),
     };
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
     // A daemon tells the journal, a command whoever called it.
     match command {
-        Command::Serve(_) | Command::ImportService(_) => tracing::error!("{error:#}"),
+        Command::Serve(_) | Command::ImportService(_) | Command::Render => tracing::error!("{error:#}"),
         _ if screen::is_closed(&error) => return ExitCode::SUCCESS,
         _ => screen::error(&error),
     }

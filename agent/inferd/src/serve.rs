@@ -25,7 +25,7 @@ use crate::arguments::Serve;
 use crate::report::{self, Orders};
 use crate::size::Size;
 use crate::sockets::{self, Sockets};
-use crate::{cpu, memory, routes};
+use crate::{cpu, memory, render, routes};
 
 /// The model that is loaded before anyone asks, if it is there.
 const DEFAULT_MODEL: &str = "smollm2-135m-instruct";
@@ -86,6 +86,7 @@ fn settings(arguments: &Serve) -> Result<Settings> {
         memory_budget: arguments.memory_budget.map(|Size(bytes)| bytes),
         memory: memory::read()?,
         parking: parking(arguments),
+        renderer: render::IN_A_PROCESS,
     })
 }
 

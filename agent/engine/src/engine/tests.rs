@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::request::{FinishReason, Summary};
 use crate::sampler::Sampling;
+use crate::template::renderer::Renderer;
 use crate::template::{Message, Role};
 use crate::tiny;
 use store::Store;
@@ -33,6 +34,7 @@ fn settings(folder: &Path, slots: usize, queue: usize, context: usize) -> Settin
             memory: 64 << 20,
             ..parking::Settings::NONE
         },
+        renderer: Renderer::Here,
     }
 }
 

@@ -8,7 +8,8 @@ fn read(template: &str) -> Result<(ChatTemplate, Vocabulary), LoadError> {
     metadata.insert(key, Metadata::Text(template.to_owned()));
     let path = Path::new("tiny.gguf");
     let vocabulary = Vocabulary::read(&metadata, path)?;
-    Ok((ChatTemplate::read(&metadata, path, &vocabulary)?, vocabulary))
+    let template = ChatTemplate::read(&metadata, path, &vocabulary, Renderer::Here)?;
+    Ok((template, vocabulary))
 }
 
 fn user(content: &str) -> Vec<Message> {

@@ -42,6 +42,36 @@ pub fn models() -> Vec<Bad> {
     [hyperparameters(), tokens(), templates()].concat()
 }
 
+/// Files whose templates take what only a process of their own can be kept from.
+pub fn hungry() -> Vec<Bad> {
+    let template = |name, source: &str, words| {
+        let value = Some(Value::Text(source.to_owned()));
+        key(name, super::TEMPLATE_KEY, value, words)
+    };
+    let (memory, time) = ("MiB of memory", "s of the processor");
+    let joined =
+        "{% set ns = namespace(x='a') %}{% for a in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}";
+    let captured = "{% set ns = namespace(x='a') %}{% for a in range(60) %}{% set y %}{{ ns.x }}{{ ns.x }}{% endset %}\
+        {% set ns.x = y %}{% endfor %}";
+    let sought = "{% set x = 'a' * 99999999 %}{% for a in range(99999) %}{% set y = 'ab' in x %}{% endfor %}";
+    let told = |bad: Bad, words: &str| Bad {
+        says: [bad.says, vec![words.to_owned()]].concat(),
+        ..bad
+    };
+    let refuses = "cannot be used: the model's chat template refuses the messages: it takes more than";
+    vec![
+        told(
+            template("template-that-joins-without-end", joined, refuses),
+            memory,
+        ),
+        told(
+            template("template-that-captures-without-end", captured, refuses),
+            memory,
+        ),
+        told(template("template-that-seeks-without-end", sought, refuses), time),
+    ]
+}
+
 fn bad(name: &'static str, bytes: Vec<u8>, says: &[&str]) -> Bad {
     let says = says.iter().map(|&text| text.to_owned()).collect();
     Bad { name, bytes, says }
@@ -521,6 +551,27 @@ fn templates() -> Vec<Bad> {
     vec![
         key("no-template", super::TEMPLATE_KEY, None, "is missing"),
         template("template-is-no-jinja", "{% if %}".to_owned(), "cannot be used"),
+        template(
+            "template-that-includes-itself",
+            "{% include 'chat' %}".to_owned(),
+            "cannot be used: the model's chat template",
+        ),
+        template(
+            "template-that-extends-itself",
+            "{% extends 'chat' %}".to_owned(),
+            "cannot be used: the model's chat template",
+        ),
+        template(
+            "template-of-a-macro-that-calls-itself",
+            "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}".to_owned(),
+            "cannot be used: the model's chat template",
+        ),
+        template(
+            "template-that-never-ends",
+            "{% for a in range(9999) %}{% for b in range(9999) %}{% set c = b %}{% endfor %}{% endfor %}"
+                .to_owned(),
+            "cannot be used: the model's chat template refuses the messages: it takes too many steps",
+        ),
         template("template-of-100-kib", " ".repeat(100 << 10), "has 102400 bytes"),
     ]
 }

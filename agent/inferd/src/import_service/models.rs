@@ -9,6 +9,7 @@ use api::import::{NewModel, Refused, RefusedKind};
 use api::models::{CodecShare, DamagedBlock, Phase, Place, RemovedModel, StoredModel, Verification};
 use engine::catalog::{Catalog, Entry, Source as Origin};
 use engine::model;
+use engine::template::renderer::Renderer;
 use store::manifest::{Manifest, Model};
 use store::source::Source;
 use store::{Codec, Damage, Error, ModelId, Store};
@@ -28,15 +29,17 @@ pub(super) struct Models {
     image: Catalog,
     added: Catalog,
     store: Store,
+    renderer: Renderer,
 }
 
 impl Models {
-    /// Those of the image in one folder, added ones in the other.
-    pub(super) fn new(image: &Path, store: &Path) -> Self {
+    /// Those of the image in one folder, added ones in the other. Templates of new ones are tried by `renderer`.
+    pub(super) fn new(image: &Path, store: &Path, renderer: Renderer) -> Self {
         Self {
             image: Catalog::new(vec![image.to_owned()]),
             added: Catalog::new(vec![store.to_owned()]),
             store: Store::new(store),
+            renderer,
         }
     }
 
@@ -97,7 +100,7 @@ impl Models {
         teller: &Teller<impl Write + Send>,
     ) -> Result<StoredModel, Refused> {
         let source = Source::from_files(spool.files()?).map_err(of_store)?;
-        model::check(&source).map_err(|error| refused(RefusedKind::Unusable, error))?;
+        model::check(&source, self.renderer).map_err(|error| refused(RefusedKind::Unusable, error))?;
         let left = AtomicBool::new(false);
         let progress = |progress: store::Progress| {
             if teller

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use api::import::{NewFile, NewModel, RefusedKind};
 use api::models::{Place, StoredModel};
+use engine::template::renderer::Renderer;
 use engine::tiny;
 use proptest::prelude::*;
 use store::metadata::Value;
@@ -31,7 +32,7 @@ impl Bench {
     }
 
     fn models(&self) -> Models {
-        Models::new(&self.folder.path().join("image"), &self.store())
+        Models::new(&self.folder.path().join("image"), &self.store(), Renderer::Here)
     }
 
     /// The replies to bytes that came by a connection.

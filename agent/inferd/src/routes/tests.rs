@@ -33,6 +33,7 @@ fn keeping(slots: usize, queue: usize, parking: engine::parking::Settings) -> Fi
         memory_budget: None,
         memory: engine::capacity::Memory::default(),
         parking,
+        renderer: engine::template::renderer::Renderer::Here,
     };
     let (engine, _ended) = Engine::start(settings).unwrap();
     Fixture {
