@@ -35,6 +35,8 @@ pub trait Agent {
     fn thermal(&self) -> zbus::Result<String>;
     /// Who holds memory, and what is done about it. JSON of [`crate::memory::MemoryUse`].
     fn memory(&self) -> zbus::Result<String>;
+    /// How the engine fares. JSON of [`crate::engine::Engine`].
+    fn engine(&self) -> zbus::Result<String>;
     /// hearthd's version.
     #[zbus(property)]
     fn version(&self) -> zbus::Result<String>;
@@ -62,4 +64,6 @@ pub trait Control {
     fn hold_profile(&self, profile: &str, reason: &str, holder: &str, seconds: u64) -> zbus::Result<u32>;
     /// Releases a hold.
     fn release_profile(&self, hold: u32) -> zbus::Result<()>;
+    /// Lets a quarantined model be loaded again.
+    fn release_model(&self, model: &str) -> zbus::Result<()>;
 }

@@ -4,6 +4,7 @@
 //! Types only. The daemons share this crate and never a library of one another.
 
 pub mod agent;
+pub mod engine;
 pub mod import;
 pub mod memory;
 pub mod models;

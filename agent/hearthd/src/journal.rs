@@ -4,12 +4,17 @@ use anyhow::Context;
 use nix::sys::stat::fstat;
 use std::io::{self, IsTerminal, Write};
 use tracing_journald::{Priority, PriorityMappings};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// Prefix of the fields' names in the journal: `HEARTH_PATH`, `HEARTH_UID` …
 const FIELD_PREFIX: &str = "HEARTH";
+
+/// Target of events whose fields keep the names that they have, for the sake of `message_id`, which the journal knows as
+/// `MESSAGE_ID`.
+pub(crate) const MESSAGE: &str = "hearthd::message";
 
 pub(crate) fn start() -> anyhow::Result<()> {
     let started = if is_connected()? {
@@ -46,13 +51,17 @@ fn to_journal() -> anyhow::Result<Result<(), TryInitError>> {
         info: Priority::Informational,
         ..PriorityMappings::new()
     };
-    let layer = tracing_journald::layer().context("cannot reach the journal")?;
-    let layer = layer
-        .with_field_prefix(Some(FIELD_PREFIX.to_owned()))
-        .with_priority_mappings(priorities);
+    let layer = |prefix: Option<&str>, priorities| {
+        let layer = tracing_journald::layer().context("cannot reach the journal")?;
+        let layer = layer.with_field_prefix(prefix.map(str::to_owned));
+        anyhow::Ok(layer.with_priority_mappings(priorities))
+    };
+    let named = layer(Some(FIELD_PREFIX), priorities.clone())?;
+    let plain = layer(None, priorities)?;
     Ok(tracing_subscriber::registry()
         .with(LevelFilter::INFO)
-        .with(layer)
+        .with(named.with_filter(filter_fn(|event| event.target() != MESSAGE)))
+        .with(plain.with_filter(filter_fn(|event| event.target() == MESSAGE)))
         .try_init())
 }
 

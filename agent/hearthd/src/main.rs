@@ -1,7 +1,7 @@
 //! Hearth's agent: keeps the machine cool and frugal, and publishes what it does on the system bus.
 //!
 //! It opens no network socket and no model file. All state is the one loop's ([`daemon`]): an event, a sample, a step
-//! of the laws, and what they decide is carried out by [`actuators`]. The handlers in [`bus`] and the tasks at the
+//! of the laws, and what they decide is carried out by [`actuators`]. How the engine fares is judged in [`mod@engine`]. The handlers in [`bus`] and the tasks at the
 //! [`doors`] only translate. What others are shown is made in [`view`], what outlives a run is in [`mod@state`].
 
 mod actuators;
@@ -10,6 +10,7 @@ mod cli;
 mod clock;
 mod daemon;
 mod doors;
+mod engine;
 mod interval;
 mod journal;
 mod privileges;

@@ -6,25 +6,31 @@
 #[cfg(test)]
 mod tests;
 
-use super::systemd::{NO_QUOTA, Systemd};
+use super::systemd::{JobError, NO_QUOTA, Systemd};
 use crate::state::{FileError, load, remove, save};
+use api::engine::{ActiveState, Unit};
 use machine::EngineLimits;
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 /// The engine.
-pub(super) const SERVICE: &str = "hearth-inferd.service";
+pub(crate) const SERVICE: &str = "hearth-inferd.service";
 /// What starts it.
 pub(super) const SOCKET: &str = "hearth-inferd.socket";
 
 /// How long the engine has to end by itself before it is killed: heat does not wait for answers.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How often it is looked whether it has.
-const LOOK: Duration = Duration::from_millis(100);
+/// How long any other job of systemd's may take.
+const JOB_TIME: Duration = Duration::from_secs(10);
+
+/// How long a stuck engine has to write down what it was at before it is killed: one that is stopped never does.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// States of a unit that does not run.
 const ENDED: [&str; 2] = ["inactive", "failed"];
@@ -41,8 +47,10 @@ pub(super) enum Error {
     Tell {
         verb: &'static str,
         unit: &'static str,
-        source: zbus::Error,
+        source: JobError,
     },
+    #[error("systemd did not {verb} {unit} within {} s", JOB_TIME.as_secs())]
+    Slow { verb: &'static str, unit: &'static str },
     #[error(transparent)]
     State(#[from] FileError),
 }
@@ -143,7 +151,7 @@ impl EngineUnit {
             told.map_err(|source| Error::Tell {
                 verb: "ration the processor time of",
                 unit: SERVICE,
-                source,
+                source: source.into(),
             })?;
             info!(
                 unit = SERVICE,
@@ -166,35 +174,43 @@ impl EngineUnit {
             return Ok(());
         }
         info!("stopping {SOCKET} and {SERVICE}");
-        for unit in [SOCKET, SERVICE] {
-            tell("stop", unit, self.systemd.stop(unit).await)?;
-        }
-        if !self.ends_within(self.grace).await? {
-            warn!(
-                "killing {SERVICE}, which has not ended within {} s",
-                self.grace.as_secs()
-            );
-            tell("kill", SERVICE, self.systemd.kill(SERVICE).await)?;
-        }
-        Ok(())
+        // A service that warms on is worse than a socket that starts it again, which is seen at the next look.
+        let socket = job("stop", SOCKET, self.systemd.stop(SOCKET)).await;
+        let service = self.stop_service().await;
+        socket.and(service)
     }
 
-    async fn ends_within(&self, limit: Duration) -> Result<bool, Error> {
-        let begin = Instant::now();
-        while !self.is(SERVICE, &ENDED).await? {
-            if begin.elapsed() >= limit {
-                return Ok(false);
-            }
-            sleep(LOOK).await;
+    async fn stop_service(&self) -> Result<(), Error> {
+        if let Ok(stopped) = timeout(self.grace, self.systemd.stop(SERVICE)).await {
+            return tell("stop", SERVICE, stopped);
         }
-        Ok(true)
+        warn!(
+            "killing {SERVICE}, which has not ended within {} s",
+            self.grace.as_secs()
+        );
+        let killed = self.systemd.kill(SERVICE, Signal::SIGKILL).await;
+        tell("kill", SERVICE, killed.map_err(JobError::from))
+    }
+
+    /// Ends a run of the engine that is stuck; systemd starts the next. `told` is what systemd tells of the unit.
+    pub(super) async fn abort(&self, mut told: watch::Receiver<Unit>) -> Result<(), Error> {
+        let run = told.borrow_and_update().clone();
+        for signal in [Signal::SIGABRT, Signal::SIGKILL] {
+            let killed = self.systemd.kill(SERVICE, signal).await;
+            tell("kill", SERVICE, killed.map_err(JobError::from))?;
+            let over = told.wait_for(|now| is_over(&run, now));
+            if timeout(LAST_WORDS, over).await.is_ok() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn allow(&mut self) -> Result<(), Error> {
         if let Some(was_active) = self.first_seen.socket_was_active {
             if was_active {
                 info!("starting {SOCKET} again");
-                tell("start", SOCKET, self.systemd.start(SOCKET, "replace").await)?;
+                job("start", SOCKET, self.systemd.start(SOCKET)).await?;
             }
             self.first_seen.socket_was_active = None;
             self.remember()?;
@@ -223,7 +239,22 @@ impl EngineUnit {
     }
 }
 
-fn tell(verb: &'static str, unit: &'static str, told: zbus::Result<()>) -> Result<(), Error> {
+/// Whether a run has ended, as the unit is now.
+fn is_over(run: &Unit, now: &Unit) -> bool {
+    let ended = matches!(now.active_state, ActiveState::Inactive | ActiveState::Failed);
+    ended || now.invocation_id != run.invocation_id || now.sub_state.starts_with("auto-restart")
+}
+
+async fn job(
+    verb: &'static str,
+    unit: &'static str,
+    job: impl Future<Output = Result<(), JobError>>,
+) -> Result<(), Error> {
+    let done = timeout(JOB_TIME, job).await;
+    tell(verb, unit, done.map_err(|_| Error::Slow { verb, unit })?)
+}
+
+fn tell(verb: &'static str, unit: &'static str, told: Result<(), JobError>) -> Result<(), Error> {
     told.map_err(|source| Error::Tell { verb, unit, source })
 }
 

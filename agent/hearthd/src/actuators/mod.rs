@@ -4,13 +4,17 @@ mod change_log;
 mod engine_unit;
 mod supervision;
 mod systemd;
+mod unit_watch;
 
 pub(crate) use change_log::{ChangeLog, Line};
 pub(crate) use supervision::Folders;
+pub(crate) use unit_watch::UnitWatch;
 
+use api::engine::Unit;
 use linux::{Applied, Reclaimed, Reclaimer, Writer};
 use machine::{Decision, Reclaim};
 use supervision::{Supervision, Wish};
+use tokio::sync::watch;
 use zbus::Connection;
 
 /// Everything that hearthd can change. Without it hearthd only watches.
@@ -34,8 +38,22 @@ impl Actuators {
     }
 
     /// Systemd too, from now on.
-    pub(crate) fn supervise(&mut self, connection: Connection, folders: Folders) {
-        self.supervision = Some(Supervision::start(connection, folders, self.wish.clone()));
+    pub(crate) fn supervise(
+        &mut self,
+        connection: Connection,
+        folders: Folders,
+        unit: watch::Receiver<Unit>,
+    ) {
+        let supervision = Supervision::start(connection, folders, self.wish.clone(), unit);
+        self.supervision = Some(supervision);
+    }
+
+    /// Has the engine's run ended, which is stuck.
+    pub(crate) fn abort_engine(&mut self) {
+        self.wish.aborts += 1;
+        if let Some(supervision) = &self.supervision {
+            supervision.want(&self.wish);
+        }
     }
 
     /// Carries a decision out, as far as it differs from what is.

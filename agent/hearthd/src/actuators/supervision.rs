@@ -9,6 +9,7 @@ use super::engine_unit::EngineUnit;
 use super::systemd::Systemd;
 use crate::state::PowerOff;
 use anyhow::Context;
+use api::engine::Unit;
 use machine::EngineLimits;
 use std::future::pending;
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(super) struct Wish {
     pub(super) limits: EngineLimits,
     pub(super) power_off: Option<String>,
+    /// How many runs of the engine were to be ended since hearthd started, for being stuck.
+    pub(super) aborts: u64,
 }
 
 /// The task, and the place where it finds what is wanted.
@@ -53,12 +56,21 @@ pub(crate) struct Folders {
 }
 
 impl Supervision {
-    pub(super) fn start(connection: Connection, folders: Folders, wish: Wish) -> Self {
+    /// `unit` is the engine's, as systemd tells it.
+    pub(super) fn start(
+        connection: Connection,
+        folders: Folders,
+        wish: Wish,
+        unit: watch::Receiver<Unit>,
+    ) -> Self {
+        let aborted = wish.aborts;
         let (sender, wishes) = watch::channel(wish);
         let systemd = Systemd::new(connection);
         let file = folders.runtime.map(|folder| folder.join("engine-unit.json"));
         let supervisor = Supervisor {
             unit: EngineUnit::new(systemd.clone(), file),
+            told: unit,
+            aborted,
             systemd,
             state: folders.state,
             power_off_told: false,
@@ -84,7 +96,7 @@ impl Supervision {
     pub(super) async fn end(self) {
         let Self { wish, task } = self;
         if wish.borrow().power_off.is_none() {
-            wish.send_replace(Wish::default());
+            wish.send_modify(|wish| wish.limits = EngineLimits::default());
         }
         // Without a sender the task fulfils the last wish once and ends.
         drop(wish);
@@ -99,6 +111,10 @@ impl Supervision {
 struct Supervisor {
     systemd: Systemd,
     unit: EngineUnit,
+    /// What systemd tells of it.
+    told: watch::Receiver<Unit>,
+    /// How many of the wish's aborts were carried out.
+    aborted: u64,
     state: Option<PathBuf>,
     /// The reason is in the journal and in its file.
     power_off_told: bool,
@@ -171,7 +187,16 @@ impl Supervisor {
             None => Ok(()),
         };
         let held_back = self.unit.hold_back(&wish.limits).await;
-        off.and(held_back.map_err(anyhow::Error::new))
+        let aborted = self.abort(wish).await;
+        off.and(held_back.map_err(anyhow::Error::new)).and(aborted)
+    }
+
+    async fn abort(&mut self, wish: &Wish) -> anyhow::Result<()> {
+        if self.aborted < wish.aborts {
+            self.unit.abort(self.told.clone()).await?;
+            self.aborted = wish.aborts;
+        }
+        Ok(())
     }
 
     async fn power_off(&mut self, reason: &str) -> anyhow::Result<()> {
@@ -183,10 +208,7 @@ impl Supervisor {
             self.keep(reason);
             self.power_off_told = true;
         }
-        let asked = self
-            .systemd
-            .start("poweroff.target", "replace-irreversibly")
-            .await;
+        let asked = self.systemd.isolate("poweroff.target").await;
         asked.context("systemd does not power the machine off")?;
         self.powering_off = true;
         Ok(())

@@ -92,6 +92,17 @@ impl Control {
         let caller = Caller::of(connection, &header).await?;
         self.requests.change(Change::Release(hold), caller).await
     }
+
+    /// Lets a quarantined model be loaded again.
+    async fn release_model(
+        &self,
+        model: String,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        let caller = Caller::of(connection, &header).await?;
+        self.requests.change(Change::ReleaseModel(model), caller).await
+    }
 }
 
 /// A profile by its name.

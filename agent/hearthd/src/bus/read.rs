@@ -37,6 +37,11 @@ impl Read {
         json(&self.requests.ask(Request::Memory).await?)
     }
 
+    /// How the engine fares: its unit, its failures, quarantined models. JSON of `api::engine::Engine`.
+    async fn engine(&self) -> fdo::Result<String> {
+        json(&self.requests.ask(Request::Engine).await?)
+    }
+
     /// hearthd's version.
     #[zbus(property(emits_changed_signal = "const"))]
     fn version(&self) -> &str {

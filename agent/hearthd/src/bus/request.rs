@@ -2,6 +2,7 @@
 
 use crate::interval::Interval;
 use crate::state::{NewHold, Refusal};
+use api::engine::Engine;
 use api::memory::MemoryUse;
 use api::power::{Power, Thermal};
 use machine::{Capabilities, MilliCelsius, PowerProfile, Sample};
@@ -19,6 +20,7 @@ pub(crate) enum Request {
     Power(oneshot::Sender<Box<Power>>),
     Thermal(oneshot::Sender<Box<Thermal>>),
     Memory(oneshot::Sender<Box<MemoryUse>>),
+    Engine(oneshot::Sender<Engine>),
     Change(Change, Caller, oneshot::Sender<Result<(), Refusal>>),
     /// The time, from now, after which the hold ends by itself, in seconds; 0: never. The answer is its number.
     Hold(NewHold, u64, Caller, oneshot::Sender<Result<u32, Refusal>>),
@@ -35,6 +37,8 @@ pub(crate) enum Change {
     Release(u32),
     /// A hold of the caller's own.
     ReleaseOwn(u32),
+    /// A quarantined model, by its name.
+    ReleaseModel(String),
 }
 
 /// Who asked for a change.

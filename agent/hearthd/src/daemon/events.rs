@@ -3,6 +3,7 @@
 use crate::bus::Request;
 use crate::doors::{Doors, Heard};
 use anyhow::Context;
+use api::engine::Unit;
 use linux::{KernelEvent, KernelEvents};
 use std::future::pending;
 use tokio::io::Interest;
@@ -26,6 +27,8 @@ pub(crate) enum Event {
     Kernel { devices: bool },
     /// The kernel's events cannot be heard any more.
     Deaf(linux::Error),
+    /// systemd tells something of the engine's unit.
+    Unit(Unit),
     /// A caller on the bus wants something.
     Request(Request),
     /// Who held a profile has left the bus: its unique name.
@@ -40,6 +43,7 @@ pub(crate) enum Event {
 pub(crate) struct Events {
     doors: Doors,
     kernel: Option<AsyncFd<KernelEvents>>,
+    unit: mpsc::Receiver<Unit>,
     requests: mpsc::Receiver<Request>,
     holders_gone: mpsc::Receiver<String>,
     connection: Connection,
@@ -74,6 +78,7 @@ impl Stop {
 impl Events {
     pub(crate) fn new(
         doors: Doors,
+        unit: mpsc::Receiver<Unit>,
         requests: mpsc::Receiver<Request>,
         holders_gone: mpsc::Receiver<String>,
         connection: Connection,
@@ -82,6 +87,7 @@ impl Events {
         Self {
             doors,
             kernel: listen_to_kernel(),
+            unit,
             requests,
             holders_gone,
             connection,
@@ -97,6 +103,7 @@ impl Events {
             () = tick(self.watchdog.as_mut()) => Event::WatchdogDue,
             heard = self.doors.next() => Event::Heard(heard),
             event = kernel(&mut self.kernel) => event,
+            Some(unit) = self.unit.recv() => Event::Unit(unit),
             Some(request) = self.requests.recv() => Event::Request(request),
             Some(name) = self.holders_gone.recv() => Event::HolderGone(name),
             () = self.connection.closed() => Event::BusLost,

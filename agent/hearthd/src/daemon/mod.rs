@@ -11,6 +11,7 @@ mod told;
 
 pub(crate) use observer::watched;
 
+use crate::actuators::UnitWatch;
 use crate::bus::{Bus, Holders, Requests};
 use crate::cli::RunOptions;
 use crate::clock::boot_time;
@@ -76,10 +77,18 @@ async fn turn(
         }
     };
     let connection = bus.connection.clone();
-    steward.supervise(connection.clone(), options);
+    let unit = UnitWatch::start(connection.clone());
+    steward.supervise(connection.clone(), options, unit.now);
     let (gone, holders_gone) = mpsc::channel(QUEUE);
     let holders = Holders::new(connection.clone(), gone);
-    let mut events = Events::new(Doors::open(sockets)?, requests, holders_gone, connection, stop);
+    let mut events = Events::new(
+        Doors::open(sockets)?,
+        unit.changes,
+        requests,
+        holders_gone,
+        connection,
+        stop,
+    );
     tell_start(steward, options);
     notify(&[NotifyState::Ready])?;
     let mut daemon = Daemon {
@@ -139,6 +148,10 @@ impl Daemon<'_> {
                     );
                     events.ignore_kernel();
                 }
+                Event::Unit(unit) => {
+                    self.steward.hear_systemd(unit)?;
+                    self.step(events, None)?;
+                }
                 Event::Request(request) => self.answer(events, request)?,
                 Event::HolderGone(name) => self.part(events, &name)?,
                 Event::BusLost => bail!("the bus has closed the connection"),
@@ -153,12 +166,14 @@ impl Daemon<'_> {
     fn hear(&mut self, events: &Events, heard: Heard) -> anyhow::Result<()> {
         let now = boot_time()?;
         match heard {
-            Heard::Engine(record, at) => {
-                self.steward.observer.hear_engine(record, now);
-                self.step(events, Some(at))
+            Heard::Engine(word) => {
+                self.steward.hear_engine(&word, now);
+                self.step(events, word.at())
             }
             Heard::Arrival => {
-                self.steward.observer.hear_arrival(now);
+                if self.steward.hear_arrival(now) {
+                    events.doors().ask();
+                }
                 self.step(events, None)
             }
         }

@@ -4,6 +4,7 @@ use super::events::Events;
 use super::{Daemon, told};
 use crate::bus::{Caller, Change, Request};
 use crate::clock::boot_time;
+use crate::engine::Now;
 use crate::interval::Interval;
 use crate::state::{Ended, NewHold, Owner, Refusal};
 use machine::{BootTime, MilliCelsius, PowerProfile};
@@ -32,8 +33,9 @@ impl Daemon<'_> {
                 let memory = self.steward.memory(boot_time()?);
                 answer(reply, Box::new(memory));
             }
+            Request::Engine(reply) => answer(reply, self.steward.engine(boot_time()?)),
             Request::Change(change, caller, done) => {
-                let changed = self.change(change, &caller);
+                let changed = self.change(change, &caller, boot_time()?);
                 self.step(events, None)?;
                 answer(done, changed);
             }
@@ -61,7 +63,7 @@ impl Daemon<'_> {
         Ok(())
     }
 
-    fn change(&mut self, change: Change, caller: &Caller) -> Result<(), Refusal> {
+    fn change(&mut self, change: Change, caller: &Caller, now: BootTime) -> Result<(), Refusal> {
         match change {
             Change::SampleInterval(interval) => {
                 self.set_interval(interval, caller);
@@ -71,6 +73,7 @@ impl Daemon<'_> {
             Change::Target(target) => self.aim(target, caller),
             Change::Release(id) => self.release(id, &Owner::Administrator, caller),
             Change::ReleaseOwn(id) => self.release(id, &Owner::Connection(caller.name.clone()), caller),
+            Change::ReleaseModel(name) => self.release_model(name, caller, now),
         }
     }
 
@@ -124,6 +127,17 @@ impl Daemon<'_> {
         told::asked(&format!("hold {id} was released"), caller);
         self.over(&ended, "it was released");
         Ok(())
+    }
+
+    fn release_model(&mut self, name: String, caller: &Caller, now: BootTime) -> Result<(), Refusal> {
+        let released = self.steward.overseer.release(&name, Now::at(now));
+        if matches!(released, Ok(false)) {
+            return Err(Refusal::NotQuarantined(name));
+        }
+        told::asked(&format!("the model {name} was released"), caller);
+        told::released(&name);
+        // What cannot be kept is in force all the same.
+        released.map(drop).map_err(Refusal::NotKept)
     }
 
     /// Holders on the bus are told that their holds are over.

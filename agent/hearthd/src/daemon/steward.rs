@@ -8,6 +8,8 @@ use super::told::{self, Told};
 use crate::actuators::{Actuators, Folders};
 use crate::cli::RunOptions;
 use crate::clock::boot_time;
+use crate::doors::EngineWord;
+use crate::engine::{News, Now, Overseer, Verdict};
 use crate::recording::Recorder;
 use crate::state::{PowerOff, WishBook};
 use crate::tuning::tuning_for;
@@ -15,13 +17,15 @@ use crate::view::{
     PackagePower, PowerFacts, Profiles, Published, Reactions, Readings, ThermalFacts, memory, power, thermal,
 };
 use anyhow::Context;
+use api::engine::{Engine, Unit};
 use api::memory::MemoryUse;
 use api::phase::EngineOrder;
 use api::power::{Power, Thermal};
 use linux::{Reclaimer, Sampler, Tree, Writer};
-use machine::BootTime;
+use machine::{BootTime, Decision, Sample};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -36,6 +40,13 @@ pub(crate) struct Steward {
     laws: Laws,
     reclaim: ReclaimLaw,
     relief: Relief,
+    pub(crate) overseer: Overseer,
+    /// When the engine's last word came that the overseer has heard.
+    heard_at: Option<Instant>,
+    /// When it is looked next whether the engine is stuck, if it is watched.
+    look_at: Option<BootTime>,
+    /// When the last step was.
+    stepped_at: BootTime,
     /// Folders of firmware profiles.
     folders: Vec<PathBuf>,
     /// `None`: hearthd only watches.
@@ -59,7 +70,8 @@ impl Steward {
             "the firmware profile is {}", tuning.profile
         );
         let recorder = options.record.as_deref().map(Recorder::create).transpose()?;
-        let wishes = WishBook::open(options.state.as_ref().map(|folder| folder.join("wishes.json")));
+        let kept = |name: &str| options.state.as_ref().map(|folder| folder.join(name));
+        let wishes = WishBook::open(kept("wishes.json"));
         let mut laws = Laws::new(sampler.capabilities().clone(), tuning);
         laws.heed(wishes.wishes());
         Ok(Self {
@@ -68,6 +80,10 @@ impl Steward {
             laws,
             reclaim: ReclaimLaw::new(),
             relief: Relief::default(),
+            overseer: Overseer::open(kept("quarantine.json")),
+            heard_at: None,
+            look_at: None,
+            stepped_at: BootTime(0),
             folders: options.profiles.clone(),
             actuators,
             recorder,
@@ -80,6 +96,7 @@ impl Steward {
     /// Reads the machine, decides, and carries the decision out. `heard` is when the engine's word came, if it was one.
     pub(crate) fn step(&mut self, heard: Option<Instant>) -> anyhow::Result<()> {
         let now = boot_time()?;
+        self.stepped_at = now;
         let ended = self.wishes.expire(now);
         told::ended(&ended, "its time is up");
         told::readings(&self.observer.sample(now));
@@ -94,6 +111,7 @@ impl Steward {
         self.told.decision(now, self.laws.decision());
         self.told.applied(now, &applied);
         self.relieve(now);
+        self.watch_engine(now);
         self.give_memory_back(now);
         self.package
             .update(self.observer.capabilities(), self.observer.last());
@@ -111,6 +129,54 @@ impl Steward {
         }
         let before = self.relief.step(&sample);
         told::pressure(&before, self.relief.decision());
+    }
+
+    /// The engine says something, or has gone.
+    pub(crate) fn hear_engine(&mut self, word: &EngineWord, now: BootTime) {
+        if let Some((record, at)) = word.said
+            && self.heard_at != Some(at)
+        {
+            self.heard_at = Some(at);
+            let news = self.overseer.hear(&record, Now::at(now));
+            told::engine(&news);
+        }
+        if word.record().is_none() {
+            self.overseer.gone();
+        }
+        self.observer.hear_engine(word.record(), now);
+    }
+
+    /// The gateway announces a request. Whether the engine is to be asked if it lives: one that is there and at rest says
+    /// nothing by itself, and the request is for it.
+    pub(crate) fn hear_arrival(&mut self, now: BootTime) -> bool {
+        self.observer.hear_arrival(now);
+        self.observer.last().engine.is_some() && self.overseer.ask(now)
+    }
+
+    /// systemd tells something of the engine's unit.
+    pub(crate) fn hear_systemd(&mut self, unit: Unit) -> anyhow::Result<()> {
+        let ours = self.laws.decision().engine.stopped;
+        let news = self.overseer.hear_systemd(unit, ours, Now::at(boot_time()?));
+        told::engine(&news);
+        Ok(())
+    }
+
+    /// Has an engine ended that is stuck.
+    fn watch_engine(&mut self, now: BootTime) {
+        let (last, decision) = (self.observer.last(), self.laws.decision());
+        let engine = last.engine.as_ref().filter(|_| !decision.engine.stopped);
+        let share = share(decision, last);
+        self.look_at = match self.overseer.look(engine, share, now) {
+            Verdict::Rest => None,
+            Verdict::Watch(at) => Some(at),
+            Verdict::Stuck(stuck) => {
+                told::engine(&[News::Stuck(stuck)]);
+                if let Some(actuators) = &mut self.actuators {
+                    actuators.abort_engine();
+                }
+                Some(now)
+            }
+        };
     }
 
     /// Looks whether memory can be given back, if it is time to.
@@ -147,36 +213,54 @@ impl Steward {
         laws.step(observer.last());
     }
 
-    /// When to step again: when the laws ask for it, but not later than people have set or the next hold ends.
+    /// When to step again. It depends on nothing that happens between two steps, or events in quick succession would
+    /// put the step off for ever.
     pub(crate) fn next_step(&self) -> anyhow::Result<Instant> {
-        let now = boot_time()?;
-        let until = |at: BootTime| Duration::from_micros(at.0.saturating_sub(now.0));
-        let longest = self.observer.interval().duration();
-        let memory = self.reclaim.wake_at().min(self.relief.wake_at());
-        let wait = until(self.laws.wake_at().min(memory)).min(longest);
-        let wait = self.wishes.next_end().map_or(wait, |end| wait.min(until(end)));
-        Ok(Instant::now() + wait.max(SHORTEST_WAIT))
+        let wait = self.next_step_at().0.saturating_sub(boot_time()?.0);
+        Ok(Instant::now() + Duration::from_micros(wait))
+    }
+
+    /// When the laws ask for it, but not later than people have set or the next hold ends.
+    fn next_step_at(&self) -> BootTime {
+        let after = |wait: Duration| BootTime(self.stepped_at.0.saturating_add(wait.as_micros() as u64));
+        let asked = [
+            Some(after(self.observer.interval().duration())),
+            Some(self.laws.wake_at()),
+            Some(self.reclaim.wake_at()),
+            Some(self.relief.wake_at()),
+            self.look_at,
+            self.wishes.next_end(),
+        ];
+        let first = asked.into_iter().flatten().min();
+        first.unwrap_or_default().max(after(SHORTEST_WAIT))
     }
 
     /// Lets systemd be asked too, over this connection.
-    pub(crate) fn supervise(&mut self, connection: zbus::Connection, options: &RunOptions) {
+    pub(crate) fn supervise(
+        &mut self,
+        connection: zbus::Connection,
+        options: &RunOptions,
+        unit: watch::Receiver<Unit>,
+    ) {
         if let Some(actuators) = &mut self.actuators {
             let folders = Folders {
                 runtime: options.runtime.clone(),
                 state: options.state.clone(),
             };
-            actuators.supervise(connection, folders);
+            actuators.supervise(connection, folders, unit);
         }
     }
 
     /// What the engine is to be told.
     pub(crate) fn order(&self) -> EngineOrder {
         let relief = self.relief.decision();
+        let (quarantined, fallback) = self.overseer.told();
         EngineOrder {
             slots: self.laws.decision().engine.slots,
             pressure: relief.level,
             context: relief.context,
-            ..EngineOrder::default()
+            quarantined,
+            fallback,
         }
     }
 
@@ -234,6 +318,11 @@ impl Steward {
         )
     }
 
+    /// How the engine fares.
+    pub(crate) fn engine(&self, now: BootTime) -> Engine {
+        self.overseer.shown(now)
+    }
+
     /// One line for `systemctl status`.
     pub(crate) fn status(&self) -> String {
         let decision = self.laws.decision();
@@ -249,6 +338,22 @@ impl Steward {
         };
         format!("{}; {heat}; {missing}", decision.profile)
     }
+}
+
+/// The share of the processors' time that the engine can use: what its quota leaves it, and what is not lost to memory
+/// and storage that everybody waits for.
+fn share(decision: &Decision, sample: &Sample) -> f64 {
+    let all = 100.0 * sample.cpus.len().max(1) as f64;
+    let quota = decision
+        .engine
+        .cpu_quota_percent
+        .map_or(1.0, |percent| f64::from(percent) / all);
+    let stalls = [&sample.pressure.memory, &sample.pressure.io];
+    let lost = stalls
+        .into_iter()
+        .filter_map(|stall| Some(f64::from(stall.as_ref()?.full.as_ref()?.avg10) / 100.0))
+        .fold(0.0, f64::max);
+    quota.min(1.0) * (1.0 - lost).clamp(0.0, 1.0)
 }
 
 fn actuators(options: &RunOptions, told: &mut Told) -> anyhow::Result<Option<Actuators>> {

@@ -3,6 +3,8 @@
 use super::reclaim::ReclaimLaw;
 use crate::actuators::{ChangeLog, Line};
 use crate::bus::Caller;
+use crate::engine::{Model, News};
+use crate::journal::MESSAGE;
 use crate::state::{Ended, PowerOff};
 use crate::view::{Alert, Alerts};
 use linux::{Applied, Reclaimed};
@@ -154,6 +156,56 @@ fn relief(level: PressureLevel) -> &'static str {
 /// Files that went bad or well.
 pub(crate) fn readings(changes: &[Alert]) {
     alerts(changes, "can be read again");
+}
+
+/// `MESSAGE_ID`s of what an administrator may want to be told of: see `systemd.journal-fields(7)`.
+const STUCK_ID: &str = "2b0f4a1a5d0e4b7a9b8e6f7d3c5a9e01";
+const FAILED_ID: &str = "6a4d1d7f0f6c4c0f8a4c2f1be0d7b702";
+const QUARANTINED_ID: &str = "c1f7e5b39a624b3c8f0d2a6e4b8c7d03";
+const RELEASED_ID: &str = "f39c2e8d71b54a06a5d3e0c9b1f24804";
+
+/// How the engine fares.
+pub(crate) fn engine(news: &[News]) {
+    news.iter().for_each(|news| match news {
+        News::Stuck(stuck) => {
+            let reason = stuck.to_string();
+            error!(target: MESSAGE, message_id = STUCK_ID, hearth_reason = reason, "the engine is stuck and is ended: {reason}");
+        }
+        News::Failed(failure) => {
+            let model = failure.model.as_deref();
+            let said = failure.result.said();
+            let with = model.map_or_else(String::new, |model| format!(" with the model {model}"));
+            warn!(target: MESSAGE, message_id = FAILED_ID, hearth_model = model, "the engine {said}{with}");
+        }
+        News::Quarantined { model: Model { name, .. }, reason } => {
+            error!(
+                target: MESSAGE,
+                message_id = QUARANTINED_ID,
+                hearth_model = name,
+                hearth_reason = reason,
+                "the model {name} is quarantined: {reason}; \"hearth model release {name}\" lets it be loaded again"
+            );
+        }
+        News::Replaced(Model { name, .. }) => {
+            info!(
+                target: MESSAGE,
+                message_id = RELEASED_ID,
+                hearth_model = name,
+                "the model {name} is not quarantined any more: it is another one now"
+            );
+        }
+        News::NotKept(error) => warn!("the quarantine of models holds only until hearthd restarts: {error}"),
+    });
+}
+
+/// A model that an administrator has set free.
+pub(crate) fn released(name: &str) {
+    info!(
+        target: MESSAGE,
+        message_id = RELEASED_ID,
+        hearth_model = name,
+        "the model {name} is not quarantined any more: it was released"
+    );
 }
 
 /// The power-off that ended the last run.

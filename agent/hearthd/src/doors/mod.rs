@@ -22,8 +22,8 @@ use tokio::time::Instant;
 /// What was heard, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Heard {
-    /// The engine's newest record; `None`: it is gone.
-    Engine(Option<PhaseRecord>, Instant),
+    /// The engine's word.
+    Engine(EngineWord),
     /// The gateway announces a request.
     Arrival,
 }
@@ -34,26 +34,45 @@ pub(crate) struct Doors {
     engine: watch::Receiver<EngineWord>,
     arrivals: watch::Receiver<()>,
     orders: watch::Sender<EngineOrder>,
+    asks: watch::Sender<()>,
 }
 
+/// What the engine has said.
 #[derive(Clone, Copy, Debug)]
-struct EngineWord {
-    record: Option<PhaseRecord>,
-    at: Instant,
+pub(crate) struct EngineWord {
+    /// Its newest record and when that came, even if it has gone since: that it was about to load a model may be all
+    /// that it said.
+    pub(crate) said: Option<(PhaseRecord, Instant)>,
+    /// When it went; `None` while it is there.
+    pub(crate) gone_at: Option<Instant>,
+}
+
+impl EngineWord {
+    /// Its newest record, if it is there.
+    pub(crate) fn record(&self) -> Option<PhaseRecord> {
+        let (record, _) = self.said.filter(|_| self.gone_at.is_none())?;
+        Some(record)
+    }
+
+    /// When it said something, or went.
+    pub(crate) fn at(&self) -> Option<Instant> {
+        self.gone_at.or(self.said.map(|(_, at)| at))
+    }
 }
 
 impl Doors {
     /// Opens the doors that there are sockets for; nothing is ever heard at one without.
     pub(crate) fn open(sockets: Sockets) -> anyhow::Result<Self> {
-        let gone = EngineWord {
-            record: None,
-            at: Instant::now(),
+        let nothing = EngineWord {
+            said: None,
+            gone_at: None,
         };
-        let (say, engine) = watch::channel(gone);
+        let (say, engine) = watch::channel(nothing);
         let (ring, arrivals) = watch::channel(());
         let (orders, ordered) = watch::channel(EngineOrder::default());
+        let (asks, asked) = watch::channel(());
         if let Some(listener) = sockets.phase {
-            tokio::spawn(phase::attend(listen(listener)?, say, ordered));
+            tokio::spawn(phase::attend(listen(listener)?, say, ordered, asked));
         }
         if let Some(listener) = sockets.arrival {
             tokio::spawn(arrival::attend(listen(listener)?, ring));
@@ -62,6 +81,7 @@ impl Doors {
             engine,
             arrivals,
             orders,
+            asks,
         })
     }
 
@@ -69,8 +89,7 @@ impl Doors {
     pub(crate) async fn next(&mut self) -> Heard {
         tokio::select! {
             Ok(()) = self.engine.changed() => {
-                let EngineWord { record, at } = *self.engine.borrow_and_update();
-                Heard::Engine(record, at)
+                Heard::Engine(*self.engine.borrow_and_update())
             }
             Ok(()) = self.arrivals.changed() => Heard::Arrival,
             // Nobody is at either door.
@@ -85,6 +104,13 @@ impl Doors {
             *before = order;
             differs
         });
+    }
+}
+
+impl Doors {
+    /// Has the engine told again what it was told: each order is answered by a record.
+    pub(crate) fn ask(&self) {
+        self.asks.send_replace(());
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) async fn attend(
     mut porter: Porter,
     say: watch::Sender<EngineWord>,
     mut orders: watch::Receiver<EngineOrder>,
+    mut asks: watch::Receiver<()>,
 ) {
     let mut door = Door {
         say,
@@ -33,6 +34,7 @@ pub(super) async fn attend(
                 pace.next().await;
             }
             sent = pay(door.engine.as_ref(), order) => door.paid(sent),
+            Ok(()) = asks.changed() => door.owed = true,
             changed = orders.changed() => match changed {
                 Ok(()) => door.owed = true,
                 // hearthd is ending.
@@ -76,8 +78,8 @@ impl Door {
     fn heard(&mut self, record: PhaseRecord) {
         self.complained = false;
         self.say.send_replace(EngineWord {
-            record: Some(record),
-            at: Instant::now(),
+            said: Some((record, Instant::now())),
+            gone_at: None,
         });
     }
 
@@ -92,10 +94,7 @@ impl Door {
     fn gone(&mut self) {
         if self.engine.take().is_some() {
             info!("the engine has gone");
-            self.say.send_replace(EngineWord {
-                record: None,
-                at: Instant::now(),
-            });
+            self.say.send_modify(|word| word.gone_at = Some(Instant::now()));
         }
     }
 

@@ -59,6 +59,8 @@ pub(crate) enum Refusal {
     NotYours(u32),
     #[error("the target must be {COOLEST_TARGET} to {HOTTEST_TARGET}, not {0}")]
     Target(MilliCelsius),
+    #[error("the model {0:?} is not quarantined")]
+    NotQuarantined(String),
     #[error("it is in force, but only until hearthd restarts: it cannot be kept")]
     NotKept(#[source] FileError),
 }

@@ -1,6 +1,8 @@
 //! The engine's word and the gateway's, and what becomes of the machine's files.
 
 use crate::rig::{Bus, Hearthd, Machine, Speaker, power, settings, until};
+use api::agent::{AgentProxy, ControlProxy};
+use api::engine::Engine;
 use api::phase::{ARRIVAL, EngineOrder, PhaseRecord};
 use machine::Phase;
 use nix::sys::signal::Signal;
@@ -77,6 +79,42 @@ async fn an_announced_request_lifts_the_clock_before_the_engine_says_a_word() {
     let gateway = Speaker::connect(&machine.own("sockets/arrival.sock"));
     gateway.say(&ARRIVAL);
     until(&connection, |_| machine.get(PREFERENCE) == "performance").await;
+    hearthd.stop(Signal::SIGTERM);
+}
+
+#[tokio::test]
+async fn an_engine_at_rest_is_asked_whether_it_lives_when_a_request_is_announced() {
+    let (bus, machine) = (Bus::start(), Machine::copy("n100"));
+    let hearthd = Hearthd::start(&bus, &machine, 60_000);
+    let connection = bus.connect().await;
+    let engine = Speaker::connect(&machine.own("sockets/phase.sock"));
+    let order = engine.hear();
+    engine.say(&PhaseRecord::default().encode());
+    until(&connection, |power| power.engine.is_some()).await;
+    let gateway = Speaker::connect(&machine.own("sockets/arrival.sock"));
+    gateway.say(&ARRIVAL);
+    assert_eq!(
+        engine.hear(),
+        order,
+        "the order again, which is answered by a record"
+    );
+    hearthd.stop(Signal::SIGTERM);
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_quarantined_cannot_be_released() {
+    let (bus, machine) = (Bus::start(), Machine::copy("n100"));
+    let hearthd = Hearthd::start(&bus, &machine, 60_000);
+    let connection = bus.connect().await;
+    let agent = AgentProxy::new(&connection).await.unwrap();
+    let shown: Engine = serde_json::from_str(&agent.engine().await.unwrap()).unwrap();
+    assert_eq!(shown, Engine::default(), "there is no systemd on this bus");
+    let control = ControlProxy::new(&connection).await.unwrap();
+    let error = control.release_model("tiny").await.unwrap_err().to_string();
+    assert!(
+        error.contains("tiny") && error.contains("not quarantined"),
+        "{error}"
+    );
     hearthd.stop(Signal::SIGTERM);
 }
 

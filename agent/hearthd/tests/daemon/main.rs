@@ -119,6 +119,31 @@ async fn only_what_changes_is_signalled() {
     hearthd.stop(Signal::SIGTERM);
 }
 
+/// Calls that need no new sample come faster than any step: they must not put the next one off.
+#[tokio::test]
+async fn a_flood_of_calls_starves_no_step() {
+    let (bus, machine) = (Bus::start(), small_machine());
+    let hearthd = Hearthd::start(&bus, &machine, 250);
+    let connection = bus.connect().await;
+    let agent = AgentProxy::new(&connection).await.unwrap();
+    let mut signals = properties(&connection)
+        .await
+        .receive_properties_changed()
+        .await
+        .unwrap();
+    machine.set(&format!("{ZONE}/temp"), "41000\n");
+    let flood = async {
+        loop {
+            agent.capabilities().await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = flood => {}
+        names = changed(&mut signals) => assert_eq!(names, ["ZoneTemperatures"]),
+    }
+    hearthd.stop(Signal::SIGTERM);
+}
+
 /// Returns once so many further samples have been taken.
 async fn next_samples(connection: &Connection, count: usize) {
     let agent = AgentProxy::new(connection).await.unwrap();

@@ -98,7 +98,17 @@ async fn an_engine_that_does_not_end_is_killed() {
     fake.make_stubborn();
     unit.grace = Duration::ZERO;
     unit.hold_back(&STOPPED).await.unwrap();
-    assert_eq!(fake.take_calls().last().unwrap(), "kill hearth-inferd.service");
+    assert_eq!(fake.take_calls().last().unwrap(), "kill hearth-inferd.service 9");
+}
+
+#[tokio::test]
+async fn a_job_that_comes_to_nothing_is_an_error_with_systemds_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, mut unit, _server) = unit(folder.path()).await;
+    fake.end_jobs_as("canceled");
+    let error = unit.hold_back(&STOPPED).await.unwrap_err();
+    let error = format!("{:#}", anyhow::Error::new(error));
+    assert!(error.contains("canceled") && error.contains(SOCKET), "{error}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::actuators::systemd::fake::{FakeSystemd, connected};
+use api::engine::ActiveState;
 
 /// No call takes so long, even on a machine that is busy with others.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,14 +26,28 @@ fn wish(quota: Option<u32>) -> Wish {
             cpu_quota_percent: quota,
             ..EngineLimits::default()
         },
-        power_off: None,
+        ..Wish::default()
     }
+}
+
+/// The unit of an engine that runs, and what changes it.
+fn running() -> (watch::Sender<Unit>, watch::Receiver<Unit>) {
+    watch::channel(Unit {
+        active_state: ActiveState::Active,
+        sub_state: "running".to_owned(),
+        invocation_id: "1".to_owned(),
+        ..Unit::default()
+    })
+}
+
+fn start(client: Connection, folders: Folders, wish: Wish) -> Supervision {
+    Supervision::start(client, folders, wish, running().1)
 }
 
 #[tokio::test]
 async fn at_the_end_everything_is_given_back() {
     let (fake, _server, client) = connected().await;
-    let supervision = Supervision::start(client, Folders::default(), wish(Some(20)));
+    let supervision = start(client, Folders::default(), wish(Some(20)));
     assert_eq!(asked(&fake).await, ["quota 200000"]);
     supervision.end().await;
     let calls = fake.take_calls();
@@ -55,7 +70,7 @@ async fn a_power_off_is_asked_for_once_with_its_reason_kept_and_nothing_is_given
         power_off: Some("104 °C".to_owned()),
         ..wish(Some(20))
     };
-    let supervision = Supervision::start(client, folders, off.clone());
+    let supervision = start(client, folders, off.clone());
     supervision.want(&off);
     supervision.end().await;
     assert_eq!(fake.take_calls(), ["start poweroff.target", "quota 200000"]);
@@ -71,7 +86,7 @@ async fn where_systemd_does_not_power_off_the_engine_is_held_back_all_the_same()
         power_off: Some("104 °C".to_owned()),
         ..wish(Some(20))
     };
-    let supervision = Supervision::start(client, Folders::default(), off);
+    let supervision = start(client, Folders::default(), off);
     assert_eq!(asked(&fake).await, ["quota 200000"]);
     fake.refuse(None);
     assert_eq!(asked(&fake).await, ["start poweroff.target"], "and tried again");
@@ -82,11 +97,38 @@ async fn where_systemd_does_not_power_off_the_engine_is_held_back_all_the_same()
 async fn a_power_off_does_not_wait_for_an_answer_that_does_not_come() {
     let (fake, _server, client) = connected().await;
     fake.hang();
-    let supervision = Supervision::start(client, Folders::default(), wish(Some(20)));
+    let supervision = start(client, Folders::default(), wish(Some(20)));
     assert_eq!(asked(&fake).await, ["quota 200000"]);
     supervision.want(&Wish {
         power_off: Some("104 °C".to_owned()),
         ..wish(Some(20))
     });
     assert_eq!(asked(&fake).await[0], "start poweroff.target");
+}
+
+#[tokio::test]
+async fn a_stuck_engine_is_aborted_once_and_killed_where_that_does_not_end_it() {
+    let (fake, _server, client) = connected().await;
+    let (unit, told) = running();
+    let supervision = Supervision::start(client, Folders::default(), wish(None), told);
+    let abort = |aborts| Wish { aborts, ..wish(None) };
+    supervision.want(&abort(1));
+    assert_eq!(asked(&fake).await, ["kill hearth-inferd.service 6"]);
+    unit.send_modify(|unit| unit.sub_state = "auto-restart".to_owned());
+    supervision.want(&Wish {
+        aborts: 1,
+        ..wish(Some(20))
+    });
+    assert_eq!(asked(&fake).await, ["quota 200000"], "the run has ended");
+    unit.send_modify(|unit| {
+        unit.sub_state = "running".to_owned();
+        unit.invocation_id = "2".to_owned();
+    });
+    supervision.want(&abort(2));
+    let mut calls = Vec::new();
+    while calls.len() < 3 {
+        calls.extend(asked(&fake).await);
+    }
+    let kill = |signal| format!("kill hearth-inferd.service {signal}");
+    assert_eq!(calls, ["quota 18446744073709551615", &kill(6), &kill(9)]);
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard};
-use zbus::object_server::ObjectServer;
+use zbus::names::InterfaceName;
+use zbus::object_server::{ObjectServer, SignalEmitter};
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant, connection, fdo, interface};
 
 #[derive(Debug, Default)]
@@ -14,6 +15,7 @@ struct State {
     stubborn: bool,
     refuses: Option<&'static str>,
     hangs: bool,
+    job_result: &'static str,
 }
 
 /// What the test holds of it.
@@ -25,6 +27,7 @@ pub(crate) async fn connected() -> (FakeSystemd, Connection, Connection) {
     let (here, there) = UnixStream::pair().unwrap();
     let fake = FakeSystemd(Arc::new(Mutex::new(State {
         quota: u64::MAX,
+        job_result: "done",
         ..State::default()
     })));
     let guid = zbus::Guid::generate();
@@ -59,7 +62,30 @@ impl FakeSystemd {
         self.state().inactive.insert(unit.to_owned(), true);
     }
 
-    /// Units do not end.
+    /// Jobs end so from now on.
+    pub(crate) fn end_jobs_as(&self, result: &'static str) {
+        self.state().job_result = result;
+    }
+
+    /// Tells over the fake's end of the connection that properties of a unit have changed.
+    pub(crate) async fn change(
+        server: &Connection,
+        unit: &str,
+        interface: &str,
+        changed: &[(&str, Variant<'_>)],
+    ) {
+        let path = path(unit);
+        let emitter = SignalEmitter::new(server, path.as_str()).unwrap();
+        let interface = InterfaceName::try_from(interface).unwrap();
+        let changed = changed
+            .iter()
+            .map(|(name, value)| (*name, value.try_clone().unwrap()));
+        fdo::Properties::properties_changed(&emitter, interface, changed.collect(), (&[]).into())
+            .await
+            .unwrap();
+    }
+
+    /// The service does not end.
     pub(crate) fn make_stubborn(&self) {
         self.state().stubborn = true;
     }
@@ -84,6 +110,10 @@ impl FakeSystemd {
     }
 }
 
+fn path(unit: &str) -> String {
+    format!("/unit/{}", unit.replace(['-', '.'], "_"))
+}
+
 struct Manager(FakeSystemd);
 
 #[interface(name = "org.freedesktop.systemd1.Manager")]
@@ -93,7 +123,7 @@ impl Manager {
         name: String,
         #[zbus(object_server)] server: &ObjectServer,
     ) -> fdo::Result<OwnedObjectPath> {
-        let path = format!("/unit/{}", name.replace(['-', '.'], "_"));
+        let path = path(&name);
         server
             .at(path.as_str(), Unit(self.0.clone(), name))
             .await
@@ -120,21 +150,49 @@ impl Manager {
         Ok(())
     }
 
-    fn start_unit(&self, name: &str, _mode: &str) -> fdo::Result<OwnedObjectPath> {
+    fn subscribe(&self) {}
+
+    async fn start_unit(
+        &self,
+        name: &str,
+        _mode: &str,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> fdo::Result<OwnedObjectPath> {
         self.0.activate(name);
-        self.0.called(format!("start {name}"))
+        let job = self.0.called(format!("start {name}"))?;
+        let result = self.0.state().job_result;
+        Self::job_removed(&emitter, 1, job.clone(), name, result).await?;
+        Ok(job)
     }
 
-    fn stop_unit(&self, name: &str, _mode: &str) -> fdo::Result<OwnedObjectPath> {
-        if !self.0.state().stubborn {
+    async fn stop_unit(
+        &self,
+        name: &str,
+        _mode: &str,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> fdo::Result<OwnedObjectPath> {
+        let job = self.0.called(format!("stop {name}"))?;
+        let stubborn = self.0.state().stubborn;
+        let result = self.0.state().job_result;
+        if !stubborn || name.ends_with(".socket") {
             self.0.deactivate(name);
+            Self::job_removed(&emitter, 1, job.clone(), name, result).await?;
         }
-        self.0.called(format!("stop {name}"))
+        Ok(job)
     }
 
-    fn kill_unit(&self, name: &str, _whom: &str, _signal: i32) -> fdo::Result<()> {
-        self.0.called(format!("kill {name}")).map(drop)
+    fn kill_unit(&self, name: &str, _whom: &str, signal: i32) -> fdo::Result<()> {
+        self.0.called(format!("kill {name} {signal}")).map(drop)
     }
+
+    #[zbus(signal)]
+    async fn job_removed(
+        emitter: &SignalEmitter<'_>,
+        id: u32,
+        job: OwnedObjectPath,
+        unit: &str,
+        result: &str,
+    ) -> zbus::Result<()>;
 }
 
 struct Unit(FakeSystemd, String);

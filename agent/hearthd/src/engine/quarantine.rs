@@ -1,0 +1,249 @@
+//! The law of quarantine: a model with which the engine fails five times in ten minutes is not loaded any more, and the
+//! last model that answered well is its stand-in. It asks no clock and touches no file.
+
+use machine::BootTime;
+use std::collections::VecDeque;
+
+/// So many failures with one model ...
+pub(crate) const MOST_FAILURES: usize = 5;
+/// ... within this time quarantine it, in microseconds.
+pub(crate) const WINDOW_USEC: u64 = 600_000_000;
+/// Most models that are held at a time, as an order has no room for more; one more sets the first free.
+const MOST_HELD: usize = api::phase::MOST_QUARANTINED;
+/// Models that have answered well are remembered up to this number: one of them is not quarantined.
+const MOST_GOOD: usize = MOST_HELD + 1;
+
+/// A model: what it is, and what it is called.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Model {
+    /// See [`machine::EngineSample::model`]; never 0.
+    pub(crate) tag: u64,
+    pub(crate) name: String,
+}
+
+/// Counts failures, and knows which models are held and which are good.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Quarantine {
+    /// When the engine failed, and the tag of the model it then had; oldest first.
+    failures: VecDeque<(BootTime, u64)>,
+    held: Vec<Model>,
+    /// Models that have answered well, the last one last.
+    good: Vec<Model>,
+}
+
+impl Quarantine {
+    /// Goes on from what was known before.
+    pub(crate) fn resume(held: Vec<Model>, good: Vec<Model>) -> Self {
+        let mut resumed = Self::default();
+        held.into_iter().for_each(|model| resumed.hold(model));
+        good.into_iter().for_each(|model| {
+            resumed.answered(&model);
+        });
+        resumed
+    }
+
+    /// The engine has failed with this model. Whether the model is quarantined for it, and was not before.
+    pub(crate) fn failed(&mut self, model: &Model, now: BootTime) -> bool {
+        self.forget_before(BootTime(now.0.saturating_sub(WINDOW_USEC)));
+        self.failures.push_back((now, model.tag));
+        let count = self.failures.iter().filter(|(_, tag)| *tag == model.tag).count();
+        let is_held = count >= MOST_FAILURES && !self.holds(model.tag);
+        if is_held {
+            self.hold(model.clone());
+        }
+        is_held
+    }
+
+    /// This model has answered somebody to the end. Whether that is news.
+    pub(crate) fn answered(&mut self, model: &Model) -> bool {
+        if self.good.last() == Some(model) {
+            return false;
+        }
+        self.good.retain(|good| good.name != model.name);
+        self.good.push(model.clone());
+        if self.good.len() > MOST_GOOD {
+            self.good.remove(0);
+        }
+        true
+    }
+
+    /// This model is there. Sets those free that had its name and were something else; whether there was one.
+    pub(crate) fn seen(&mut self, model: &Model) -> bool {
+        let replaced = |held: &Model| held.name == model.name && held.tag != model.tag;
+        self.release_where(replaced)
+    }
+
+    /// Sets a model free by its name, and counts its failures anew. Whether it was held.
+    pub(crate) fn release(&mut self, name: &str) -> bool {
+        self.release_where(|held| held.name == name)
+    }
+
+    /// Models that are held, longest first.
+    pub(crate) fn held(&self) -> &[Model] {
+        &self.held
+    }
+
+    /// Models that have answered well, the last one last.
+    pub(crate) fn good(&self) -> &[Model] {
+        &self.good
+    }
+
+    /// The last model that answered well and is not held.
+    pub(crate) fn fallback(&self) -> Option<&Model> {
+        self.good.iter().rev().find(|good| !self.holds(good.tag))
+    }
+
+    fn holds(&self, tag: u64) -> bool {
+        self.held.iter().any(|held| held.tag == tag)
+    }
+
+    fn hold(&mut self, model: Model) {
+        if self.held.len() == MOST_HELD {
+            self.held.remove(0);
+        }
+        self.held.push(model);
+    }
+
+    fn release_where(&mut self, free: impl Fn(&Model) -> bool) -> bool {
+        let freed: Vec<Model> = self.held.extract_if(.., |held| free(held)).collect();
+        self.failures
+            .retain(|(_, tag)| freed.iter().all(|model| model.tag != *tag));
+        !freed.is_empty()
+    }
+
+    fn forget_before(&mut self, begin: BootTime) {
+        while self.failures.front().is_some_and(|(at, _)| *at < begin) {
+            self.failures.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    const SECOND: u64 = 1_000_000;
+
+    fn model(tag: u64) -> Model {
+        Model {
+            tag,
+            name: format!("model {tag}"),
+        }
+    }
+
+    fn fails(quarantine: &mut Quarantine, tag: u64, at_seconds: u64) -> bool {
+        quarantine.failed(&model(tag), BootTime(at_seconds * SECOND))
+    }
+
+    fn fails_five_times(quarantine: &mut Quarantine, tag: u64) {
+        assert!((0..5).any(|at| fails(quarantine, tag, at)));
+    }
+
+    #[test]
+    fn the_fifth_failure_in_ten_minutes_quarantines() {
+        let mut quarantine = Quarantine::default();
+        assert!(!(0..4).any(|at| fails(&mut quarantine, 1, at * 150)));
+        assert!(fails(&mut quarantine, 1, 600));
+        assert!(!fails(&mut quarantine, 1, 601), "it is already");
+        assert_eq!(quarantine.held(), [model(1)]);
+    }
+
+    #[test]
+    fn failures_that_are_far_apart_or_of_others_do_not() {
+        let mut quarantine = Quarantine::default();
+        assert!(!(0..100).any(|at| fails(&mut quarantine, 1, at * 151)));
+        assert!(!(0..4).any(|at| fails(&mut quarantine, 2, 90_000 + at)));
+        assert!(!(0..4).any(|at| fails(&mut quarantine, 3, 90_004 + at)));
+    }
+
+    #[test]
+    fn the_last_good_model_stands_in() {
+        let mut quarantine = Quarantine::default();
+        assert_eq!(quarantine.fallback(), None);
+        for tag in [1, 2, 1, 3] {
+            assert!(quarantine.answered(&model(tag)));
+        }
+        assert!(!quarantine.answered(&model(3)), "no news");
+        assert_eq!(quarantine.fallback(), Some(&model(3)));
+        fails_five_times(&mut quarantine, 3);
+        assert_eq!(quarantine.fallback(), Some(&model(1)));
+    }
+
+    #[test]
+    fn a_model_that_is_released_has_five_failures_before_it_again() {
+        let mut quarantine = Quarantine::default();
+        fails_five_times(&mut quarantine, 1);
+        assert!(!quarantine.release("model 2"));
+        assert!(quarantine.release("model 1"));
+        assert!(quarantine.held().is_empty());
+        assert!(!(5..9).any(|at| fails(&mut quarantine, 1, at)));
+        assert!(fails(&mut quarantine, 1, 9));
+    }
+
+    #[test]
+    fn another_model_of_the_name_sets_it_free() {
+        let mut quarantine = Quarantine::default();
+        fails_five_times(&mut quarantine, 1);
+        assert!(!quarantine.seen(&model(1)) && !quarantine.seen(&model(2)));
+        let replaced = Model { tag: 9, ..model(1) };
+        assert!(quarantine.seen(&replaced));
+        assert!(quarantine.held().is_empty());
+    }
+
+    #[test]
+    fn no_more_are_held_than_can_be_told_and_one_good_one_is_left() {
+        let mut quarantine = Quarantine::default();
+        for tag in 1..=20 {
+            quarantine.answered(&model(tag));
+        }
+        for tag in 1..=20 {
+            fails_five_times(&mut quarantine, tag);
+        }
+        let held: Vec<u64> = quarantine.held().iter().map(|held| held.tag).collect();
+        assert_eq!(held, (13..=20).collect::<Vec<_>>());
+        assert_eq!(quarantine.fallback(), Some(&model(12)));
+        let resumed = Quarantine::resume(quarantine.held().to_vec(), quarantine.good().to_vec());
+        assert_eq!(
+            (resumed.held(), resumed.good()),
+            (quarantine.held(), quarantine.good())
+        );
+    }
+
+    proptest! {
+        /// Failures of a few models, each some seconds after the one before: the law says what a plain count says.
+        #[test]
+        fn it_is_quarantined_when_a_plain_count_says_so(story in vec((1..4_u64, 0..200_u64), 0..60)) {
+            let mut quarantine = Quarantine::default();
+            let mut told: Vec<(u64, u64)> = Vec::new();
+            let mut now = 0;
+            for (tag, pause) in story {
+                now += pause * SECOND;
+                told.push((tag, now));
+                let recent = told.iter().filter(|(of, at)| *of == tag && now - at <= WINDOW_USEC).count();
+                let was_held = quarantine.held().contains(&model(tag));
+                let quarantined = quarantine.failed(&model(tag), BootTime(now));
+                prop_assert_eq!(quarantined, recent >= MOST_FAILURES && !was_held);
+                prop_assert_eq!(quarantine.held().contains(&model(tag)), was_held || quarantined);
+            }
+        }
+
+        /// Whatever happens in whatever order, a model that is held stands in for nobody.
+        #[test]
+        fn the_stand_in_is_never_quarantined(story in vec((0..3_u8, 1..6_u64), 0..200)) {
+            let mut quarantine = Quarantine::default();
+            for (what, tag) in story {
+                let _news = match what {
+                    0 => fails(&mut quarantine, tag, 0),
+                    1 => quarantine.answered(&model(tag)),
+                    _ => quarantine.release(&model(tag).name),
+                };
+                let fallback = quarantine.fallback();
+                prop_assert!(fallback.is_none_or(|model| !quarantine.held().contains(model)));
+                let good_and_free = quarantine.good().iter().any(|good| !quarantine.held().contains(good));
+                prop_assert_eq!(fallback.is_some(), good_and_free);
+            }
+        }
+    }
+}
