@@ -1,5 +1,6 @@
 //! The management REST interface, `/api/v1`.
 
+use crate::engine::Engine;
 use machine::{Capabilities, Sample};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,8 @@ pub struct Status {
     pub capabilities: Option<Capabilities>,
     /// What it shows now; `null` while the agent does not answer.
     pub sample: Option<Sample>,
+    /// How the engine fares: its unit, its failures, quarantined models; `null` while the agent does not answer.
+    pub supervision: Option<Engine>,
     /// Why the agent's part is missing.
     pub agent_problem: Option<String>,
     /// What the engine says of itself; `null` while it does not answer. Asking starts it, so it is asked only for a

@@ -3,13 +3,16 @@
 //! A connection is made for each question and dropped after it: that costs about a millisecond, keeps no memory while
 //! nobody asks, and needs no care for a bus or an agent that was restarted in between.
 
+mod engine;
 mod memory;
 mod power;
 
+pub(crate) use engine::release_model;
 pub(crate) use memory::memory;
 pub(crate) use power::{hold, power, release, set_profile, set_target, thermal};
 
 use api::agent::{AgentProxy, BUS_NAME};
+use api::engine::Engine;
 use machine::{Capabilities, Sample};
 use std::{str::FromStr, time::Duration};
 use tokio::time::timeout;
@@ -83,13 +86,22 @@ impl From<zbus::Error> for AgentError {
     }
 }
 
-/// Asks what the machine has and what it shows now.
-pub(crate) async fn observe(bus: &Bus) -> Result<(Capabilities, Sample), AgentError> {
+/// What the machine has, what it shows now, and how the engine fares.
+pub(crate) struct Observed {
+    pub(crate) capabilities: Capabilities,
+    pub(crate) sample: Sample,
+    pub(crate) engine: Engine,
+}
+
+/// Asks for all that a status shows.
+pub(crate) async fn observe(bus: &Bus) -> Result<Observed, AgentError> {
     ask(bus, async |connection| {
         let agent = agent(connection).await?;
-        let capabilities = serde_json::from_str(&agent.capabilities().await?)?;
-        let sample = serde_json::from_str(&agent.sample().await?)?;
-        Ok((capabilities, sample))
+        Ok(Observed {
+            capabilities: serde_json::from_str(&agent.capabilities().await?)?,
+            sample: serde_json::from_str(&agent.sample().await?)?,
+            engine: serde_json::from_str(&agent.engine().await?)?,
+        })
     })
     .await
 }

@@ -1,5 +1,6 @@
 //! The management interface, `/api/v1`. Handlers only translate.
 
+mod engine;
 mod health;
 mod memory;
 mod models;
@@ -8,6 +9,7 @@ mod status;
 mod thermal;
 mod tokens;
 
+pub(crate) use engine::release as release_model;
 pub(crate) use health::{HealthCache, health};
 pub(crate) use memory::memory;
 pub(crate) use models::{add as add_model, models, remove as remove_model, verify as verify_model};

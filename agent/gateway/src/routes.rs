@@ -53,6 +53,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
             put(rest::add_model).delete(rest::remove_model),
         )
         .route("/api/v1/models/{name}/verify", post(rest::verify_model))
+        .route("/api/v1/models/{name}/quarantine", delete(rest::release_model))
         .route("/api/v1/tokens/{id}", delete(rest::revoke))
         .route("/api/v1/power", put(rest::set_power))
         .route("/api/v1/power/holds", post(rest::hold))

@@ -221,6 +221,16 @@ pub(crate) enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Let a model be loaded again that was quarantined, for the engine failed five times in ten minutes with it
+    #[command(after_help = "Example:\n  hearth model release coder")]
+    Release {
+        /// The model
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove a model that was added; what it is answering it answers to the end
     #[command(after_help = "Example:\n  hearth model remove coder")]
     Remove {

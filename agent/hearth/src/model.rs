@@ -7,6 +7,7 @@ use crate::{
     upload::{Part, Upload, total},
 };
 use anyhow::{Context, bail};
+use api::engine::Engine;
 use api::models::{
     LONGEST_TARGET, Phase, Place, Progress, RemovedModel, Step, StoredModel, StoredModels, Verification,
     name_from_file,
@@ -42,6 +43,7 @@ pub(crate) async fn model(client: &Client, command: ModelCommand, parts: Vec<Par
             report(&[Outcome::Verified(verified)], json)
         }
         ModelCommand::Verify { name: None, json } => verify_all(client, json).await,
+        ModelCommand::Release { name, json } => release(client, &name, json).await,
         ModelCommand::Remove { name, json } => remove(client, &name, json).await,
     }
 }
@@ -85,6 +87,16 @@ fn added(model: &StoredModel) -> String {
         size(model.stored),
         screen::one_line(model.root.as_deref().unwrap_or("none")),
     )
+}
+
+async fn release(client: &Client, name: &str, json: bool) -> anyhow::Result<()> {
+    let path = format!("{}/quarantine", path_of(name)?);
+    let engine: Engine = client.delete(&path).await?;
+    if json {
+        return screen::json(&engine);
+    }
+    let name = screen::one_line(name);
+    Ok(screen::print(&format!("{name} may be loaded again\n"))?)
 }
 
 async fn list(client: &Client, json: bool) -> anyhow::Result<()> {

@@ -2,11 +2,12 @@
 
 use crate::{
     client::Client,
-    screen::{self, BAD, NAME, known, line, section, words},
+    screen::{self, BAD, NAME, WARN, known, line, section, words},
     span,
 };
+use api::engine::{ActiveState, Engine};
 use api::rest::{Condition, EngineStatus, Status};
-use machine::{Capabilities, HwmonKind, HwmonSample, MilliCelsius, Pressure, Sample, Stall};
+use machine::{Capabilities, EngineState, HwmonKind, HwmonSample, MilliCelsius, Pressure, Sample, Stall};
 
 /// Shows the status.
 pub(crate) async fn status(client: &Client, engine: bool, json: bool) -> anyhow::Result<()> {
@@ -36,7 +37,8 @@ fn render(status: &Status, engine_asked: bool) -> String {
     if let Some(sample) = &status.sample {
         load(&mut text, sample);
     }
-    line(&mut text, "Engine", engine(status.engine.as_ref(), engine_asked));
+    line(&mut text, "Engine", engine(status, engine_asked));
+    supervision(&mut text, status.supervision.as_ref());
     if let Some(problem) = &status.agent_problem {
         line(
             &mut text,
@@ -106,10 +108,11 @@ fn supply(supply: &machine::SupplySample) -> String {
     text
 }
 
-fn engine(engine: Option<&EngineStatus>, asked: bool) -> String {
-    match engine {
+/// What the engine says itself, or what the agent knows of it without waking it.
+fn engine(status: &Status, asked: bool) -> String {
+    match &status.engine {
         None if asked => format!("{BAD}does not answer{BAD:#}"),
-        None => "not asked, as that would wake it (--engine asks)".to_owned(),
+        None => seen(status).unwrap_or_else(|| "not asked, as that would wake it (--engine asks)".to_owned()),
         Some(EngineStatus {
             status,
             model,
@@ -127,6 +130,70 @@ fn engine(engine: Option<&EngineStatus>, asked: bool) -> String {
                 screen::one_line(model)
             )
         }
+    }
+}
+
+fn seen(status: &Status) -> Option<String> {
+    if let Some(engine) = status.sample.as_ref().and_then(|sample| sample.engine.as_ref()) {
+        let state = match engine.state {
+            EngineState::Empty => "awake, no model loaded".to_owned(),
+            EngineState::Loading => format!("loading {}", screen::one_line(&engine.model_name)),
+            EngineState::Ready => format!("ready, {}", screen::one_line(&engine.model_name)),
+            EngineState::Parked => format!("parked, {}", screen::one_line(&engine.model_name)),
+        };
+        let (active, queued) = (engine.active, engine.queue_depth);
+        return Some(format!("{state}, {active} answering, {queued} waiting"));
+    }
+    let unit = status.supervision.as_ref()?.unit.as_ref()?;
+    Some(match unit.active_state {
+        ActiveState::Inactive => "asleep; a request wakes it".to_owned(),
+        ActiveState::Activating if unit.sub_state.starts_with("auto-restart") => {
+            format!("{WARN}{}; it is started again{WARN:#}", unit.result.said())
+        }
+        ActiveState::Activating => "starting".to_owned(),
+        ActiveState::Failed => format!("{BAD}{}{BAD:#}", unit.result.said()),
+        _ => "runs, and has not said what it does".to_owned(),
+    })
+}
+
+/// Failures and quarantined models; nothing where there are none.
+fn supervision(text: &mut String, engine: Option<&Engine>) {
+    let Some(engine) = engine else { return };
+    for held in &engine.quarantined {
+        let name = screen::one_line(&held.model);
+        let (reason, since) = (screen::one_line(&held.reason), screen::one_line(&held.since));
+        let way_out = format!("\"hearth model release {name}\" lets it be loaded again");
+        line(
+            text,
+            "Quarantine",
+            format!("{BAD}{name} since {since}: {reason}{BAD:#}; {way_out}"),
+        );
+    }
+    if let (false, Some(fallback)) = (engine.quarantined.is_empty(), &engine.fallback) {
+        line(text, "", format!("{} stands in", screen::one_line(fallback)));
+    }
+    if let Some(last) = engine.failures.last() {
+        let with = last
+            .model
+            .as_deref()
+            .map_or_else(String::new, |model| format!(" with {}", screen::one_line(model)));
+        let how = last.stuck.as_deref().unwrap_or_else(|| last.result.said());
+        let count = engine.failures.len();
+        let times = if count == 1 { "once" } else { "times" };
+        let count = if count == 1 {
+            String::new()
+        } else {
+            format!("{count} ")
+        };
+        line(
+            text,
+            "Failures",
+            format!(
+                "{WARN}{count}{times} in ten minutes, the last at {}{with}: {}{WARN:#}",
+                screen::one_line(&last.at),
+                screen::one_line(how)
+            ),
+        );
     }
 }
 
@@ -217,7 +284,10 @@ pub(crate) async fn uptime(client: &Client) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use machine::{Bytes, KiloHertz, Memory, MicroSeconds, PolicySample, StallWindow, Warning, ZoneSample};
+    use api::engine::{Failure, Quarantined, ServiceResult, Unit};
+    use machine::{
+        Bytes, EngineSample, KiloHertz, Memory, MicroSeconds, PolicySample, StallWindow, Warning, ZoneSample,
+    };
 
     fn bare() -> Status {
         Status {
@@ -226,6 +296,7 @@ mod tests {
             uptime_seconds: 93_784.0,
             capabilities: None,
             sample: None,
+            supervision: None,
             agent_problem: Some("hearthd does not answer\u{1b}[2J".to_owned()),
             engine: None,
         }
@@ -244,6 +315,78 @@ mod tests {
             "{shown}"
         );
         assert!(shown.contains("--engine asks"), "{shown}");
+    }
+
+    fn supervised(supervision: Engine) -> String {
+        plain(&Status {
+            supervision: Some(supervision),
+            ..bare()
+        })
+    }
+
+    #[test]
+    fn what_the_engine_does_is_told_without_waking_it() {
+        let asleep = Unit {
+            active_state: ActiveState::Inactive,
+            ..Unit::default()
+        };
+        let shown = supervised(Engine {
+            unit: Some(asleep),
+            ..Engine::default()
+        });
+        assert!(
+            shown.contains("Engine       asleep; a request wakes it\n"),
+            "{shown}"
+        );
+        let parked = EngineSample {
+            state: EngineState::Parked,
+            model_name: "tiny\u{1b}[2J".to_owned(),
+            ..EngineSample::default()
+        };
+        let shown = plain(&Status {
+            sample: Some(Sample {
+                engine: Some(parked),
+                ..Sample::default()
+            }),
+            ..bare()
+        });
+        assert!(shown.contains("parked, tiny\u{fffd}[2J, 0 answering"), "{shown}");
+    }
+
+    #[test]
+    fn a_quarantined_model_is_shown_with_its_reason_and_the_way_out() {
+        let failure = |stuck: Option<&str>| Failure {
+            at: "2026-01-02T03:04:05Z".to_owned(),
+            model: Some("bad".to_owned()),
+            result: ServiceResult::CoreDump,
+            stuck: stuck.map(str::to_owned),
+        };
+        let shown = supervised(Engine {
+            failures: vec![failure(Some("it stood still")), failure(None)],
+            quarantined: vec![Quarantined {
+                model: "bad".to_owned(),
+                since: "2026-01-02T03:04:05Z".to_owned(),
+                reason: "five failures".to_owned(),
+            }],
+            fallback: Some("good".to_owned()),
+            ..Engine::default()
+        });
+        for part in [
+            "Quarantine   bad since 2026-01-02T03:04:05Z: five failures; \"hearth model release bad\"",
+            "good stands in",
+            "2 times in ten minutes, the last at 2026-01-02T03:04:05Z with bad: crashed",
+        ] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        let shown = supervised(Engine {
+            failures: vec![failure(Some("it stood still"))],
+            ..Engine::default()
+        });
+        assert!(
+            shown.contains("once in ten minutes") && shown.contains(": it stood still"),
+            "{shown}"
+        );
+        assert!(!shown.contains("Quarantine"), "{shown}");
     }
 
     #[test]

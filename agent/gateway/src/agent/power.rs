@@ -73,7 +73,7 @@ async fn read_thermal(connection: &Connection) -> Result<Thermal, AgentError> {
     Ok(serde_json::from_str(&agent(connection).await?.thermal().await?)?)
 }
 
-async fn control(connection: &Connection) -> zbus::Result<ControlProxy<'_>> {
+pub(super) async fn control(connection: &Connection) -> zbus::Result<ControlProxy<'_>> {
     let builder = ControlProxy::builder(connection);
     builder.cache_properties(CacheProperties::No).build().await
 }

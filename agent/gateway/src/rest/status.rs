@@ -61,13 +61,17 @@ async fn find(app: &App, engine: Option<EngineStatus>) -> nix::Result<Status> {
         Ok(seen) => (Some(seen), None),
         Err(error) => (None, Some(error.to_string())),
     };
-    let (capabilities, sample) = seen.unzip();
+    let (capabilities, sample, supervision) = match seen {
+        Some(seen) => (Some(seen.capabilities), Some(seen.sample), Some(seen.engine)),
+        None => (None, None, None),
+    };
     Ok(Status {
         hostname: nix::unistd::gethostname()?.to_string_lossy().into_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME)?).as_secs_f64(),
         capabilities,
         sample,
+        supervision,
         agent_problem,
         engine,
     })

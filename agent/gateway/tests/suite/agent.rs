@@ -1,10 +1,11 @@
 //! A fake hearthd on a bus of its own: it takes what it is asked for, within hearthd's limits, and shows it.
 
+use api::engine::{Engine, Quarantined};
 use api::memory::{Goal, MemoryUse, Reclaiming};
 use api::power::{Power, Step, Thermal};
 use machine::{
-    BootTime, Bytes, EngineLimits, Hold, MemoryBreakdown, MilliCelsius, Note, PowerProfile, PressureDecision,
-    ReclaimState, Rung, ThermalState,
+    BootTime, Bytes, Capabilities, EngineLimits, Hold, MemoryBreakdown, MilliCelsius, Note, PowerProfile,
+    PressureDecision, ReclaimState, Rung, Sample, ThermalState,
 };
 use std::{
     io::{BufRead, BufReader},
@@ -85,17 +86,36 @@ impl Drop for Agent {
 
 async fn appear(address: &str, thermal: Arc<Mutex<Thermal>>) -> Connection {
     let power = Arc::new(Mutex::new(balanced()));
+    let engine = Arc::new(Mutex::new(failing()));
     let read = Read {
         power: power.clone(),
         thermal: thermal.clone(),
+        engine: engine.clone(),
+    };
+    let control = Control {
+        power,
+        thermal,
+        engine,
     };
     connection::Builder::address(address)
         .name(api::agent::BUS_NAME)
         .serve_at(api::agent::OBJECT_PATH, read)
-        .serve_at(api::agent::OBJECT_PATH, Control { power, thermal })
+        .serve_at(api::agent::OBJECT_PATH, control)
         .build()
         .await
         .unwrap()
+}
+
+/// An engine that has failed with a model named bad.
+fn failing() -> Engine {
+    Engine {
+        quarantined: vec![Quarantined {
+            model: "bad".to_owned(),
+            since: "2026-01-02T03:04:05Z".to_owned(),
+            reason: "it crashed".to_owned(),
+        }],
+        ..Engine::default()
+    }
 }
 
 fn cool() -> Thermal {
@@ -136,6 +156,7 @@ fn balanced() -> Power {
 struct Read {
     power: Arc<Mutex<Power>>,
     thermal: Arc<Mutex<Thermal>>,
+    engine: Arc<Mutex<Engine>>,
 }
 
 #[interface(name = "org.hearth.Agent1")]
@@ -146,6 +167,18 @@ impl Read {
 
     fn thermal(&self) -> String {
         serde_json::to_string(&*self.thermal.lock().unwrap()).unwrap()
+    }
+
+    fn capabilities(&self) -> String {
+        serde_json::to_string(&Capabilities::default()).unwrap()
+    }
+
+    fn sample(&self) -> String {
+        serde_json::to_string(&Sample::default()).unwrap()
+    }
+
+    fn engine(&self) -> String {
+        serde_json::to_string(&*self.engine.lock().unwrap()).unwrap()
     }
 
     fn memory(&self) -> String {
@@ -174,6 +207,7 @@ impl Read {
 struct Control {
     power: Arc<Mutex<Power>>,
     thermal: Arc<Mutex<Thermal>>,
+    engine: Arc<Mutex<Engine>>,
 }
 
 #[interface(name = "org.hearth.Control1")]
@@ -204,6 +238,18 @@ impl Control {
             until_usec: (seconds > 0).then_some(BootTime(seconds * 1_000_000)),
         });
         7
+    }
+
+    fn release_model(&self, model: &str) -> fdo::Result<()> {
+        let mut engine = self.engine.lock().unwrap();
+        let before = engine.quarantined.len();
+        engine.quarantined.retain(|held| held.model != model);
+        if engine.quarantined.len() == before {
+            return Err(fdo::Error::InvalidArgs(format!(
+                "the model {model:?} is not quarantined"
+            )));
+        }
+        Ok(())
     }
 
     fn release_profile(&self, hold: u32) -> fdo::Result<()> {

@@ -89,6 +89,32 @@ fn a_local_user_holds_by_name() {
 }
 
 #[test]
+fn a_quarantined_model_is_shown_in_the_status_and_released_by_an_administrator() {
+    let (_setup, gateway, _agent) = gateway_with_agent();
+    let held = || {
+        let status = gateway.ask("GET /api/v1/status", READ, "").json();
+        status["supervision"]["quarantined"].clone()
+    };
+    let bad = serde_json::json!([{"model": "bad", "since": "2026-01-02T03:04:05Z", "reason": "it crashed"}]);
+    assert_eq!(held(), bad);
+    let release = "DELETE /api/v1/models/bad/quarantine";
+    assert_eq!(gateway.ask(release, READ, "").status, 403);
+    assert_eq!(held(), bad);
+    let released = gateway.ask(release, ADMIN, "");
+    assert_eq!(
+        (released.status, &released.json()["quarantined"]),
+        (200, &serde_json::json!([]))
+    );
+    gateway.wait_for_line("model bad released from quarantine by desk");
+    assert_eq!(held(), serde_json::json!([]));
+    let again = gateway.ask(release, ADMIN, "");
+    assert_eq!(
+        (again.status, again.json()["type"].as_str()),
+        (404, Some("/problems/not-found"))
+    );
+}
+
+#[test]
 fn a_target_is_set_and_reset() {
     let (_setup, gateway, _agent) = gateway_with_agent();
     let set = gateway.ask("PUT /api/v1/thermal", ADMIN, r#"{"target":70000}"#);

@@ -13,7 +13,7 @@ use std::{
 
 const COMPLETION: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,
     "message":{"role":"assistant","content":"Paris"},"finish_reason":"stop"}],
-    "usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}"#;
+    "usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4,"prompt_tokens_details":{"cached_tokens":0}}}"#;
 
 #[test]
 fn the_answer_is_printed_as_it_comes() {

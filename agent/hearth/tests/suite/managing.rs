@@ -46,7 +46,7 @@ fn an_id_cannot_lead_elsewhere() {
 fn each_table_has_its_json() {
     let models = r#"{"object":"list","data":[{"id":"m","object":"model","created":0,"owned_by":"hearth"}]}"#;
     let status = r#"{"hostname":"h","version":"1","uptime_seconds":1.0,"capabilities":null,"sample":null,
-        "agent_problem":"gone","engine":null}"#;
+        "supervision":null,"agent_problem":"gone","engine":null}"#;
     let tokens = format!(r#"{{"tokens":[{TOKEN}]}}"#);
     let table = [
         (&["models"][..], models),
