@@ -30,9 +30,9 @@ pub struct ChatRequest {
     /// Choose among the likeliest tokens that together have this probability; above 0 up to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
-    /// Same seed, same request: same answer.
+    /// Same seed, same request: same answer. Negative ones are seeds, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
+    pub seed: Option<i64>,
     /// Text at which the answer ends; it is not part of the answer. At most four.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
@@ -59,17 +59,21 @@ pub struct Message {
     /// `system`, `user` or `assistant`; `developer` counts as `system`.
     pub role: String,
     /// What was said.
+    #[serde(default)]
     pub content: Content,
 }
 
 /// What was said: a string, or a list of parts of which text is understood.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Content {
     /// Plain text.
     Text(String),
     /// Parts, told apart by their `type`.
     Parts(Vec<Part>),
+    /// Nothing, as of an assistant that only called tools.
+    #[default]
+    Nothing,
 }
 
 /// A part of a message.

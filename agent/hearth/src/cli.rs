@@ -168,8 +168,8 @@ pub(crate) struct Question {
     #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = temperature)]
     pub(crate) temperature: f64,
     /// Makes a varied answer repeatable
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) seed: Option<i64>,
     /// Wait for the whole answer and print it as JSON, with counts of tokens
     #[arg(long)]
     pub(crate) json: bool,

@@ -94,7 +94,7 @@ pub(crate) fn to_engine(request: &ChatRequest, seed: u64) -> Result<Request, Ref
     let sampling = Sampling {
         temperature: within("temperature", request.temperature, 0.0..=2.0, 1.0)?,
         top_p: within("top_p", request.top_p, f64::MIN_POSITIVE..=1.0, 1.0)?,
-        seed: request.seed.unwrap_or(seed),
+        seed: request.seed.map_or(seed, i64::cast_unsigned),
     };
     Ok(Request {
         model: request.model.clone(),
@@ -193,6 +193,13 @@ fn turn(index: usize, message: &Message) -> Result<Turn, Refusal> {
             .iter()
             .map(|part| text(index, part))
             .collect::<Result<_, _>>()?,
+        // Clients send back what an assistant has answered, and a call of tools says nothing.
+        Content::Nothing if role == Role::Assistant => String::new(),
+        Content::Nothing => {
+            let param = format!("messages[{index}].content");
+            let message = "is missing; only an assistant may have said nothing";
+            return Err(Refusal::invalid(Some(&param), format!("`{param}` {message}")));
+        }
     };
     Ok(Turn { role, content })
 }
@@ -251,7 +258,8 @@ mod tests {
             (json!({"n": 2}), "n"),
             (json!({"stop": ["a", "b", "c", "d", "e"]}), "stop"),
             (json!({"stop": ""}), "stop"),
-            (json!({"seed": -1}), "seed"),
+            (json!({"seed": 1.5}), "seed"),
+            (json!({"seed": u64::MAX}), "seed"),
             (json!({"model": null}), "model"),
             (json!({"messages": []}), "messages"),
             (
@@ -259,6 +267,10 @@ mod tests {
                 "messages[0].role",
             ),
             (json!({"messages": [{"role": "user"}]}), "messages[0].content"),
+            (
+                json!({"messages": [{"role": "system", "content": null}]}),
+                "messages[0].content",
+            ),
             (
                 json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
                 "messages[0].content",
@@ -307,6 +319,58 @@ mod tests {
                 content: "ab".to_owned()
             }]
         );
+    }
+
+    #[test]
+    fn an_assistant_that_called_tools_said_nothing() {
+        for message in [
+            json!({"role": "assistant", "content": null, "tool_calls": [{"id": "1", "type": "function"}]}),
+            json!({"role": "assistant", "tool_calls": []}),
+        ] {
+            let user = json!({"role": "user", "content": "and?"});
+            let request = checked(json!({"messages": [message, user]})).unwrap();
+            assert_eq!(request.messages[0].content, "");
+            assert_eq!(request.messages[1].content, "and?");
+        }
+    }
+
+    #[test]
+    fn negative_seeds_are_seeds() {
+        let seed = |seed: i64| checked(json!({"seed": seed})).unwrap().sampling.seed;
+        assert_eq!(seed(i64::MAX), i64::MAX as u64);
+        assert_eq!(seed(-1), u64::MAX);
+        assert_ne!(seed(i64::MIN), seed(0));
+    }
+
+    /// Whatever is sent: it is a request within its bounds, or it is refused as the client's mistake.
+    #[test]
+    fn requests_that_are_nearly_right() {
+        let full = json!({"model": "m", "messages": [
+            {"role": "system", "content": "be brief"},
+            {"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "image_url"}]},
+            {"role": "assistant", "content": null}], "temperature": 0.5, "top_p": 0.9, "seed": -3, "stop": ["a", "b"],
+            "max_tokens": 5, "stream": true, "stream_options": {"include_usage": true}, "n": 1, "tools": [],
+            "response_format": {"type": "text"}});
+        let small = json!({"model": "m", "messages": [{"role": "user", "content": "x"}]});
+        let campaign = fuzz::Campaign {
+            name: "chat",
+            seeds: [full, small].map(|body| body.to_string().into_bytes()).into(),
+            executions: 100_000,
+            change: &fuzz::json::change,
+        };
+        let report = campaign.run(&std::env::temp_dir(), |body| {
+            let request = parse(body).and_then(|request| to_engine(&request, 9));
+            let request = request.map_err(|refusal| {
+                assert!(refusal.status.is_client_error(), "{refusal:?}");
+                refusal.body.error.message
+            })?;
+            assert!((1..=MAX_MESSAGES).contains(&request.messages.len()));
+            assert!(request.stops.len() <= MAX_STOPS && request.max_tokens != Some(0));
+            assert!((0.0..=2.0).contains(&request.sampling.temperature));
+            Ok(format!("{} messages", request.messages.len()))
+        });
+        report.show();
+        assert!(report.taken > 0 && report.outcomes > 20, "{report}");
     }
 
     #[test]

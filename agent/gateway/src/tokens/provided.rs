@@ -126,6 +126,50 @@ mod tests {
         assert!(tokens.is_empty() && bad.is_empty());
     }
 
+    #[test]
+    fn files_that_are_nearly_right() {
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        let text =
+            format!("\u{feff}# mine\r\nsha256:{a}\r\n\nsha256:{b} chat the kitchen\nsha256:{a} read\n");
+        let words: [&[u8]; 8] = [
+            b"sha256:",
+            b" chat ",
+            b" read\n",
+            b" admin ",
+            b"\r\n",
+            b"\t",
+            b"\xef\xbb\xbf",
+            b"\xe2\x80\xa8",
+        ];
+        let campaign = fuzz::Campaign {
+            name: "token-hashes",
+            seeds: vec![text.into_bytes(), Vec::new()],
+            executions: 50_000,
+            change: &|input, others, noise| fuzz::mutate::bytes(input, others, &words, noise),
+        };
+        let report = campaign.run(&std::env::temp_dir(), |input| {
+            let text = String::from_utf8_lossy(input);
+            let (tokens, bad) = parse(&text);
+            assert!(tokens.len() + bad.len() <= text.lines().count());
+            for (index, token) in tokens.iter().enumerate() {
+                assert!(
+                    !token.name.is_empty() && !token.name.chars().any(char::is_control),
+                    "{token:?}"
+                );
+                assert!(
+                    !tokens[..index].iter().any(|other| other.digest == token.digest),
+                    "{token:?}"
+                );
+            }
+            match bad.first() {
+                Some(bad) => Err(bad.to_string()),
+                None => Ok(format!("{} tokens", tokens.len())),
+            }
+        });
+        report.show();
+        assert!(report.taken > 0 && report.outcomes > 3, "{report}");
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "\\PC*") {

@@ -421,6 +421,53 @@ fn the_schema_in_the_repository_is_current() {
     );
 }
 
+/// Seeds are the shipped profiles: what is changed in them is found, with its line, or changes nothing.
+#[test]
+fn files_that_are_nearly_right() {
+    let vendors = fs::read_dir(shipped())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let files = vendors
+        .filter(|path| path.is_dir())
+        .flat_map(|vendor| fs::read_dir(vendor).unwrap());
+    let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let words: [&[u8]; 12] = [
+        b"celsius = ",
+        b"-1",
+        b"1e300",
+        b"9223372036854775808",
+        b"nan",
+        b"[]",
+        b"{}",
+        b"[[",
+        b"]]",
+        b"\"\"",
+        b"\n\n[fan]\n",
+        b"extends = \"generic/mini-pc\"\n",
+    ];
+    let campaign = fuzz::Campaign {
+        name: "profile",
+        seeds: files.iter().map(|path| fs::read(path).unwrap()).collect(),
+        executions: 20_000,
+        change: &|input, others, noise| fuzz::mutate::bytes(input, others, &words, noise),
+    };
+    let path = Path::new("a/b.toml");
+    let report = campaign.run(&std::env::temp_dir(), |input| {
+        let text = str::from_utf8(input).map_err(|error| error.to_string())?;
+        match file::parse("a/b", path, text) {
+            Ok(_) => Ok("a profile".to_owned()),
+            Err(problems) => {
+                let first = problems.first().expect("a refusal without a reason");
+                assert!(first.to_string().contains("a/b.toml"), "{first}");
+                Err(first.to_string())
+            }
+        }
+    });
+    report.show();
+    assert!(report.taken > 0 && report.outcomes > 20, "{report}");
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in any::<String>()) {
