@@ -1,9 +1,10 @@
 //! The engine with made-up models, and what its tests ask it by.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
+use crate::activity::Phase;
 use crate::request::{FinishReason, Summary};
 use crate::sampler::Sampling;
 use crate::template::renderer::Renderer;

@@ -1,0 +1,135 @@
+//! The model that is loaded, and how it comes and goes.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::worker::Worker;
+use crate::activity::{Named, Phase, State};
+use crate::capacity::Capacity;
+use crate::catalog::{Catalog, Entry};
+use crate::error::RequestError;
+use crate::graph::Graph;
+use crate::model::{self, Model, Terms};
+use crate::pace::Pace;
+
+/// How long a load waits until somebody who outlives this process knows of which model.
+const TESTIMONY: Duration = Duration::from_millis(100);
+
+/// The model that is loaded.
+pub(super) struct Resident {
+    pub(super) named: Named,
+    /// What it was loaded from.
+    pub(super) entry: Entry,
+    pub(super) model: Arc<Model>,
+    pub(super) graph: Graph,
+}
+
+/// Whether the model that is loaded is still the one of its name.
+fn is_current(catalog: &Catalog, resident: &Resident) -> bool {
+    let found = catalog.find(&resident.named.name);
+    found.is_some_and(|found| resident.entry.is_still(&found))
+}
+impl Worker {
+    pub(super) fn is_resident(&self, model: &str) -> bool {
+        self.resident
+            .as_ref()
+            .is_some_and(|resident| *resident.named.name == *model)
+    }
+
+    /// The model of that name, loaded in place of the resident one if need be. What is answering is there to the end of
+    /// its answers, whatever becomes of its folder.
+    pub(super) fn model(&mut self, id: &str) -> Result<Arc<Model>, RequestError> {
+        self.let_go();
+        if let Some(resident) = self
+            .resident
+            .as_ref()
+            .filter(|resident| *resident.named.name == *id)
+        {
+            return Ok(Arc::clone(&resident.model));
+        }
+        let entry = self
+            .catalog
+            .find(id)
+            .ok_or_else(|| RequestError::NoSuchModel(id.to_owned()))?;
+        let unusable = |error: &dyn Display| RequestError::Load {
+            model: id.to_owned(),
+            reason: error.to_string(),
+        };
+        let named = Named {
+            name: id.into(),
+            tag: entry.tag().map_err(|error| unusable(&error))?,
+        };
+        self.unload();
+        self.testify(&named);
+        let loaded = model::load_on(&entry.source, &self.terms(), &self.pulse);
+        let (model, graph) = loaded.map_err(|error| unusable(&error))?;
+        let model = Arc::new(model);
+        self.sessions.limit_memory(model.idle_kv(), Instant::now());
+        self.resident = Some(Resident {
+            named,
+            entry,
+            model: Arc::clone(&model),
+            graph,
+        });
+        self.pace = Pace::default();
+        self.apply_limits();
+        self.publish(Phase::Loading);
+        Ok(model)
+    }
+
+    /// Says which model is about to be loaded, and sees to it that this is known before the model is touched: one that
+    /// ends the process says nothing any more.
+    fn testify(&mut self, named: &Named) {
+        self.loads += 1;
+        self.tell(Phase::Loading, State::Loading, Some(named.clone()));
+        self.witness.wait(self.loads, TESTIMONY);
+    }
+
+    fn terms(&self) -> Terms {
+        Terms {
+            budget: self.settings.memory_budget,
+            wanted: Capacity {
+                slots: self.sequences.len(),
+                context: self.settings.context,
+            },
+            kv: self.settings.kv,
+            memory: self.settings.memory,
+            idle_kv: self.settings.parking.memory,
+            renderer: self.settings.renderer,
+        }
+    }
+
+    /// Gives out as many slots as the model has memory for, and no more than was said.
+    pub(super) fn apply_limits(&mut self) {
+        let room = self.resident.as_ref().map(|resident| resident.model.slots());
+        self.scheduler.limit(room.into_iter().chain(self.limit).min());
+    }
+
+    /// Gives up a model that was removed, or that another was stored in place of, once nobody is being answered by it:
+    /// its blocks take room on the disk for as long as they are mapped.
+    pub(super) fn let_go(&mut self) {
+        if self.scheduler.active() > 0 {
+            return;
+        }
+        let gone = |resident: &Resident| !is_current(&self.catalog, resident);
+        if self.resident.as_ref().is_some_and(gone) {
+            self.unload();
+            self.publish(self.scheduler.phase());
+        }
+    }
+
+    /// Gives the resident model's memory back.
+    pub(super) fn unload(&mut self) {
+        self.resident = None;
+        self.sessions.forget_nameless();
+        self.forget_removed();
+        self.apply_limits();
+    }
+
+    /// Files of models that were removed take room from others.
+    pub(super) fn forget_removed(&mut self) {
+        let catalog = &self.catalog;
+        self.sessions.forget_removed(|| catalog.roots());
+    }
+}
