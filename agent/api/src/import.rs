@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::{Progress, RemovedModel, StoredModel, Verification};
+use crate::models::{ModelChange, Progress, RemovedModel, StoredModel, Verification};
 
 /// Where the service is on the appliance.
 pub const SOCKET: &str = "/run/hearth/import.sock";
@@ -24,7 +24,7 @@ pub const LONGEST_REPLY: u64 = 16 << 20;
 pub const LARGEST_CHUNK: usize = 1 << 20;
 
 /// What is wanted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// A new model; its files follow.
@@ -35,6 +35,18 @@ pub enum Request {
     Verify(String),
     /// A model forgotten.
     Remove(String),
+    /// What is set of a model changed.
+    Set(SetModel),
+}
+
+/// A model of which something is to be set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetModel {
+    /// Its name.
+    pub name: String,
+    /// What is to be set.
+    pub change: ModelChange,
 }
 
 /// A model that is to be added.
@@ -73,6 +85,8 @@ pub enum Reply {
     Verified(Verification),
     /// The model is gone.
     Removed(RemovedModel),
+    /// It is set; the model as it is now.
+    Set(Box<StoredModel>),
     /// It was not done.
     Refused(Refused),
 }

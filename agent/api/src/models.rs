@@ -1,7 +1,8 @@
 //! The models that the appliance has: `/api/v1/models`.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::openai::KeepAlive;
 use crate::rest::Problem;
 
 /// Most files of a model that is added. Their names and sizes are in the request's target, and heads of requests end at
@@ -44,6 +45,46 @@ pub struct StoredModel {
     pub codecs: Vec<CodecShare>,
     /// Why it cannot be read, if that is so.
     pub problem: Option<String>,
+    /// What is set of it.
+    #[serde(default)]
+    pub settings: ModelSettings,
+}
+
+/// What is set of a model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelSettings {
+    /// How long it stays loaded after an answer; `null`: as long as any.
+    pub keep_alive: Option<KeepAlive>,
+    /// Whether it is never parked for want of requests.
+    pub pin: bool,
+    /// Most tokens of a conversation with it; `null`: as many as of any.
+    pub context: Option<u32>,
+    /// Whether it is the one that is loaded before anybody asks.
+    pub default: bool,
+}
+
+/// Body of `PATCH /api/v1/models/{name}`: what is not there stays, `null` is as if nothing had been set. It counts when the
+/// model is loaded next.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelChange {
+    /// See [`ModelSettings::keep_alive`].
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub keep_alive: Option<Option<KeepAlive>>,
+    /// See [`ModelSettings::pin`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<bool>,
+    /// See [`ModelSettings::context`].
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub context: Option<Option<u32>>,
+    /// See [`ModelSettings::default`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<bool>,
+}
+
+/// A field that is there, be it `null`.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
 }
 
 /// How a model came to be here.
@@ -176,6 +217,28 @@ mod tests {
         ] {
             assert_eq!(name_from_file(file), name);
         }
+    }
+
+    #[test]
+    fn what_is_not_changed_is_not_what_is_taken_back() {
+        let read = |text: &str| serde_json::from_str::<ModelChange>(text).unwrap();
+        assert_eq!(read("{}"), ModelChange::default());
+        let text = r#"{"keep_alive":null,"context":1024}"#;
+        let change = read(text);
+        assert_eq!(
+            (&change.keep_alive, change.context, change.pin),
+            (&Some(None), Some(Some(1024)), None)
+        );
+        assert_eq!(serde_json::to_string(&change).unwrap(), text);
+        let forms = [
+            ("\"5m\"", KeepAlive::Text("5m".to_owned())),
+            ("-1", KeepAlive::Seconds(-1.0)),
+        ];
+        for (json, keep_alive) in forms {
+            let change = read(&format!(r#"{{"keep_alive":{json}}}"#));
+            assert_eq!(change.keep_alive, Some(Some(keep_alive)));
+        }
+        assert!(serde_json::from_str::<ModelChange>(r#"{"colour":1}"#).is_err());
     }
 
     #[test]

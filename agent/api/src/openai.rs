@@ -39,6 +39,20 @@ pub struct ChatRequest {
     /// How many answers are wanted; only 1 is served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n: Option<u32>,
+    /// How long the model is to stay loaded after the answer. Not OpenAI's but Ollama's; with it `messages` may be empty,
+    /// and then the model is loaded, or let go of, and nothing is answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_alive: Option<KeepAlive>,
+}
+
+/// How long a model is to stay loaded, as Ollama has it; 0: it goes at once; a negative one: for ever.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum KeepAlive {
+    /// Seconds.
+    Seconds(f64),
+    /// A duration as Go writes it: `30s`, `5m`, `1h30m`.
+    Text(String),
 }
 
 fn is_false(value: &bool) -> bool {

@@ -118,6 +118,7 @@ fn ask(engine: &Engine) -> (f64, Summary) {
     let end = (0..=4 * TOKENS).rev().find(|&end| TEXT.is_char_boundary(end));
     let request = Request {
         model: "model".to_owned(),
+        context: None,
         messages: vec![Message {
             role: Role::User,
             content: TEXT[..end.unwrap_or_default()].to_owned(),
@@ -169,10 +170,10 @@ fn turns(models: &Path, kv: KvKind) {
     };
     let begin = |parking| {
         let (engine, ended) = Engine::start(settings(models, kv, parking)).unwrap();
-        wait(engine.load("model")).unwrap();
+        wait(engine.load("model", None)).unwrap();
         (engine, ended)
     };
-    let (plain, ended) = begin(parking::Settings::NONE);
+    let (plain, mut ended) = begin(parking::Settings::NONE);
     let read: Vec<f64> = (0..REPETITIONS).map(|_| ask(&plain).0).collect();
     let tokens = ask(&plain).1.prompt_tokens;
     drop(plain);
@@ -185,19 +186,19 @@ fn turns(models: &Path, kv: KvKind) {
         let (time, _) = milliseconds(|| assert!(wait(engine.park()).unwrap()));
         parks.push(time);
         println!("anonymous memory: {before:.1} MB, parked {:.1} MB", anonymous());
-        mapped.push(milliseconds(|| wait(engine.load("model")).unwrap()).0);
+        mapped.push(milliseconds(|| wait(engine.load("model", None)).unwrap()).0);
         let (time, summary) = ask(&engine);
         assert_eq!(summary.reused_tokens, tokens - 1);
         cold.push(time);
         hot.push(ask(&engine).0);
         wait(engine.park()).unwrap();
-        let (next, ended) = begin(kept.clone());
+        let (next, mut ended) = begin(kept.clone());
         let (time, summary) = ask(&next);
         assert_eq!(summary.reused_tokens, tokens - 1);
         process.push(time);
         drop(next);
         wait(ended.wait());
-        wait(engine.load("model")).unwrap();
+        wait(engine.load("model", None)).unwrap();
         ask(&engine);
     }
     wait(engine.park()).unwrap();

@@ -72,18 +72,29 @@ pub struct Ended(oneshot::Receiver<()>);
 
 impl Ended {
     /// Waits for the end.
-    pub async fn wait(self) {
-        let _dropped = self.0.await;
+    pub async fn wait(&mut self) {
+        let _dropped = (&mut self.0).await;
     }
 }
 
 enum Command {
     Submit(Waiting),
-    Load(String, oneshot::Sender<Result<(), RequestError>>),
+    Load(Wanted, oneshot::Sender<Result<(), RequestError>>),
     Limit(Option<usize>),
+    LimitContext(Option<usize>),
     Park(oneshot::Sender<bool>),
+    ParkSessions,
+    Trim(bool),
     Kept(Outcome),
     Wake,
+}
+
+/// A model that is to be there.
+#[derive(Clone)]
+struct Wanted {
+    model: String,
+    /// Most tokens of a sequence, if it is loaded for this.
+    context: Option<usize>,
 }
 
 struct Waiting {
@@ -127,10 +138,15 @@ impl Engine {
         answer
     }
 
-    /// Has a model loaded before anyone asks for it, unless another is answering. Returns when it is.
-    pub async fn load(&self, model: &str) -> Result<(), RequestError> {
+    /// Has a model loaded before anyone asks for it, unless somebody is being answered or waits to be. Returns when it
+    /// is. `context`: most tokens of a sequence; as many as the engine was set up for if nothing is said.
+    pub async fn load(&self, model: &str, context: Option<usize>) -> Result<(), RequestError> {
         let (reply, loaded) = oneshot::channel();
-        let sent = self.commands.0.send(Command::Load(model.to_owned(), reply));
+        let model = model.to_owned();
+        let sent = self
+            .commands
+            .0
+            .send(Command::Load(Wanted { model, context }, reply));
         sent.map_err(|_| RequestError::Stopping)?;
         loaded.await.map_err(|_| RequestError::Stopping)?
     }
@@ -150,6 +166,25 @@ impl Engine {
         let sent = self.commands.0.send(Command::Park(reply));
         sent.map_err(|_| RequestError::Stopping)?;
         parked.await.map_err(|_| RequestError::Stopping)
+    }
+
+    /// Has conversations that nobody is answered in leave memory; the model stays.
+    pub fn park_sessions(&self) {
+        // If the thread has ended it holds none.
+        let _ended = self.commands.0.send(Command::ParkSessions);
+    }
+
+    /// Keeps no more than half of the conversations in memory that may be there, or all again.
+    pub fn trim(&self, is_trimmed: bool) {
+        // As above.
+        let _ended = self.commands.0.send(Command::Trim(is_trimmed));
+    }
+
+    /// Gives the conversations of models that are loaded from now on no more than so many tokens; `None`: as many as the
+    /// engine was set up for.
+    pub fn limit_context(&self, tokens: Option<usize>) {
+        // If the thread has ended it loads nothing.
+        let _ended = self.commands.0.send(Command::LimitContext(tokens));
     }
 
     /// What the engine does. A change of phase, depth or model wakes who waits for one; the counters move on silently.

@@ -308,7 +308,6 @@ impl Sessions {
     }
 
     /// Bytes of sessions in memory.
-    #[cfg(test)]
     pub(crate) fn memory(&self) -> u64 {
         self.policy.memory()
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -17,7 +18,9 @@ const CHANNEL: usize = 32;
 pub struct Request {
     /// The model's id.
     pub model: String,
-    /// The conversation, oldest first.
+    /// Most tokens of a sequence, if this has the model loaded; as many as the engine was set up for if nothing is said.
+    pub context: Option<usize>,
+    /// The conversation, oldest first. Of an empty one there is nothing to answer: the model is loaded, and that is all.
     pub messages: Vec<Message>,
     /// How tokens are chosen.
     pub sampling: Sampling,
@@ -35,6 +38,8 @@ pub enum Event {
     Started {
         /// Tokens of the prompt.
         prompt_tokens: usize,
+        /// How long the model took to load, if it was loaded for this request.
+        loading: Option<Duration>,
     },
     /// More of the answer; never empty, never a part of a character.
     Text(String),
@@ -57,6 +62,16 @@ pub struct Summary {
     pub completion_tokens: usize,
 }
 
+impl Summary {
+    /// Nothing was asked, and nothing answered.
+    pub(crate) const NOTHING: Self = Self {
+        reason: FinishReason::Stop,
+        prompt_tokens: 0,
+        reused_tokens: 0,
+        completion_tokens: 0,
+    };
+}
+
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishReason {
@@ -74,6 +89,17 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The answer to an empty conversation with a model that need not be loaded for it.
+    pub fn nothing() -> Self {
+        let (mut outbox, answer) = answer(|| {});
+        outbox.push(Event::Started {
+            prompt_tokens: 0,
+            loading: None,
+        });
+        outbox.push(Event::Finished(Summary::NOTHING));
+        answer
+    }
+
     /// The next event. `None` without a last one before it means that the engine has ended.
     pub async fn next(&mut self) -> Option<Event> {
         let event = self.events.recv().await;

@@ -1,6 +1,7 @@
 //! One conversation while it is being answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::RequestError;
 use crate::graph::Part;
@@ -32,11 +33,12 @@ pub(crate) struct Sequence {
 }
 
 impl Sequence {
-    /// Tokenises a request. Gives the outbox back with the reason if that fails.
+    /// Tokenises a request, for which the model was loaded in that time if at all. Gives the outbox back with the reason if that fails.
     pub(crate) fn new(
         model: Arc<Model>,
         request: Request,
         mut outbox: Outbox,
+        loading: Option<Duration>,
     ) -> Result<Self, (Outbox, RequestError)> {
         let prompt = match model.prompt(&request.messages) {
             Ok(prompt) => prompt,
@@ -44,6 +46,7 @@ impl Sequence {
         };
         outbox.push(Event::Started {
             prompt_tokens: prompt.len(),
+            loading,
         });
         let room = model.context() - prompt.len();
         Ok(Self {

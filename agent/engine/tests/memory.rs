@@ -46,6 +46,7 @@ fn start(folder: &std::path::Path, limit: u64) -> Result<Engine> {
 fn request() -> Request {
     Request {
         model: "tiny".to_owned(),
+        context: None,
         messages: vec![Message {
             role: Role::User,
             content: "hello".to_owned(),

@@ -12,7 +12,9 @@ mod tokens;
 pub(crate) use engine::release as release_model;
 pub(crate) use health::{HealthCache, health};
 pub(crate) use memory::memory;
-pub(crate) use models::{add as add_model, models, remove as remove_model, verify as verify_model};
+pub(crate) use models::{
+    add as add_model, models, remove as remove_model, set as set_model, verify as verify_model,
+};
 pub(crate) use power::{hold, power, release, set_power};
 pub(crate) use status::status;
 pub(crate) use thermal::{set_thermal, thermal};

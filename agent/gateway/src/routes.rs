@@ -50,7 +50,9 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/api/v1/tokens", get(rest::list).post(rest::create))
         .route(
             "/api/v1/models/{name}",
-            put(rest::add_model).delete(rest::remove_model),
+            put(rest::add_model)
+                .patch(rest::set_model)
+                .delete(rest::remove_model),
         )
         .route("/api/v1/models/{name}/verify", post(rest::verify_model))
         .route("/api/v1/models/{name}/quarantine", delete(rest::release_model))

@@ -231,6 +231,21 @@ pub(crate) enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Set how long a model stays loaded, how long its conversations may be, and whether it is the one that is loaded
+    /// before anybody asks; it counts when the model is loaded next
+    #[command(
+        after_help = "Examples:\n  hearth model set coder --keep-alive 30m --pin --default\n  \
+        hearth model set coder --keep-alive usual --no-pin --context usual"
+    )]
+    Set {
+        /// The model
+        name: String,
+        #[command(flatten)]
+        change: Change,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove a model that was added; what it is answering it answers to the end
     #[command(after_help = "Example:\n  hearth model remove coder")]
     Remove {
@@ -240,6 +255,45 @@ pub(crate) enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What to set of a model; what is not said stays.
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Change {
+    /// How long it stays loaded after an answer, as 30s, 5m or 1h30m; 0: it goes at once, -1: it stays for ever, "usual":
+    /// as long as any
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) keep_alive: Option<String>,
+    /// Never park it for want of requests
+    #[arg(long, overrides_with = "no_pin")]
+    pub(crate) pin: bool,
+    /// Park it as any
+    #[arg(long)]
+    pub(crate) no_pin: bool,
+    /// Most tokens of a conversation with it; "usual": as many as with any
+    #[arg(long, value_name = "TOKENS", value_parser = tokens)]
+    pub(crate) context: Option<Tokens>,
+    /// Load it before anybody asks, in place of the one that is now
+    #[arg(long, overrides_with = "no_default")]
+    pub(crate) default: bool,
+    /// Do so no longer
+    #[arg(long)]
+    pub(crate) no_default: bool,
+}
+
+/// A number of tokens, or none of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Tokens(pub(crate) Option<u32>);
+
+fn tokens(text: &str) -> Result<Tokens, String> {
+    match text {
+        "usual" => Ok(Tokens(None)),
+        number => number
+            .parse()
+            .map(|tokens| Tokens(Some(tokens)))
+            .map_err(|_| "it is a number of tokens, or \"usual\"".to_owned()),
+    }
 }
 
 /// What to do with power.

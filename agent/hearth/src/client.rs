@@ -125,6 +125,15 @@ impl Client {
         self.whole(Method::PUT, path, json.into()).await
     }
 
+    /// PATCH of JSON.
+    pub(crate) async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        json: Vec<u8>,
+    ) -> Result<T, ClientError> {
+        self.whole(Method::PATCH, path, json.into()).await
+    }
+
     /// POST of JSON, answered as it comes.
     pub(crate) async fn stream(&self, path: &str, json: Vec<u8>) -> Result<Reply, ClientError> {
         self.send(Method::POST, path, json.into()).await

@@ -1,7 +1,7 @@
 //! `hearth model`: the models on the appliance's disk.
 
 use crate::{
-    cli::ModelCommand,
+    cli::{Change, ModelCommand, Tokens},
     client::{Client, Reply},
     screen::{self, BAD, WARN},
     upload::{Part, Upload, total},
@@ -9,14 +9,17 @@ use crate::{
 use anyhow::{Context, bail};
 use api::engine::Engine;
 use api::models::{
-    LONGEST_TARGET, Phase, Place, Progress, RemovedModel, Step, StoredModel, StoredModels, Verification,
-    name_from_file,
+    LONGEST_TARGET, ModelChange, ModelSettings, Phase, Place, Progress, RemovedModel, Step, StoredModel,
+    StoredModels, Verification, name_from_file,
 };
+use api::openai::KeepAlive;
 use http_body_util::BodyExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 const MODELS: &str = "/api/v1/models";
+/// What is not set.
+const USUAL: &str = "usual";
 const BAR: &str = "{msg:>9} {bar:40} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
 const SPINNER: &str = "{msg:>9} {spinner} {binary_bytes} {binary_bytes_per_sec}";
 /// Longer than any line of an answer.
@@ -44,6 +47,7 @@ pub(crate) async fn model(client: &Client, command: ModelCommand, parts: Vec<Par
         }
         ModelCommand::Verify { name: None, json } => verify_all(client, json).await,
         ModelCommand::Release { name, json } => release(client, &name, json).await,
+        ModelCommand::Set { name, change, json } => set(client, &name, &change, json).await,
         ModelCommand::Remove { name, json } => remove(client, &name, json).await,
     }
 }
@@ -104,7 +108,16 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     if json {
         return screen::json(&list);
     }
-    let head = ["NAME", "FAMILY", "PARAMETERS", "TYPE", "ON DISK", "FROM", "ROOT"];
+    let head = [
+        "NAME",
+        "FAMILY",
+        "PARAMETERS",
+        "TYPE",
+        "ON DISK",
+        "FROM",
+        "ROOT",
+        "SETTINGS",
+    ];
     screen::print(&screen::table(head, list.models.iter().map(row)))?;
     for model in &list.models {
         if let Some(problem) = &model.problem {
@@ -115,7 +128,7 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn row(model: &StoredModel) -> [String; 7] {
+fn row(model: &StoredModel) -> [String; 8] {
     let place = match model.place {
         Place::Image => "image",
         Place::Added => "added",
@@ -132,6 +145,7 @@ fn row(model: &StoredModel) -> [String; 7] {
         size(model.stored),
         place.to_owned(),
         screen::known(root),
+        settings(&model.settings),
     ]
 }
 
@@ -239,6 +253,47 @@ async fn remove(client: &Client, name: &str, json: bool) -> anyhow::Result<()> {
         anstream::eprintln!("{WARN}{}{WARN:#}", screen::one_line(note));
     }
     Ok(())
+}
+
+async fn set(client: &Client, name: &str, change: &Change, json: bool) -> anyhow::Result<()> {
+    let body = serde_json::to_vec(&changed(change))?;
+    let model: StoredModel = client.patch(&path_of(name)?, body).await?;
+    if json {
+        return screen::json(&model);
+    }
+    let id = screen::one_line(&model.id);
+    Ok(screen::print(&format!("{id}: {}\n", settings(&model.settings)))?)
+}
+
+fn changed(change: &Change) -> ModelChange {
+    let keep_alive = |text: &String| (text != USUAL).then(|| KeepAlive::Text(text.clone()));
+    let switch = |on: bool, off: bool| (on || off).then_some(on);
+    ModelChange {
+        keep_alive: change.keep_alive.as_ref().map(keep_alive),
+        pin: switch(change.pin, change.no_pin),
+        context: change.context.map(|Tokens(tokens)| tokens),
+        default: switch(change.default, change.no_default),
+    }
+}
+
+/// What is set, in few words.
+fn settings(settings: &ModelSettings) -> String {
+    let keep = settings.keep_alive.as_ref().map(|keep_alive| match keep_alive {
+        KeepAlive::Text(text) => format!("keep {}", screen::one_line(text)),
+        KeepAlive::Seconds(seconds) => format!("keep {seconds} s"),
+    });
+    let parts = [
+        settings.default.then(|| "default".to_owned()),
+        settings.pin.then(|| "pinned".to_owned()),
+        keep,
+        settings.context.map(|tokens| format!("context {tokens}")),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        USUAL.to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 /// The name becomes part of a path, and models are called by what a path may hold.
@@ -370,6 +425,18 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn settings_are_told_in_few_words() {
+        assert_eq!(settings(&ModelSettings::default()), "usual");
+        let all = ModelSettings {
+            keep_alive: Some(KeepAlive::Text("30m".to_owned())),
+            pin: true,
+            context: Some(8192),
+            default: true,
+        };
+        assert_eq!(settings(&all), "default, pinned, keep 30m, context 8192");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use kernels::kv::KvKind;
 use kernels::pool::MAX_THREADS;
 
 use crate::import_service::ImportService;
+use crate::life::KeepAlive;
 use crate::offline;
 use crate::render;
 use crate::size::{self, Size};
@@ -22,9 +23,9 @@ const EXAMPLES: &str = "Examples:
   inferd serve --memory-budget 400M                 with at most so much of a model in memory
 
 Settings by the environment, where the command line is silent: HEARTH_MEMORY_BUDGET, HEARTH_THREADS, HEARTH_CPU,
-HEARTH_KV, HEARTH_KV_MEMORY, HEARTH_KV_PARK_QUOTA, HEARTH_SLOTS and HEARTH_CONTEXT, with the values of the options of
-these names. One that cannot be used is told in the log and passed over. On the appliance they stand in engine.env on
-CONFIG.";
+HEARTH_KV, HEARTH_KV_MEMORY, HEARTH_KV_PARK_QUOTA, HEARTH_KEEP_ALIVE, HEARTH_EXIT_IDLE, HEARTH_SLOTS and HEARTH_CONTEXT,
+with the values of the options of these names. One that cannot be used is told in the log and passed over. On the
+appliance they stand in engine.env on CONFIG.";
 
 const BENCH_EXAMPLES: &str = "Examples:
   inferd bench -m model.gguf
@@ -100,6 +101,14 @@ pub(crate) struct Serve {
     /// was said can be read from the files.
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::or_none)]
     pub(crate) kv_park_quota: Size,
+    /// How long a model stays loaded after its last answer, as 30s, 5m, 1h30m or a number of seconds; 0: it goes at once,
+    /// a negative one: it stays for ever. A request's `keep_alive` and the model's own setting come first.
+    #[arg(long, value_name = "TIME", default_value = "5m", allow_hyphen_values = true)]
+    pub(crate) keep_alive: KeepAlive,
+    /// How long this process stays after the last answer, once the model is gone; a request on the socket that systemd
+    /// holds starts the next one. Written as --keep-alive.
+    #[arg(long, value_name = "TIME", default_value = "10m", allow_hyphen_values = true)]
+    pub(crate) exit_idle: KeepAlive,
     /// Answers that are made at the same time; fewer where the memory is not enough for the conversations of so many.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u16).range(1..=64))]
     pub(crate) slots: u16,

@@ -1,12 +1,13 @@
 //! From the body of a chat request to what the engine takes.
 
-use api::openai::{ChatRequest, Content, Message, Part, Stop};
+use api::openai::{ChatRequest, Content, KeepAlive as Told, Message, Part, Stop};
 use axum::http::StatusCode;
 use engine::request::Request;
 use engine::sampler::Sampling;
 use engine::template::{Message as Turn, Role};
 use serde_json::Value;
 
+use crate::life::KeepAlive;
 use crate::refusal::Refusal;
 
 /// Longest name of a model, in bytes: no file's name is longer. What is refused here never reaches the log.
@@ -98,7 +99,8 @@ pub(crate) fn to_engine(request: &ChatRequest, seed: u64) -> Result<Request, Ref
     };
     Ok(Request {
         model: request.model.clone(),
-        messages: turns(&request.messages)?,
+        context: None,
+        messages: turns(&request.messages, request.keep_alive.is_some())?,
         sampling,
         max_tokens: max_tokens(request)?,
         stops: stops(request.stop.as_ref())?,
@@ -158,8 +160,19 @@ fn stops(stop: Option<&Stop>) -> Result<Vec<String>, Refusal> {
     Ok(stops)
 }
 
-fn turns(messages: &[Message]) -> Result<Vec<Turn>, Refusal> {
-    if messages.is_empty() || messages.len() > MAX_MESSAGES {
+/// How long the model is to stay, if the request says so.
+pub(crate) fn keep_alive(request: &ChatRequest) -> Result<Option<KeepAlive>, Refusal> {
+    let read = |told: &Told| match told {
+        Told::Seconds(seconds) => KeepAlive::seconds(*seconds),
+        Told::Text(text) => KeepAlive::duration(text),
+    };
+    let keep_alive = request.keep_alive.as_ref().map(read).transpose();
+    keep_alive.map_err(|error| Refusal::invalid(Some("keep_alive"), format!("`keep_alive`: {error}")))
+}
+
+/// The conversation, which may be empty where only the model's stay is asked about.
+fn turns(messages: &[Message], may_be_empty: bool) -> Result<Vec<Turn>, Refusal> {
+    if messages.is_empty() && !may_be_empty || messages.len() > MAX_MESSAGES {
         let message = format!(
             "there are {} messages; 1 to {MAX_MESSAGES} are allowed",
             messages.len()
@@ -297,6 +310,29 @@ mod tests {
         let fields = json!({"tools": [], "logprobs": false, "response_format": {"type": "text"}, "user": "me",
             "presence_penalty": 0, "tool_choice": "none", "stop": null, "n": 1});
         assert!(checked(fields).is_ok());
+    }
+
+    #[test]
+    fn keep_alive_is_seconds_or_a_duration_and_an_empty_conversation_is_about_it() {
+        let stay = |value: Value| {
+            let body = json!({"model": "m", "messages": [], "keep_alive": value}).to_string();
+            let request = parse(body.as_bytes()).unwrap();
+            to_engine(&request, 9).and_then(|_| keep_alive(&request))
+        };
+        let seconds = |seconds| Some(KeepAlive::For(std::time::Duration::from_secs(seconds)));
+        assert_eq!(stay(json!(90)).unwrap(), seconds(90));
+        assert_eq!(stay(json!("1h30m")).unwrap(), seconds(5400));
+        assert_eq!(stay(json!(0)).unwrap(), seconds(0));
+        assert_eq!(stay(json!(-1)).unwrap(), Some(KeepAlive::Ever));
+        for wrong in [json!("5"), json!("soon"), json!(1e300)] {
+            let refusal = stay(wrong.clone()).unwrap_err();
+            assert_eq!(refusal.body.error.param.as_deref(), Some("keep_alive"), "{wrong}");
+        }
+        assert_eq!(param(json!({"keep_alive": true})).as_deref(), Some("keep_alive"));
+        assert_eq!(
+            param(json!({"messages": [], "keep_alive": null})).as_deref(),
+            Some("messages")
+        );
     }
 
     #[test]

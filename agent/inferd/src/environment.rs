@@ -10,13 +10,15 @@ use clap::Parser;
 use crate::arguments::Arguments;
 
 /// Variables, and the options of `inferd serve` that they stand for.
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 10] = [
     ("HEARTH_MEMORY_BUDGET", "--memory-budget"),
     ("HEARTH_THREADS", "--threads"),
     ("HEARTH_CPU", "--cpu"),
     ("HEARTH_KV", "--kv"),
     ("HEARTH_KV_MEMORY", "--kv-memory"),
     ("HEARTH_KV_PARK_QUOTA", "--kv-park-quota"),
+    ("HEARTH_KEEP_ALIVE", "--keep-alive"),
+    ("HEARTH_EXIT_IDLE", "--exit-idle"),
     ("HEARTH_SLOTS", "--slots"),
     ("HEARTH_CONTEXT", "--context"),
 ];
@@ -96,6 +98,7 @@ fn first_line(error: &str) -> String {
 mod tests {
     use super::*;
     use crate::arguments::{Command, Kv, Serve};
+    use crate::life::KeepAlive;
     use crate::size::Size;
 
     fn settled(arguments: &[&str], variables: &[(&str, &str)]) -> Settled {
@@ -122,6 +125,8 @@ mod tests {
                 ("HEARTH_KV", "q8"),
                 ("HEARTH_KV_MEMORY", "0"),
                 ("HEARTH_KV_PARK_QUOTA", "1G"),
+                ("HEARTH_KEEP_ALIVE", "-1"),
+                ("HEARTH_EXIT_IDLE", "0"),
                 ("HEARTH_SLOTS", "2"),
                 ("HEARTH_CONTEXT", "8192"),
                 ("PATH", "/bin"),
@@ -132,6 +137,8 @@ mod tests {
         assert_eq!(serve.memory_budget, Some(Size(800 << 20)));
         assert_eq!(serve.cpu, Some(kernels::path::Path::SCALAR));
         assert!(matches!(serve.kv, Kv::Q8));
+        assert_eq!(serve.keep_alive, KeepAlive::Ever);
+        assert_eq!(serve.exit_idle, KeepAlive::For(std::time::Duration::ZERO));
         assert_eq!((serve.kv_memory, serve.kv_park_quota), (Size(0), Size(1 << 30)));
         assert_eq!((serve.threads, serve.slots, serve.context), (Some(3), 2, 8192));
     }
@@ -144,6 +151,7 @@ mod tests {
             ("HEARTH_THREADS", "0"),
             ("HEARTH_SLOTS", "2 # two"),
             ("HEARTH_CPU", "neon"),
+            ("HEARTH_KEEP_ALIVE", "soon"),
             ("HEARTH_MEMORYBUDGET", "2G"),
         ] {
             let settled = settled(&["serve"], &[(name, value), ("HEARTH_CONTEXT", "512")]);

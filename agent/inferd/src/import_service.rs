@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use api::import::{Refused, Reply, Request};
+use api::import::{Refused, Reply, Request, SetModel};
 use clap::Args;
 
 use crate::render;
@@ -79,6 +79,10 @@ fn answer(
         Request::List => models.list().map(Reply::Models),
         Request::Verify(name) => models.verify(&name, teller).map(Reply::Verified),
         Request::Remove(name) => models.remove(&name).map(Reply::Removed),
+        Request::Set(SetModel { name, change }) => {
+            let set = models.set(&name, &change)?;
+            Ok(Reply::Set(Box::new(set)))
+        }
     }
 }
 

@@ -12,6 +12,8 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
+use crate::admission::Admitted;
+use crate::life::Asking;
 use crate::screen::one_line;
 
 /// Sends log lines to standard error, which is the journal's in a unit. `/run/systemd/journal` is hidden from it there.
@@ -52,9 +54,16 @@ pub(crate) struct RequestLine {
     model: String,
     streamed: bool,
     received: Instant,
+    /// How old the process was then, if this is its first request.
+    start: Option<Duration>,
+    /// When it had a slot, and how long the model was loaded for it.
+    begun: Option<Duration>,
+    loading: Option<Duration>,
     first_text: Option<Duration>,
     prompt_tokens: usize,
     outcome: Outcome,
+    /// The engine is not idle for as long as this is there.
+    asking: Option<Asking>,
 }
 
 enum Outcome {
@@ -65,20 +74,30 @@ enum Outcome {
 
 impl RequestLine {
     /// For a request that has just come in.
-    pub(crate) fn new(id: &str, model: &str, streamed: bool) -> Self {
+    pub(crate) fn new(id: &str, model: &str, streamed: bool, admitted: Option<Admitted>) -> Self {
+        let (asking, start) = admitted.map(|admitted| (admitted.asking, admitted.start)).unzip();
         Self {
             id: id.to_owned(),
             model: model.to_owned(),
             streamed,
             received: Instant::now(),
+            start: start.flatten(),
+            begun: None,
+            loading: None,
             first_text: None,
             prompt_tokens: 0,
             outcome: Outcome::Cancelled,
+            asking,
         }
     }
 
-    pub(crate) fn started(&mut self, prompt_tokens: usize) {
+    pub(crate) fn started(&mut self, prompt_tokens: usize, loading: Option<Duration>) {
         self.prompt_tokens = prompt_tokens;
+        self.begun = Some(self.received.elapsed());
+        self.loading = loading;
+        if let Some(asking) = &mut self.asking {
+            asking.answered();
+        }
     }
 
     pub(crate) fn text(&mut self) {
@@ -91,6 +110,11 @@ impl RequestLine {
 
     pub(crate) fn failed(&mut self, reason: impl std::fmt::Display) {
         self.outcome = Outcome::Failed(reason.to_string());
+    }
+
+    /// From the slot to the first text.
+    fn prefill(&self) -> Option<Duration> {
+        self.first_text?.checked_sub(self.begun?)
     }
 
     /// Tokens per second after the first text.
@@ -107,7 +131,8 @@ impl RequestLine {
 impl Drop for RequestLine {
     fn drop(&mut self) {
         let (id, model, streamed, prompt) = (&self.id, &self.model, self.streamed, self.prompt_tokens);
-        let first = self.first_text.map(|time| time.as_millis() as u64);
+        let milliseconds = |time: Option<Duration>| time.map(|time| time.as_millis() as u64);
+        let first = milliseconds(self.first_text);
         let total = self.received.elapsed().as_millis() as u64;
         match &self.outcome {
             Outcome::Finished(summary) => tracing::info!(
@@ -121,6 +146,9 @@ impl Drop for RequestLine {
                     FinishReason::Stop => "stop",
                     FinishReason::Length => "length",
                 },
+                start_ms = milliseconds(self.start),
+                load_ms = milliseconds(self.loading),
+                prefill_ms = milliseconds(self.prefill()),
                 time_to_first_text_ms = first,
                 total_ms = total,
                 tokens_per_second = self.speed(summary.completion_tokens),

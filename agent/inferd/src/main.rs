@@ -4,15 +4,21 @@
 //! text of any conversation. What it keeps of idle ones, so that their next turn need not read them again, is in its state
 //! folder, and can be turned off (`--kv-park-quota 0`).
 
+mod admission;
+mod age;
 mod arguments;
 mod bench;
 mod chat;
 mod cpu;
+mod door;
 mod environment;
 mod import_service;
+mod life;
 mod log;
 mod memory;
+mod model_settings;
 mod offline;
+mod preload;
 mod refusal;
 mod render;
 mod reply;

@@ -45,6 +45,33 @@ impl Refusal {
         }
     }
 
+    /// There is no memory for a further answer.
+    pub(crate) fn overloaded() -> Self {
+        Self::special(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+            None,
+            "memory is short on this machine: nothing new is answered until others have given some back",
+        )
+    }
+
+    /// A model has ended the engine time and again.
+    pub(crate) fn quarantined(model: &str, fallback: Option<&str>) -> Self {
+        let instead = match fallback {
+            Some(fallback) => format!("`{fallback}` answers"),
+            None => "another may answer".to_owned(),
+        };
+        Self::special(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "model_quarantined",
+            Some("model"),
+            format!(
+                "the model `{model}` has ended the engine time and again and is not loaded; \"hearth status\" shows why. \
+                 {instead}; \"hearth model release {model}\" has it loaded again"
+            ),
+        )
+    }
+
     /// The model's thread is gone.
     pub(crate) fn engine_ended() -> Self {
         Self::special(

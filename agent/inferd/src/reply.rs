@@ -39,7 +39,10 @@ pub(crate) async fn whole(
     let mut text = String::new();
     let summary = loop {
         match answer.next().await {
-            Some(Event::Started { prompt_tokens }) => line.started(prompt_tokens),
+            Some(Event::Started {
+                prompt_tokens,
+                loading,
+            }) => line.started(prompt_tokens, loading),
             Some(Event::Text(more)) => {
                 line.text();
                 text += &more;
@@ -84,7 +87,10 @@ pub(crate) async fn streamed(
     include_usage: bool,
 ) -> Result<Response, Refusal> {
     match answer.next().await {
-        Some(Event::Started { prompt_tokens }) => line.started(prompt_tokens),
+        Some(Event::Started {
+            prompt_tokens,
+            loading,
+        }) => line.started(prompt_tokens, loading),
         Some(Event::Failed(error)) => {
             line.failed(&error);
             return Err(error.into());

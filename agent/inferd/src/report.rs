@@ -13,6 +13,7 @@ use std::time::Duration;
 use api::phase::{EngineOrder, FIRST_ORDER_MS, REPORT_INTERVAL_MS};
 use engine::activity::{Activity, Phase, Pulse, Witness};
 use engine::engine::Engine;
+use machine::PressureLevel;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -25,10 +26,26 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What hearthd wants of the engine; `None` until the first order has come or there turned out to be no hearthd.
+#[derive(Clone)]
 pub(crate) struct Orders(watch::Receiver<Option<EngineOrder>>);
 
 impl Orders {
-    /// The first order. Where none comes in time the engine goes on without.
+    /// This order and no other.
+    #[cfg(test)]
+    pub(crate) fn of(order: EngineOrder) -> Self {
+        Self(watch::channel(Some(order)).1)
+    }
+
+    /// The next order.
+    pub(crate) async fn changed(&mut self) -> EngineOrder {
+        match self.0.changed().await {
+            Ok(()) => self.0.borrow_and_update().unwrap_or_default(),
+            // The engine has ended.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// The order in force; the first one is waited for. Where none comes in time the engine goes on without.
     pub(crate) async fn first(&mut self) -> EngineOrder {
         let limit = Duration::from_millis(FIRST_ORDER_MS);
         match timeout(limit, self.0.wait_for(Option::is_some)).await {
@@ -47,6 +64,8 @@ pub(crate) fn start(socket: PathBuf, engine: Engine) -> Orders {
         witness: engine.witness(),
     };
     let obey = move |order: EngineOrder| {
+        engine.trim(order.pressure >= PressureLevel::Trim);
+        engine.limit_context(order.context.map(|tokens| tokens as usize));
         let before = give.send_replace(Some(order)).unwrap_or_default();
         if before.slots != order.slots {
             match order.slots {

@@ -11,10 +11,13 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use engine::engine::Engine;
+use engine::request::{Answer, Request};
 use http_body_util::LengthLimitError;
 use tokio::time::timeout;
 
+use crate::admission::{Admission, Admitted};
 use crate::chat;
+use crate::life::KeepAlive;
 use crate::log::RequestLine;
 use crate::refusal::Refusal;
 use crate::reply::{self, Heading};
@@ -25,17 +28,24 @@ pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
 const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// All routes.
-pub(crate) fn router(engine: Engine) -> Router {
+pub(crate) fn router(engine: Engine, admission: Admission) -> Router {
     Router::new()
         .route("/health", get(health))
         .route("/v1/models", get(models))
         .route("/v1/chat/completions", post(chat_completions))
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(engine)
+        .with_state(Service { engine, admission })
 }
 
-async fn health(State(engine): State<Engine>) -> Json<EngineStatus> {
+/// What handlers speak to.
+#[derive(Clone)]
+struct Service {
+    engine: Engine,
+    admission: Admission,
+}
+
+async fn health(State(Service { engine, .. }): State<Service>) -> Json<EngineStatus> {
     let activity = engine.activity().borrow().clone();
     Json(EngineStatus {
         status: Condition::Ok,
@@ -45,7 +55,7 @@ async fn health(State(engine): State<Engine>) -> Json<EngineStatus> {
     })
 }
 
-async fn models(State(engine): State<Engine>) -> Json<ModelList> {
+async fn models(State(Service { engine, .. }): State<Service>) -> Json<ModelList> {
     let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let model = |entry: engine::catalog::Entry| Model {
         id: entry.id,
@@ -60,10 +70,10 @@ async fn models(State(engine): State<Engine>) -> Json<ModelList> {
     })
 }
 
-async fn chat_completions(State(engine): State<Engine>, body: Body) -> Result<Response, Refusal> {
+async fn chat_completions(State(service): State<Service>, body: Body) -> Result<Response, Refusal> {
     let request = chat::parse(&read(body).await?)?;
     let (id, seed) = (random()?, random()?);
-    let engine_request = chat::to_engine(&request, seed)?;
+    let (engine_request, keep_alive) = (chat::to_engine(&request, seed)?, chat::keep_alive(&request)?);
     let created = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
@@ -72,8 +82,8 @@ async fn chat_completions(State(engine): State<Engine>, body: Body) -> Result<Re
         created,
         model: request.model.clone(),
     };
-    let line = RequestLine::new(&heading.id, &request.model, request.stream);
-    let answer = engine.submit(engine_request);
+    let (answer, admitted) = service.answer(engine_request, keep_alive).await?;
+    let line = RequestLine::new(&heading.id, &request.model, request.stream, admitted);
     if request.stream {
         let include_usage = request
             .stream_options
@@ -81,6 +91,24 @@ async fn chat_completions(State(engine): State<Engine>, body: Body) -> Result<Re
         reply::streamed(heading, answer, line, include_usage).await
     } else {
         reply::whole(heading, answer, line).await
+    }
+}
+
+impl Service {
+    /// Has a request answered. An empty conversation with no stay at all is the wish to let the model go, and takes none.
+    async fn answer(
+        &self,
+        request: Request,
+        keep_alive: Option<KeepAlive>,
+    ) -> Result<(Answer, Option<Admitted>), Refusal> {
+        if request.messages.is_empty() && keep_alive == Some(KeepAlive::For(Duration::ZERO)) {
+            self.admission.unload(&request.model)?;
+            return Ok((Answer::nothing(), None));
+        }
+        let admitted = self.admission.admit(&request.model, keep_alive).await?;
+        let context = admitted.context;
+        let answer = self.engine.submit(Request { context, ..request });
+        Ok((answer, Some(admitted)))
     }
 }
 

@@ -6,11 +6,21 @@ use anyhow::{Context, Result, ensure};
 use listenfd::ListenFd;
 use tokio::net::{TcpListener, UnixListener};
 
+use crate::door::Socket;
+
 /// Sockets to accept connections on.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
     pub(crate) unix: Vec<UnixListener>,
     pub(crate) tcp: Option<TcpListener>,
+}
+
+impl Sockets {
+    /// All of them.
+    pub(crate) fn all(self) -> Vec<Socket> {
+        let unix = self.unix.into_iter().map(Socket::Unix);
+        unix.chain(self.tcp.map(Socket::Tcp)).collect()
+    }
 }
 
 /// Takes the sockets that were handed over, and opens one at `listen` if that is given.

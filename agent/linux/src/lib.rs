@@ -22,6 +22,7 @@ mod hwmon;
 mod meminfo;
 mod memory;
 mod own_memory;
+mod own_start;
 mod parse;
 mod platform_profile;
 mod power_supply;
@@ -41,6 +42,7 @@ mod zram;
 
 pub use events::{KernelEvent, KernelEvents};
 pub use own_memory::OwnMemory;
+pub use own_start::own_start;
 pub use reclaimer::{Reclaimed, Reclaimer};
 pub use sampler::{Sampler, discover};
 pub use tree::{Error, MAX_FILE_BYTES, MAX_LONG_FILE_BYTES, Tree};

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Wanted;
 use super::worker::Worker;
 use crate::activity::{Named, Phase, State};
 use crate::capacity::Capacity;
@@ -39,7 +40,8 @@ impl Worker {
 
     /// The model of that name, loaded in place of the resident one if need be. What is answering is there to the end of
     /// its answers, whatever becomes of its folder.
-    pub(super) fn model(&mut self, id: &str) -> Result<Arc<Model>, RequestError> {
+    pub(super) fn model(&mut self, wanted: &Wanted) -> Result<Arc<Model>, RequestError> {
+        let id = wanted.model.as_str();
         self.let_go();
         if let Some(resident) = self
             .resident
@@ -62,18 +64,19 @@ impl Worker {
         };
         self.unload();
         self.testify(&named);
-        let loaded = model::load_on(&entry.source, &self.terms(), &self.pulse);
+        let loaded = model::load_on(&entry.source, &self.terms(wanted.context), &self.pulse);
         let (model, graph) = loaded.map_err(|error| unusable(&error))?;
         let model = Arc::new(model);
-        self.sessions.limit_memory(model.idle_kv(), Instant::now());
         self.resident = Some(Resident {
             named,
             entry,
             model: Arc::clone(&model),
             graph,
         });
+        self.parked = None;
         self.pace = Pace::default();
         self.apply_limits();
+        self.apply_memory();
         self.publish(Phase::Loading);
         Ok(model)
     }
@@ -86,12 +89,12 @@ impl Worker {
         self.witness.wait(self.loads, TESTIMONY);
     }
 
-    fn terms(&self) -> Terms {
+    fn terms(&self, context: Option<usize>) -> Terms {
         Terms {
             budget: self.settings.memory_budget,
             wanted: Capacity {
                 slots: self.sequences.len(),
-                context: self.settings.context,
+                context: context.unwrap_or(self.settings.context).min(self.context),
             },
             kv: self.settings.kv,
             memory: self.settings.memory,
@@ -106,6 +109,14 @@ impl Worker {
         self.scheduler.limit(room.into_iter().chain(self.limit).min());
     }
 
+    /// Gives idle sessions the memory that there is for them.
+    pub(super) fn apply_memory(&mut self) {
+        let room = self.resident.as_ref().map(|resident| resident.model.idle_kv());
+        let room = room.unwrap_or(self.settings.parking.memory);
+        let room = if self.is_trimmed { room / 2 } else { room };
+        self.sessions.limit_memory(room, Instant::now());
+    }
+
     /// Gives up a model that was removed, or that another was stored in place of, once nobody is being answered by it:
     /// its blocks take room on the disk for as long as they are mapped.
     pub(super) fn let_go(&mut self) {
@@ -117,11 +128,14 @@ impl Worker {
             self.unload();
             self.publish(self.scheduler.phase());
         }
+        let catalog = &self.catalog;
+        self.parked.take_if(|parked| catalog.find(&parked.name).is_none());
     }
 
     /// Gives the resident model's memory back.
     pub(super) fn unload(&mut self) {
         self.resident = None;
+        self.parked = None;
         self.sessions.forget_nameless();
         self.forget_removed();
         self.apply_limits();

@@ -29,13 +29,19 @@ impl Worker {
     /// When no session is in memory any more, the model goes, too: its pages are the page cache's then, clean, and the
     /// kernel may have them.
     pub(super) fn finish_parking(&mut self) {
-        if self.parking.is_empty() || !self.sessions.is_clear() {
+        if !self.sessions.is_clear() {
             return;
         }
         self.sessions.cleared();
+        if self.parking.is_empty() {
+            return;
+        }
         let idle = self.scheduler.active() == 0;
         if idle {
+            let parked = self.resident.as_ref().map(|resident| resident.named.clone());
+            let parked = parked.or(self.parked.take());
             self.unload();
+            self.parked = parked;
             trim_heap();
             self.publish(self.scheduler.phase());
         }

@@ -72,6 +72,7 @@ fn import(folder: &Path, shape: &tiny::Shape, context: u32) -> Store {
 fn request(text: &str, max_tokens: usize) -> Request {
     Request {
         model: "tiny".to_owned(),
+        context: None,
         messages: vec![Message {
             role: Role::User,
             content: text.to_owned(),

@@ -1,7 +1,8 @@
 //! The model's thread: commands in, turns of computing, answers out.
 
 use std::io;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kernels::compute::Compute;
 use kernels::pool::Pool;
@@ -9,13 +10,14 @@ use tokio::sync::{oneshot, watch};
 
 use super::inbox::Inbox;
 use super::resident::Resident;
-use super::{Command, Settings, Waiting};
+use super::{Command, Settings, Waiting, Wanted};
 use crate::activity::{Activity, Named, Phase, Pulse, State, Witness};
 use crate::catalog::Catalog;
 use crate::error::{ForwardError, RequestError};
+use crate::model::Model;
 use crate::pace::Pace;
 use crate::parking::{Resume, Sessions};
-use crate::request::{Event, Outbox};
+use crate::request::{Event, Outbox, Request, Summary};
 use crate::scheduler::{Scheduler, SlotId, Work};
 use crate::sequence::Sequence;
 
@@ -39,6 +41,12 @@ pub(super) struct Worker {
     pub(super) scheduler: Scheduler<Waiting>,
     /// Most requests that are to be answered at once, if somebody says.
     pub(super) limit: Option<usize>,
+    /// Most tokens of sequences of models that are loaded from now on.
+    pub(super) context: usize,
+    /// Whether idle sessions have but half of their memory.
+    pub(super) is_trimmed: bool,
+    /// The model that was let go of to give its memory back, and will be wanted again.
+    pub(super) parked: Option<Named>,
     /// Ends of complete answers that their readers have not made room for yet.
     pub(super) draining: Vec<Outbox>,
     pub(super) sessions: Sessions,
@@ -71,6 +79,9 @@ impl Worker {
             sequences: (0..settings.slots.max(1)).map(|_| None).collect(),
             scheduler: Scheduler::new(settings.slots, settings.queue),
             limit: None,
+            context: usize::MAX,
+            is_trimmed: false,
+            parked: None,
             draining: Vec::new(),
             settings,
         })
@@ -122,6 +133,15 @@ impl Worker {
                 self.apply_limits();
             }
             Command::Kept(outcome) => self.hear(outcome),
+            Command::LimitContext(tokens) => self.context = tokens.unwrap_or(usize::MAX),
+            Command::Trim(is_trimmed) => {
+                self.is_trimmed = is_trimmed;
+                self.apply_memory();
+            }
+            Command::ParkSessions => {
+                self.sessions.clear(Instant::now());
+                self.finish_parking();
+            }
             Command::Park(reply) => {
                 self.parking.push(reply);
                 self.sessions.clear(Instant::now());
@@ -135,11 +155,11 @@ impl Worker {
                         .push(Event::Failed(RequestError::QueueFull { waiting }));
                 }
             }
-            Command::Load(model, reply) => {
-                let loaded = if self.scheduler.active() > 0 {
+            Command::Load(wanted, reply) => {
+                let loaded = if self.scheduler.active() + self.scheduler.waiting() > 0 {
                     Ok(())
                 } else {
-                    self.model(&model).map(drop)
+                    self.model(&wanted).map(drop)
                 };
                 // Who asked may have stopped waiting for the answer.
                 let _gone = reply.send(loaded);
@@ -177,21 +197,39 @@ impl Worker {
     /// sequences of this one are complete.
     fn admit(&mut self) {
         while let Some(waiting) = self.scheduler.next_waiting() {
-            let wanted = waiting.request.model.clone();
-            if self.scheduler.active() > 0 && !self.is_resident(&wanted) {
+            let wanted = Wanted {
+                model: waiting.request.model.clone(),
+                context: waiting.request.context,
+            };
+            if self.scheduler.active() > 0 && !self.is_resident(&wanted.model) {
                 return;
             }
-            let Some(Waiting { request, outbox }) = self.scheduler.take_waiting() else {
+            let Some(Waiting { request, mut outbox }) = self.scheduler.take_waiting() else {
                 return;
             };
-            let sequence = match self.model(&wanted) {
-                Ok(model) => Sequence::new(model, request, outbox),
-                Err(error) => Err((outbox, error)),
-            };
-            match sequence {
-                Ok(sequence) => self.place(sequence),
-                Err((mut outbox, error)) => outbox.push(Event::Failed(error)),
+            let before = (self.loads, Instant::now());
+            match self.model(&wanted) {
+                Ok(model) => {
+                    let loading = (self.loads > before.0).then(|| before.1.elapsed());
+                    self.begin(model, request, outbox, loading);
+                }
+                Err(error) => outbox.push(Event::Failed(error)),
             }
+        }
+    }
+
+    fn begin(&mut self, model: Arc<Model>, request: Request, mut outbox: Outbox, loading: Option<Duration>) {
+        if request.messages.is_empty() {
+            outbox.push(Event::Started {
+                prompt_tokens: 0,
+                loading,
+            });
+            outbox.push(Event::Finished(Summary::NOTHING));
+            return;
+        }
+        match Sequence::new(model, request, outbox, loading) {
+            Ok(sequence) => self.place(sequence),
+            Err((mut outbox, error)) => outbox.push(Event::Failed(error)),
         }
     }
 
@@ -286,8 +324,11 @@ impl Worker {
 
     /// Tells what is done. Every turn comes by here: it costs a lock that is hardly ever contended, and no allocation.
     pub(super) fn publish(&self, phase: Phase) {
-        let model = self.resident.as_ref().map(|resident| resident.named.clone());
-        let state = model.as_ref().map_or(State::Empty, |_| State::Ready);
+        let (state, model) = match (&self.resident, &self.parked) {
+            (Some(resident), _) => (State::Ready, Some(resident.named.clone())),
+            (None, Some(parked)) => (State::Parked, Some(parked.clone())),
+            (None, None) => (State::Empty, None),
+        };
         self.tell(phase, state, model);
     }
 
@@ -304,7 +345,7 @@ impl Worker {
             progress: self.progress,
             generated: self.generated,
             generated_at: None,
-            kv_bytes: 0,
+            kv_bytes: self.sessions.memory(),
         };
         self.activity.send_if_modified(|activity| {
             now.generated_at = if now.generated == activity.generated {

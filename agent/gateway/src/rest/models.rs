@@ -1,7 +1,7 @@
 //! `/api/v1/models`: the models on the disk. No file of a model is looked at here: all that is passed on to the import
 //! service, and its word passed back.
 
-use super::{answer, power::who};
+use super::{answer, power::who, read};
 use crate::{
     app::App,
     import::{Conversation, ImportError},
@@ -9,8 +9,8 @@ use crate::{
     refusal::{Kind, Refusal},
 };
 use api::{
-    import::{NewFile, NewModel, Refused, RefusedKind, Reply, Request as Wanted},
-    models::{RemovedModel, Step, StoredModels},
+    import::{NewFile, NewModel, Refused, RefusedKind, Reply, Request as Wanted, SetModel},
+    models::{ModelChange, RemovedModel, Step, StoredModel, StoredModels},
 };
 use axum::{
     body::Body,
@@ -35,6 +35,8 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 const QUERY: &str =
     "wanted are file=NAME and bytes=SIZE, both for each part of a split model, in their order";
+const CHANGE: &str = "some of {\"keep_alive\": \"30m\", a number of seconds or null, \"pin\": true or false, \
+    \"context\": a number of tokens or null, \"default\": true or false}";
 /// When to ask again of a service that is busy or gone.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -72,6 +74,30 @@ async fn forget(app: &App, name: Name, extensions: &Extensions) -> Result<Remove
     let who = who(app, extensions);
     tracing::info!(who, model = removed.id, "model {} removed by {who}", removed.id);
     Ok(removed)
+}
+
+/// Changes what is set of a model.
+pub(crate) async fn set(State(app): State<Arc<App>>, name: Name, uri: Uri, request: Request) -> Response {
+    answer(&uri, change(&app, name, request).await)
+}
+
+async fn change(app: &App, name: Name, request: Request) -> Result<StoredModel, Refusal> {
+    let (name, who) = (text(name)?, who(app, request.extensions()));
+    let change: ModelChange = read(request, CHANGE).await?;
+    let wanted = Wanted::Set(SetModel { name, change });
+    let model = match app.import.ask(&wanted).await?.next().await? {
+        Reply::Set(model) => *model,
+        reply => return Err(unexpected(reply)),
+    };
+    let settings = &model.settings;
+    tracing::info!(
+        who,
+        model = model.id,
+        ?settings,
+        "settings of model {} changed by {who}",
+        model.id
+    );
+    Ok(model)
 }
 
 /// Reads all blocks of a model; the answer is a [`Step`] a line.

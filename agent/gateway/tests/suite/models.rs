@@ -6,8 +6,9 @@ use crate::{
     process::{Gateway, Setup},
 };
 use api::{
-    import::{NewFile, NewModel, Refused, RefusedKind, Reply, Request},
-    models::{Phase, Place, Progress, RemovedModel, StoredModel, Verification},
+    import::{NewFile, NewModel, Refused, RefusedKind, Reply, Request, SetModel},
+    models::{ModelChange, ModelSettings, Phase, Place, Progress, RemovedModel, StoredModel, Verification},
+    openai::KeepAlive,
 };
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -100,6 +101,7 @@ fn model() -> StoredModel {
         stored: 10,
         codecs: vec![],
         problem: None,
+        settings: ModelSettings::default(),
     }
 }
 
@@ -333,6 +335,29 @@ fn models_are_listed_verified_and_removed() {
 }
 
 #[test]
+fn what_is_set_of_a_model_is_passed_on_and_what_is_no_setting_is_not() {
+    let (_setup, gateway, service) = gateway();
+    let body = r#"{"keep_alive":"30m","pin":true,"context":null}"#;
+    let answer = ask(&gateway, "PATCH /api/v1/models/m", body);
+    let mut call = service.next();
+    let change = ModelChange {
+        keep_alive: Some(Some(KeepAlive::Text("30m".to_owned()))),
+        pin: Some(true),
+        context: Some(None),
+        default: None,
+    };
+    let name = "m".to_owned();
+    assert_eq!(call.request(), Request::Set(SetModel { name, change }));
+    call.reply(&Reply::Set(Box::new(model())));
+    let answer = answer.join().unwrap();
+    assert_eq!((answer.status, answer.json()["id"].as_str()), (200, Some("m")));
+    for body in ["", "[", r#"{"pin":"yes"}"#, r#"{"colour":1}"#] {
+        let answer = gateway.ask_locally("PATCH /api/v1/models/m", body);
+        assert!((400..500).contains(&answer.status), "{body}");
+    }
+}
+
+#[test]
 fn without_a_service_the_problem_names_its_socket() {
     let setup = Setup::new();
     let gateway = setup.serve();
@@ -363,6 +388,7 @@ fn readers_see_models_and_only_administrators_change_them() {
     for line in [
         "PUT /api/v1/models/m",
         "DELETE /api/v1/models/m",
+        "PATCH /api/v1/models/m",
         "POST /api/v1/models/m/verify",
     ] {
         assert_eq!(gateway.ask(line, &[&chat], "").status, 403, "{line}");

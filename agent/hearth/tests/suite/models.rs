@@ -57,6 +57,42 @@ fn a_file_is_sent_whole_and_the_last_step_told() {
     assert!(ended.stdout.starts_with("m is there"), "{}", ended.stdout);
 }
 
+#[test]
+fn what_is_said_is_set_and_nothing_else() {
+    let local = Local::new();
+    for (arguments, body) in [
+        (
+            &["--keep-alive", "-1", "--pin", "--default"][..],
+            r#"{"keep_alive":"-1","pin":true,"default":true}"#,
+        ),
+        (
+            &[
+                "--keep-alive",
+                "usual",
+                "--no-pin",
+                "--context",
+                "usual",
+                "--no-default",
+            ],
+            r#"{"keep_alive":null,"pin":false,"context":null,"default":false}"#,
+        ),
+        (&["--context", "8192"], r#"{"context":8192}"#),
+    ] {
+        let child = local.start(&[&["model", "set", "m"], arguments].concat());
+        let call = local.gateway.next();
+        assert!(call.head.starts_with("patch /api/v1/models/m "), "{}", call.head);
+        assert_eq!(call.body, body);
+        let settings = r#""settings":{"keep_alive":"30m","pin":false,"context":null,"default":true}}"#;
+        let stored = STORED.replace('\n', "");
+        let stored = stored.replace("null}", &format!("null,{settings}"));
+        call.answer("200 OK", &stored);
+        let ended = end(child);
+        assert_eq!(ended.stdout, "m: default, keep 30m\n", "{}", ended.stderr);
+    }
+    let ended = end(local.start(&["model", "set", "m"]));
+    assert_eq!(ended.code, Some(2), "nothing to set");
+}
+
 /// A pipe's end to write into, once somebody reads the other: until then there is none to be had.
 fn write_end(pipe: &Path) -> File {
     let begin = Instant::now();

@@ -6,13 +6,18 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use api::import::{NewModel, Refused, RefusedKind};
-use api::models::{CodecShare, DamagedBlock, Phase, Place, RemovedModel, StoredModel, Verification};
+use api::models::{
+    CodecShare, DamagedBlock, ModelChange, ModelSettings, Phase, Place, RemovedModel, StoredModel,
+    Verification,
+};
 use engine::catalog::{Catalog, Entry, Source as Origin};
 use engine::model;
 use engine::template::renderer::Renderer;
 use store::manifest::{Manifest, Model};
 use store::source::Source;
 use store::{Codec, Damage, Error, ModelId, Store};
+
+use crate::model_settings;
 
 use super::spool::{self, Spool};
 use super::wire::{Teller, refused};
@@ -55,7 +60,15 @@ impl Models {
             .entries()
             .into_iter()
             .map(|entry| found(&entry, Place::Added));
-        image.chain(added).collect()
+        let settings = model_settings::read(self.store.path());
+        image
+            .chain(added)
+            .map(|model: Result<StoredModel, Refused>| {
+                let model = model?;
+                let settings = settings.told(&model.id);
+                Ok(StoredModel { settings, ..model })
+            })
+            .collect()
     }
 
     /// Receives a model's files, and packs and stores them if they are one that can be asked.
@@ -156,6 +169,30 @@ impl Models {
         })
     }
 
+    /// Changes what is set of a model. The engine reads it when it loads the model next.
+    pub(super) fn set(&self, name: &str, change: &ModelChange) -> Result<StoredModel, Refused> {
+        let id = parse(name)?;
+        let found = |models: Vec<StoredModel>| models.into_iter().find(|model| model.id == id.as_str());
+        if found(self.list()?).is_none() {
+            return Err(self.unknown(&id));
+        }
+        let folder = self.store.path();
+        let _turn = self.settings_turn()?;
+        model_settings::change(folder, id.as_str(), change)
+            .map_err(|problem| refused(RefusedKind::Invalid, problem))?;
+        tracing::info!("what is set of {id} was changed");
+        found(self.list()?).ok_or_else(|| self.unknown(&id))
+    }
+
+    /// Two changes at once would lose one.
+    fn settings_turn(&self) -> Result<File, Refused> {
+        let folder = self.store.path();
+        let path = folder.join("settings.turn");
+        let file = fs::create_dir_all(folder).and_then(|()| File::create(&path));
+        let locked = file.and_then(|file| file.lock().map(|()| file));
+        locked.map_err(|error| failed(format!("cannot lock {}: {error}", path.display())))
+    }
+
     /// Forgets a model and gives back its room.
     pub(super) fn remove(&self, name: &str) -> Result<RemovedModel, Refused> {
         let id = parse(name)?;
@@ -164,6 +201,9 @@ impl Models {
             removed => removed.map_err(of_store)?,
         }
         tracing::info!("{id} removed");
+        if let Err(problem) = model_settings::forget(self.store.path(), id.as_str()) {
+            tracing::error!("what was set of {id} stays: {problem}");
+        }
         let (freed, note) = match self.collect() {
             Ok(bytes) => (bytes, Some(HELD.to_owned())),
             Err(note) => (0, Some(note)),
@@ -296,6 +336,7 @@ fn bare(id: &str, place: Place, bytes: u64) -> StoredModel {
         stored: bytes,
         codecs: Vec::new(),
         problem: None,
+        settings: ModelSettings::default(),
     }
 }
 
@@ -314,6 +355,7 @@ fn stored(id: &ModelId, place: Place, manifest: &Manifest) -> StoredModel {
         stored: model.stored(),
         codecs: codecs(model),
         problem: None,
+        settings: ModelSettings::default(),
     }
 }
 

@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use api::import::{NewFile, NewModel, RefusedKind};
-use api::models::{Place, StoredModel};
+use api::models::{ModelChange, ModelSettings, Place, StoredModel};
+use api::openai::KeepAlive;
 use engine::template::renderer::Renderer;
 use engine::tiny;
 use proptest::prelude::*;
@@ -77,6 +78,33 @@ impl Bench {
         }
         files
     }
+}
+
+#[test]
+fn what_is_set_is_told_with_its_model_and_goes_with_it() {
+    let bench = Bench::new();
+    bench.add("a", &tiny::Model::new(64).bytes());
+    let change = |name: &str, keep_alive: &str| {
+        let keep_alive = Some(Some(KeepAlive::Text(keep_alive.to_owned())));
+        bench.ask(&Request::Set(SetModel {
+            name: name.to_owned(),
+            change: ModelChange {
+                keep_alive,
+                pin: Some(true),
+                ..ModelChange::default()
+            },
+        }))
+    };
+    let Reply::Set(model) = change("a", "30m") else {
+        panic!()
+    };
+    assert!(model.settings.pin);
+    assert_eq!(bench.list()[0].settings, model.settings);
+    assert_eq!(refused(&change("a", "soon")).0, RefusedKind::Invalid);
+    assert_eq!(refused(&change("b", "1h")).0, RefusedKind::Unknown);
+    bench.ask(&Request::Remove("a".to_owned()));
+    bench.add("a", &tiny::Model::new(64).bytes());
+    assert_eq!(bench.list()[0].settings, ModelSettings::default());
 }
 
 fn line(request: &Request) -> Vec<u8> {

@@ -1,13 +1,25 @@
+use std::sync::Arc;
+
 use super::*;
+use crate::life::{Life, Limits};
+use crate::model_settings::Reader;
+use crate::report::Orders;
 use api::openai::{ChatChunk, ChatCompletion, Content, ErrorBody, FinishReason};
+use api::phase::EngineOrder;
 use axum::http::Request;
 use engine::engine::Settings;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+const LIMITS: Limits = Limits {
+    keep_alive: KeepAlive::Ever,
+    exit: KeepAlive::Ever,
+};
+
 struct Fixture {
     router: Router,
     engine: Engine,
+    life: Life,
     _folder: tempfile::TempDir,
 }
 
@@ -17,12 +29,22 @@ fn fixture(slots: usize, queue: usize) -> Fixture {
 
 /// The same, with idle sessions.
 fn keeping(slots: usize, queue: usize, parking: engine::parking::Settings) -> Fixture {
+    ordered(slots, queue, parking, |_| EngineOrder::default())
+}
+
+/// The same, where hearthd orders something, given the model's tag.
+fn ordered(
+    slots: usize,
+    queue: usize,
+    parking: engine::parking::Settings,
+    order: impl FnOnce(u64) -> EngineOrder,
+) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     engine::tiny::write(&folder.path().join("tiny.gguf"), 4096).unwrap();
     std::fs::write(folder.path().join("no-model.gguf"), "text").unwrap();
     let folders = vec![folder.path().to_owned()];
     let settings = Settings {
-        folders,
+        folders: folders.clone(),
         slots,
         queue,
         context: 4096,
@@ -36,8 +58,13 @@ fn keeping(slots: usize, queue: usize, parking: engine::parking::Settings) -> Fi
         renderer: engine::template::renderer::Renderer::Here,
     };
     let (engine, _ended) = Engine::start(settings).unwrap();
+    let tag = engine.models()[0].tag().unwrap();
+    let (life, orders) = (Life::new(LIMITS), Orders::of(order(tag)));
+    let settings = Arc::new(Reader::new(&folders));
+    let admission = Admission::new(engine.clone(), life.clone(), orders, settings);
     Fixture {
-        router: router(engine.clone()),
+        router: router(engine.clone(), admission),
+        life,
         engine,
         _folder: folder,
     }
@@ -121,6 +148,55 @@ async fn what_was_not_read_again_is_told() {
 }
 
 #[tokio::test]
+async fn an_empty_conversation_loads_the_model_or_lets_it_go() {
+    let fixture = fixture(1, 1);
+    let ask = |keep_alive: Value| fixture.ask(json!({"messages": [], "keep_alive": keep_alive}));
+    let loaded = || fixture.engine.activity().borrow().model.is_some();
+    let nothing = completion(ask(json!(0)).await).await;
+    assert!(!loaded(), "what is to go is not loaded for that");
+    let answer = completion(ask(json!("1h")).await).await;
+    assert!(loaded());
+    assert_eq!(answer.choices, nothing.choices);
+    assert!(matches!(&answer.choices[0].message.content, Content::Text(text) if text.is_empty()));
+    assert_eq!(answer.usage.total_tokens, 0);
+    let stream = json!({"messages": [], "keep_alive": "1h", "stream": true});
+    let events = events(fixture.ask(stream).await).await;
+    assert_eq!(events.last().unwrap(), "[DONE]");
+    let unknown = json!({"model": "none", "messages": [], "keep_alive": 0});
+    assert_eq!(fixture.ask(unknown).await.status(), 404);
+}
+
+#[tokio::test]
+async fn memory_that_is_short_refuses_and_is_no_idleness() {
+    let fixture = fixture(1, 1);
+    let ask = || fixture.ask(json!({"max_tokens": 1}));
+    fixture.life.press(machine::PressureLevel::Park);
+    assert_eq!(ask().await.status(), 200);
+    fixture.life.press(machine::PressureLevel::Refuse);
+    let response = ask().await;
+    assert!(response.headers().contains_key("retry-after"));
+    assert_eq!(response.status(), 503);
+    let body: ErrorBody = serde_json::from_slice(&bytes(response).await).unwrap();
+    assert_eq!(body.error.code.as_deref(), Some("overloaded"));
+    fixture.life.press(machine::PressureLevel::None);
+    assert_eq!(ask().await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_quarantined_model_is_refused_by_name_and_the_fallback_is_told() {
+    let quarantine = |tag| EngineOrder {
+        quarantined: [0, tag, 0, 0, 0, 0, 0, 0],
+        fallback: tag,
+        ..EngineOrder::default()
+    };
+    let fixture = ordered(1, 1, engine::parking::Settings::NONE, quarantine);
+    let question = question(json!({})).to_string();
+    let (status, error) = fixture.refused("POST", "/v1/chat/completions", question).await;
+    assert_eq!((status, error.code.as_deref()), (503, Some("model_quarantined")));
+    assert!(error.message.contains("hearth status") && error.message.contains("`tiny` answers"));
+}
+
+#[tokio::test]
 async fn a_stream_says_the_same_as_a_whole_answer() {
     let fixture = fixture(1, 1);
     let whole = completion(fixture.ask(json!({})).await).await;
@@ -163,7 +239,7 @@ async fn models_are_listed_by_what_the_files_are() {
 #[tokio::test]
 async fn health_names_the_loaded_model() {
     let fixture = fixture(1, 1);
-    fixture.engine.load("tiny").await.unwrap();
+    fixture.engine.load("tiny", None).await.unwrap();
     let status: EngineStatus =
         serde_json::from_slice(&bytes(fixture.send("GET", "/health", "").await).await).unwrap();
     assert_eq!(status.model.as_deref(), Some("tiny"));

@@ -3,6 +3,34 @@
 use super::*;
 
 #[test]
+fn a_model_is_loaded_for_nothing_and_with_the_context_that_is_wanted() {
+    let folder = folder(&["tiny"]);
+    let empty = |context| Request {
+        context,
+        messages: Vec::new(),
+        ..request("", 1)
+    };
+    for (wanted, limit, room) in [
+        (None, None, 256),
+        (Some(512), None, 512),
+        (Some(512), Some(128), 128),
+        (None, Some(512), 256),
+    ] {
+        let engine = start(folder.path(), 1, 1, 256);
+        engine.limit_context(limit);
+        let (text, end) = text_and_end(engine.submit(empty(wanted)));
+        assert_eq!((text, summary(&end)), (String::new(), Summary::NOTHING));
+        let unlimited = Request {
+            max_tokens: None,
+            ..request("a", 1)
+        };
+        let (_, end) = text_and_end(engine.submit(unlimited));
+        let summary = summary(&end);
+        assert_eq!(summary.prompt_tokens + summary.completion_tokens, room);
+    }
+}
+
+#[test]
 fn unknown_and_broken_models_are_told_apart() {
     let folder = folder(&["tiny"]);
     let bytes = std::fs::read(folder.path().join("tiny.gguf")).unwrap();

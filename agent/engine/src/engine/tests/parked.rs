@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::activity::State;
 
 /// Bytes of a block of the made-up model in f16.
 const BLOCK: u64 = 16 << 10;
@@ -278,6 +279,33 @@ fn parking_lets_go_of_the_model_and_waits_for_nobody_s_answer() {
 }
 
 #[test]
+fn conversations_leave_memory_and_the_model_stays_or_half_of_them_do() {
+    let place = Place::new(KvKind::F16, 8 * BLOCK, 100 * BLOCK);
+    let mut runner = place.begin();
+    let first = [said(Role::User, &"first ".repeat(20))];
+    let second = [said(Role::User, &"second ".repeat(20))];
+    runner.ask(&first, 5);
+    runner.worker.obey(Command::ParkSessions);
+    while runner.worker.sessions.memory() > 0 {
+        runner.hear();
+    }
+    assert!(runner.worker.resident.is_some());
+    assert_eq!(place.files().len(), 1);
+    runner.ask(&second, 5);
+    assert!(
+        runner.worker.sessions.memory() > 2 * BLOCK,
+        "memory is for it again"
+    );
+    runner.worker.settings.parking.memory = 4 * BLOCK;
+    runner.worker.obey(Command::Trim(true));
+    while runner.worker.sessions.is_busy() {
+        runner.hear();
+    }
+    assert!(runner.worker.sessions.memory() <= 2 * BLOCK);
+    assert!(runner.ask(&first, 5).1.reused_tokens > 0);
+}
+
+#[test]
 fn the_same_question_is_not_read_again_and_two_at_once_share_what_was_seen() {
     let place = Place::new(KvKind::F16, 100 * BLOCK, 0);
     let mut runner = place.begin();
@@ -309,7 +337,10 @@ fn an_engine_that_is_parked_answers_and_ends_when_nobody_has_it_any_more() {
     let (reply, parked) = oneshot::channel();
     assert!(engine.commands.0.send(Command::Park(reply)).is_ok());
     assert_eq!(parked.blocking_recv(), Ok(true));
-    assert_eq!((held(&engine).as_deref(), place.files().len()), (None, 1));
+    let now = engine.activity().borrow().clone();
+    assert_eq!((now.state, now.kv_bytes), (State::Parked, 0));
+    assert_eq!(held(&engine).as_deref(), Some("tiny"), "it will be wanted again");
+    assert_eq!(place.files().len(), 1);
     let (again, end) = text_and_end(engine.submit(request(&"hello there ".repeat(9), 60)));
     assert_eq!(again, text);
     assert!(summary(&end).reused_tokens > 0);

@@ -58,7 +58,11 @@ fn the_pulse_beats_for_weights_that_are_read_and_for_each_layer_of_each_turn() {
     let folder = folder(&["tiny"]);
     let (mut worker, _commands) = worker(settings(folder.path(), 1, 1, 256), watch::Sender::default());
     let pulse = worker.pulse.clone();
-    worker.model("tiny").unwrap();
+    let wanted = Wanted {
+        model: "tiny".to_owned(),
+        context: None,
+    };
+    worker.model(&wanted).unwrap();
     let loaded = pulse.count();
     assert!(loaded > 0);
     let turns = told(&mut worker, request("word", 3)).len() - 1;
