@@ -22,6 +22,7 @@ check: lint
 # Print the long tables: times, memory, security, ten questions two ways, kills, energy (simulated)
 prove: setup
     {{tests}} vm -- prove
+    {{tests}} cycles
     cargo run --release --quiet --package control --example energy
 
 # Compare products on every path with their definition, AVX-VNNI and AMX too, on an emulated processor

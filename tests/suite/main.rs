@@ -6,6 +6,7 @@ mod answers;
 mod command;
 mod door;
 mod kills;
+mod life;
 mod models;
 mod models_door;
 mod power;

@@ -13,13 +13,15 @@ use tests::questions::QUESTIONS;
 use tests::report::{Report, say, seconds, step, table};
 use tests::vm::{Setup, token_on};
 
-use crate::checks::{answers, memory, models, sandbox, settled};
+use crate::checks::{answers, life, memory, models, sandbox, settled};
 use crate::guest::{Guest, MODEL};
 use crate::parts::Parts;
 use crate::thermal::{self, Wanted};
 
 /// Most tokens of an answer.
 const TOKENS: u32 = 32;
+/// Times that a stopped engine is woken.
+const WAKES: usize = 5;
 /// A slow stick or card reader, bytes a second.
 const RATE: u64 = 40_000_000;
 /// The goal from the first byte written to the first token.
@@ -116,6 +118,7 @@ fn in_the_guest(
     });
     report.check("no unit has failed", || settled::no_failed_units(&mut guest));
     figures(&mut guest)?;
+    waking(&mut guest, first, report)?;
     report.check("ten questions by three ways are answered as on the host", || {
         conversation(parts, &mut guest, expected)
     });
@@ -164,6 +167,25 @@ fn deploy(guest: &mut Guest, setup: &Setup, flashed: Flashed, first: &Answer) ->
         seconds(total),
         seconds(DEPLOY_GOAL)
     ))
+}
+
+/// From a stopped engine to the first text, and twenty requests that wake it together.
+fn waking(guest: &mut Guest, expected: &Answer, report: &mut Report) -> Result<()> {
+    let wakes: Vec<life::Wake> = life::sleepy(guest, |guest| {
+        let wakes = (0..WAKES)
+            .map(|_| life::wake(guest, expected))
+            .collect::<Result<_>>();
+        report.check("20 requests at once to a stopped engine", || life::crowd(guest));
+        wakes
+    })?;
+    title("From the request to the first text, the engine stopped before");
+    let rows = wakes.iter().map(|wake| {
+        let parts = [wake.start, wake.load, wake.prefill, wake.total];
+        parts.map(seconds).to_vec()
+    });
+    let header = ["until the engine has the request", "load", "prefill", "together"];
+    say(&table(&header, &rows.collect::<Vec<_>>()));
+    Ok(())
 }
 
 /// Memory and exposure.

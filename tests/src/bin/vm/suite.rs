@@ -13,7 +13,7 @@ use tests::report::{Report, say, seconds};
 use tests::vm::{Keys, Machine, Setup, token_on};
 
 use crate::checks::disk::{Identity, layout, root_is_verified};
-use crate::checks::{access, answers, bus, memory, models, recovery, sandbox, settled};
+use crate::checks::{access, answers, bus, life, memory, models, recovery, sandbox, settled};
 use crate::guest::Guest;
 use crate::parts::Parts;
 use crate::thermal::{self, Wanted};
@@ -151,6 +151,10 @@ fn first_checks(parts: &Parts, guest: &mut Guest, expected: &Answer, report: &mu
     report.check("a model comes over SSH, answers and goes", || {
         models::comes_over_ssh(guest)
     });
+    report.check(
+        "an idle engine ends, its socket stays, and a request wakes it",
+        || life::sleeps_and_wakes(guest, expected),
+    );
     report.check("memory of the idle guest", || memory::idle(guest));
 }
 
