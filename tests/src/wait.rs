@@ -26,6 +26,11 @@ pub fn until<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Result<O
     }
 }
 
+/// Lets a time pass that is itself a part of what is measured, such as a machine's first quiet minute.
+pub fn pass(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Waits for Ctrl-C.
 pub fn for_interrupt() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()

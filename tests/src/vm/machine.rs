@@ -69,6 +69,11 @@ impl Setup {
         &self.hardware.insert(Hardware { machine, seed }).machine
     }
 
+    /// Has every guest from now on so much memory, in MiB.
+    pub fn set_memory(&mut self, mib: u32) {
+        self.memory_mib = mib;
+    }
+
     /// Makes the disk a copy of the image.
     pub fn copy_image(&self, image: &Path) -> Result<()> {
         disk::copy(image, &self.disk())

@@ -4,6 +4,7 @@ mod checks;
 mod guest;
 mod parts;
 mod prove;
+mod quiet;
 mod suite;
 mod thermal;
 mod up;
@@ -43,7 +44,11 @@ enum Command {
     /// Boot the image in a simulated machine and play scenarios of heat and power in it
     Twin(thermal::Wanted),
     /// Print the long tables: times, memory, security, ten questions by two ways, kills
-    Prove,
+    Prove {
+        /// One of them alone
+        #[arg(value_enum)]
+        what: Option<prove::Part>,
+    },
 }
 
 const EXAMPLES: &str = "Examples:
@@ -51,7 +56,8 @@ const EXAMPLES: &str = "Examples:
   vm up --once --question 'Who wrote Romeo and Juliet?'
   vm test
   vm twin --scenario hold --seed 7
-  vm prove | tee proof.txt";
+  vm prove | tee proof.txt
+  vm prove memory";
 
 fn main() -> ExitCode {
     exit_code(run(Cli::parse()))
@@ -63,7 +69,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Up { once, question } => up::run(parts, &question, once),
         Command::Test => test(&parts()?),
         Command::Twin(wanted) => twin(&parts()?, &wanted),
-        Command::Prove => prove::run(&parts()?),
+        Command::Prove { what } => prove::run(&parts()?, what),
     }
 }
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
 use image::flash::{Flashed, Token};
 use tests::host::{self, Options, with_stack};
 use tests::kills::{Kill, Kills, seed};
@@ -16,6 +17,7 @@ use tests::vm::{Setup, token_on};
 use crate::checks::{answers, life, memory, models, sandbox, settled};
 use crate::guest::{Guest, MODEL};
 use crate::parts::Parts;
+use crate::quiet;
 use crate::thermal::{self, Wanted};
 
 /// Most tokens of an answer.
@@ -27,16 +29,31 @@ const RATE: u64 = 40_000_000;
 /// The goal from the first byte written to the first token.
 const DEPLOY_GOAL: Duration = Duration::from_secs(15 * 60);
 
+/// A table that can be had alone.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Part {
+    /// Used memory after answers, at two sizes of memory, and who holds it
+    Memory,
+}
+
 /// Measures, prints, and fails if an answer differs or a goal is missed.
-pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
+pub(crate) fn run(parts: &Parts, what: Option<Part>) -> Result<ExitCode> {
     let mut report = Report::new();
+    match what {
+        Some(Part::Memory) => quiet::run(parts, &mut report)?,
+        None => all(parts, &mut report)?,
+    }
+    Ok(report.finish())
+}
+
+fn all(parts: &Parts, report: &mut Report) -> Result<()> {
     sizes(parts)?;
-    kills(parts, &mut report)?;
+    kills(parts, report)?;
     let questions: Vec<&str> = QUESTIONS.iter().flat_map(|question| question.wordings).collect();
     let expected = parts.oracle(&questions, TOKENS)?;
     let token = Token::new()?;
     let (mut setup, flashed) = parts.flashed(token.hash_line(), Some(RATE))?;
-    if let Err(error) = in_the_guest(parts, &setup, flashed, &token, &expected, &mut report) {
+    if let Err(error) = in_the_guest(parts, &setup, flashed, &token, &expected, report) {
         report.record("the run goes to its end", Duration::ZERO, Err(error));
     }
     if !report.failures().is_empty() {
@@ -44,8 +61,8 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
         say(&format!("evidence is in {}", setup.folder().display()));
     }
     drop(setup);
-    heat(parts, &mut report)?;
-    Ok(report.finish())
+    quiet::run(parts, report)?;
+    heat(parts, report)
 }
 
 /// The scenarios of heat and power, each figure beside what is asked of it.
@@ -56,7 +73,7 @@ fn heat(parts: &Parts, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn title(words: &str) {
+pub(crate) fn title(words: &str) {
     say(&format!("\n## {words}\n"));
 }
 

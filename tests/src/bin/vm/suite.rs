@@ -155,6 +155,7 @@ fn first_checks(parts: &Parts, guest: &mut Guest, expected: &Answer, report: &mu
         "an idle engine ends, its socket stays, and a request wakes it",
         || life::sleeps_and_wakes(guest, expected),
     );
+    report.check("memory runs out", || memory::runs_out(guest, expected));
     report.check("memory of the idle guest", || memory::idle(guest));
 }
 

@@ -1,13 +1,18 @@
 //! What the guest uses.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use tests::oracle::Answer;
+use tests::report::seconds;
 use tests::wait;
 
+use super::answers;
 use super::sandbox::UNITS;
 use crate::guest::Guest;
+
+const ENGINE: &str = "hearth-inferd.service";
 
 /// The most that an idle guest may use, MiB. The mission's figure.
 const LIMIT_MIB: f64 = 200.0;
@@ -56,6 +61,61 @@ pub(crate) fn idle(guest: &mut Guest) -> Result<String> {
     Ok(format!(
         "{idle:.0} MiB used without the engine, {loaded:.0} MiB with the model loaded"
     ))
+}
+
+/// Units that outlive any lack of memory.
+const SURVIVORS: [&str; 5] = [
+    "hearthd.service",
+    "hearth-gateway.service",
+    "ssh.service",
+    "dbus-broker.service",
+    "systemd-journald.service",
+];
+/// A program that takes all memory, of a kind that cannot be compressed, in a unit of its own without any limit. `tail`
+/// keeps what it was told to print last until its input ends, which this one does not; from a pipe, as it would seek in
+/// the device itself.
+const HOG: &str = "systemd-run --wait --collect --unit=hog sh -c 'cat /dev/urandom | tail --bytes 64G'";
+/// The most that it may take from the hog's end to an answer: under pressure requests are refused for a while.
+const RELIEF: Duration = Duration::from_secs(180);
+
+/// Memory runs out: whoever took it goes, or the engine; all others stay, and the next question is answered.
+pub(crate) fn runs_out(guest: &mut Guest, expected: &Answer) -> Result<String> {
+    answers::first_token(guest, expected)?;
+    let survivors = pids(guest)?;
+    let engine = guest.main_pid(ENGINE)?;
+    let start = Instant::now();
+    let words = guest.sudo(&format!("{HOG} 2>&1 || true"))?;
+    let lasted = start.elapsed();
+    ensure!(words.contains("oom-kill"), "the hog ended otherwise: {words}");
+    let recovery = Instant::now();
+    wait::until(
+        "an answer after the hog's end",
+        RELIEF,
+        || match answers::first_token(guest, expected) {
+            Err(refused) if format!("{refused:#}").contains("503") => Ok(None),
+            answered => answered.map(Some),
+        },
+    )?;
+    let recovery = recovery.elapsed();
+    let now = pids(guest)?;
+    ensure!(now == survivors, "{survivors:?} became {now:?}");
+    let fate = if guest.main_pid(ENGINE)? == engine {
+        "lives on"
+    } else {
+        "was ended and is back"
+    };
+    Ok(format!(
+        "the hog was killed after {}, the engine {fate}, an answer {} later",
+        seconds(lasted),
+        seconds(recovery)
+    ))
+}
+
+fn pids(guest: &mut Guest) -> Result<Vec<(&'static str, u32)>> {
+    SURVIVORS
+        .iter()
+        .map(|unit| Ok((*unit, guest.main_pid(unit)?)))
+        .collect()
 }
 
 /// The daemons' own memory.
