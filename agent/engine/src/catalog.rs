@@ -1,6 +1,7 @@
 //! Which models there are: files and stores in folders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -21,21 +22,36 @@ pub struct Catalog {
     faults: Arc<Faults>,
 }
 
-/// Folders that could not be read when last looked at, and why.
+/// What could not be read when it was last looked at, in each folder.
 #[derive(Debug, Default)]
-struct Faults(Mutex<BTreeMap<PathBuf, String>>);
+struct Faults(Mutex<BTreeMap<PathBuf, BTreeSet<String>>>);
 
 impl Faults {
-    /// Keeps what a look at a folder came to. Whether it is a fault that was not there the last time.
-    fn is_new(&self, folder: &Path, fault: Option<&str>) -> bool {
+    /// Keeps what a look at a folder came to. Those faults that were not there the last time.
+    fn news(&self, folder: &Path, faults: BTreeSet<String>) -> Vec<String> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match fault {
-            None => {
-                known.remove(folder);
-                false
-            }
-            Some(fault) => known.insert(folder.to_owned(), fault.to_owned()).as_deref() != Some(fault),
-        }
+        let before = match faults.is_empty() {
+            true => known.remove(folder),
+            false => known.insert(folder.to_owned(), faults.clone()),
+        };
+        let before = before.unwrap_or_default();
+        faults
+            .into_iter()
+            .filter(|fault| !before.contains(fault))
+            .collect()
+    }
+}
+
+/// What a look at a folder came to: all that could be read, and why the rest could not.
+#[derive(Default)]
+struct Look {
+    entries: Vec<Entry>,
+    faults: BTreeSet<String>,
+}
+
+impl Look {
+    fn fault(&mut self, error: impl ToString) {
+        self.faults.insert(error.to_string());
     }
 }
 
@@ -131,19 +147,16 @@ impl Catalog {
     }
 
     /// All models, by id; of one folder's those that were imported hide files of the same name. Folders that do not
-    /// exist and files that do not begin as GGUF files do are passed over; a folder that cannot be read, too, with a
-    /// warning the first time.
+    /// exist and files that do not begin as GGUF files do are passed over; what cannot be read, too, with a warning the
+    /// first time, and hides nothing else.
     pub fn entries(&self) -> Vec<Entry> {
         let mut entries = BTreeMap::new();
         for (folder, store) in self.folders.iter().zip(&self.stores) {
-            let (stored, files) = (stored(store), files(folder));
-            let fault = fault(&stored, &files);
-            if self.faults.is_new(folder, fault.as_deref()) {
-                let fault = fault.unwrap_or_default();
+            let look = look(folder, store);
+            for fault in self.faults.news(folder, look.faults) {
                 tracing::warn!("models in {} are not there for now: {fault}", folder.display());
             }
-            let files = files.unwrap_or_default().into_iter().filter_map(file);
-            for entry in stored.unwrap_or_default().into_iter().chain(files) {
+            for entry in look.entries {
                 entries.entry(entry.id.clone()).or_insert(entry);
             }
         }
@@ -170,48 +183,66 @@ impl Catalog {
     }
 }
 
-/// Why not all of a folder's models can be told, if so.
-fn fault(stored: &Result<Vec<Entry>, store::Error>, files: &io::Result<Vec<PathBuf>>) -> Option<String> {
-    let stored = stored.as_ref().err().map(ToString::to_string);
-    stored.or_else(|| files.as_ref().err().map(ToString::to_string))
-}
-
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        files => files?.map(|file| Ok(file?.path())).collect(),
+/// The models of a folder, those that were imported first.
+fn look(folder: &Path, store: &Arc<Store>) -> Look {
+    let mut look = Look::default();
+    match store.models() {
+        Ok(ids) => look.entries.extend(ids.into_iter().map(|id| stored(store, id))),
+        Err(error) => look.fault(error),
     }
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => look.fault(format!("cannot list {}: {error}", folder.display())),
+        Ok(files) => files.for_each(|found| match found {
+            Ok(found) => take(&mut look, found.path()),
+            Err(error) => look.fault(format!("cannot list all of {}: {error}", folder.display())),
+        }),
+    }
+    look
 }
 
-fn stored(store: &Arc<Store>) -> Result<Vec<Entry>, store::Error> {
-    let entry = |id: ModelId| Entry {
+fn stored(store: &Arc<Store>, id: ModelId) -> Entry {
+    Entry {
         id: id.to_string(),
         written: store.written(&id),
         source: Source::Stored(Arc::clone(store), id),
-    };
-    Ok(store.models()?.into_iter().map(entry).collect())
+    }
 }
 
-fn file(path: PathBuf) -> Option<Entry> {
-    if path.extension()? != "gguf" {
-        return None;
+fn take(look: &mut Look, path: PathBuf) {
+    match file(&path) {
+        Ok(entry) => look.entries.extend(entry),
+        // It was removed since it was listed.
+        Err(_) if path.symlink_metadata().is_err() => {}
+        Err(error) => look.fault(format!("cannot read {}: {error}", path.display())),
     }
-    let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-    let mut magic = [0; 4];
-    File::open(&path).ok()?.read_exact(&mut magic).ok()?;
-    if &magic != b"GGUF" {
-        return None;
+}
+
+/// The model that a file is, if it is the first of one.
+fn file(path: &Path) -> io::Result<Option<Entry>> {
+    if path.extension().is_none_or(|extension| extension != "gguf") {
+        return Ok(None);
     }
-    let id = match Part::of(&path) {
-        Some(part) if part.index > 1 => return None,
-        Some(part) => part.name,
-        None => path.file_stem()?.to_str()?,
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() || !begins_as_gguf(path)? {
+        return Ok(None);
+    }
+    let id = match Part::of(path) {
+        Some(part) if part.index > 1 => None,
+        Some(part) => Some(part.name),
+        None => path.file_stem().and_then(OsStr::to_str),
     };
-    Some(Entry {
+    Ok(id.map(|id| Entry {
         id: id.to_owned(),
         written: metadata.modified().ok(),
-        source: Source::Gguf(path),
-    })
+        source: Source::Gguf(path.to_owned()),
+    }))
+}
+
+fn begins_as_gguf(path: &Path) -> io::Result<bool> {
+    let mut magic = Vec::new();
+    File::open(path)?.take(4).read_to_end(&mut magic)?;
+    Ok(magic == b"GGUF")
 }
 
 #[cfg(test)]
@@ -258,17 +289,43 @@ mod tests {
             [&bad],
             "what is not there is no fault"
         );
-        let reason = known()[&bad].clone();
-        assert!(reason.contains("Not a directory"), "{reason}");
-        assert!(!catalog.faults.is_new(&bad, Some(&reason)), "it was told");
-        assert!(catalog.faults.is_new(&bad, Some("another reason")));
+        let faults = known()[&bad].clone();
+        assert!(
+            faults.iter().all(|fault| fault.contains("Not a directory")),
+            "{faults:?}"
+        );
+        assert!(
+            catalog.faults.news(&bad, faults.clone()).is_empty(),
+            "they were told"
+        );
+        let more: BTreeSet<_> = faults.iter().cloned().chain(["another".to_owned()]).collect();
+        assert_eq!(catalog.faults.news(&bad, more), ["another"]);
         fs::remove_file(&bad).unwrap();
         assert_eq!(ids(&catalog), ["a"]);
         assert!(known().is_empty(), "it can be read again");
-        assert!(
-            catalog.faults.is_new(&bad, Some(&reason)),
-            "and would be told again"
-        );
+        let again = catalog.faults.news(&bad, faults.clone());
+        assert_eq!(again.len(), faults.len(), "and would be told again");
+    }
+
+    #[test]
+    fn what_cannot_be_read_in_a_folder_hides_nothing_and_each_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        for name in ["a.gguf", "z.gguf"] {
+            tiny::write(&file(name), 64).unwrap();
+        }
+        // Links that lead nowhere, or to themselves, cannot be read by anybody.
+        std::os::unix::fs::symlink("nowhere", file("dangling.gguf")).unwrap();
+        std::os::unix::fs::symlink("loop.gguf", file("loop.gguf")).unwrap();
+        // And what should be the folder of the store's models is a file.
+        fs::write(file("models"), "no folder").unwrap();
+        let catalog = Catalog::new(vec![folder.path().to_owned()]);
+        assert_eq!(ids(&catalog), ["a", "z"]);
+        let faults = catalog.faults.0.lock().unwrap()[folder.path()].clone();
+        assert_eq!(faults.len(), 3, "{faults:?}");
+        for name in ["dangling.gguf", "loop.gguf", "models"] {
+            assert!(faults.iter().any(|fault| fault.contains(name)), "{faults:?}");
+        }
     }
 
     /// Imports a made-up model that looks back on `context` tokens.
