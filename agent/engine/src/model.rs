@@ -92,6 +92,15 @@ pub fn load_on(source: &Source, terms: &Terms, pulse: &Pulse) -> Result<(Model, 
     })
 }
 
+/// What can be told of a model before its weights are loaded: that there is a graph for it, and memory for a conversation
+/// on these terms. It costs little beside another model.
+pub fn foresee(source: &Source, terms: &Terms) -> Result<(), LoadError> {
+    let (opened, path) = (source.open()?, &source.path());
+    let (parameters, kv) = shapes(opened.metadata(), path, terms.kv)?;
+    Graph::check(opened.metadata(), &opened.table()?, path)?;
+    share(&opened, path, terms, parameters.context, kv).map(drop)
+}
+
 /// What can be told of a model file before it is packed of whether it can be asked: there is a graph for it, and its
 /// tokenizer is understood, and its chat template, which `renderer` runs, makes a prompt of a question. The error says
 /// where in the file what it is about lies.

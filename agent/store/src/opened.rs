@@ -6,9 +6,10 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::load::Blocks;
 use crate::metadata::Metadata;
-use crate::packed::{Packed, pack_source};
+use crate::packed::{Packed, pack_source, plan};
 use crate::pulse::Pulse;
 use crate::source::Source;
+use crate::tensor::Table;
 
 /// A model of which only the metadata was read. Its weights can be loaded on one thread while another makes something
 /// of the metadata: a vocabulary takes as long as the weights of a small model.
@@ -53,6 +54,14 @@ impl Opened {
     /// Keys and values of the model file.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// Its tensors, and where each will lie.
+    pub fn table(&self) -> Result<Table, Error> {
+        match &self.origin {
+            Origin::Gguf(source) => plan(source),
+            Origin::Stored(blocks) => Ok(blocks.table.clone()),
+        }
     }
 
     /// Bytes of weights that [`Self::load`] with this budget has in memory at a time: of its own, and mapped, which are

@@ -9,7 +9,7 @@ use super::worker::Worker;
 use crate::activity::{Named, Phase, State};
 use crate::capacity::Capacity;
 use crate::catalog::{Catalog, Entry};
-use crate::error::RequestError;
+use crate::error::{LoadError, RequestError};
 use crate::graph::Graph;
 use crate::model::{self, Model, Terms};
 use crate::pace::Pace;
@@ -24,6 +24,25 @@ pub(super) struct Resident {
     pub(super) entry: Entry,
     pub(super) model: Arc<Model>,
     pub(super) graph: Graph,
+}
+
+/// A model that is to be loaded.
+struct Next {
+    named: Named,
+    entry: Entry,
+    /// Most tokens of a sequence, if somebody says.
+    context: Option<usize>,
+}
+
+impl Next {
+    /// The one that is loaded, to be loaded again as it is.
+    fn again(resident: &Resident) -> Self {
+        Self {
+            named: resident.named.clone(),
+            entry: resident.entry.clone(),
+            context: Some(resident.model.context()),
+        }
+    }
 }
 
 /// Whether the model that is loaded is still the one of its name.
@@ -62,14 +81,44 @@ impl Worker {
             name: id.into(),
             tag: entry.tag().map_err(|error| unusable(&error))?,
         };
-        self.unload();
         self.testify(&named);
-        let loaded = model::load_on(&entry.source, &self.terms(wanted.context), &self.pulse);
-        let (model, graph) = loaded.map_err(|error| unusable(&error))?;
-        let model = Arc::new(model);
-        self.resident = Some(Resident {
+        let next = Next {
             named,
             entry,
+            context: wanted.context,
+        };
+        let loaded = match self.resident.as_ref().map(Next::again) {
+            Some(held) => self.replace(held, next),
+            None => self.load(next),
+        };
+        loaded.map_err(|error| unusable(&error))
+    }
+
+    /// Loads a model in place of the one that is held. There is memory for one: what can be told of the new one is told
+    /// while the other is there yet, and if its weights are damaged, the other comes back.
+    fn replace(&mut self, held: Next, next: Next) -> Result<Arc<Model>, LoadError> {
+        if let Err(error) = model::foresee(&next.entry.source, &self.terms(next.context)) {
+            self.publish(self.scheduler.phase());
+            return Err(error);
+        }
+        self.load(next).inspect_err(|_| {
+            let name = Arc::clone(&held.named.name);
+            self.testify(&held.named);
+            if let Err(error) = self.load(held) {
+                tracing::warn!("the model {name} was given up for another, and cannot be had again: {error}");
+            }
+            self.publish(self.scheduler.phase());
+        })
+    }
+
+    fn load(&mut self, next: Next) -> Result<Arc<Model>, LoadError> {
+        self.unload();
+        let terms = self.terms(next.context);
+        let (model, graph) = model::load_on(&next.entry.source, &terms, &self.pulse)?;
+        let model = Arc::new(model);
+        self.resident = Some(Resident {
+            named: next.named,
+            entry: next.entry,
             model: Arc::clone(&model),
             graph,
         });

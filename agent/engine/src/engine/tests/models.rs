@@ -183,3 +183,70 @@ fn a_model_that_is_replaced_answers_from_the_next_request_on() {
     import(folder.path(), &tiny::Shape::default(), 128);
     assert_eq!(ask(), 128);
 }
+
+/// The names that were loaded, in their order, by a worker that answers these requests one after the other.
+fn loaded(settings: Settings, asked: &[&str]) -> Vec<(String, bool)> {
+    let (mut worker, _commands) = worker(settings, watch::Sender::default());
+    let mut loads = Vec::new();
+    for id in asked {
+        let before = worker.loads;
+        let wanted = Wanted {
+            model: (*id).to_owned(),
+            context: None,
+        };
+        let is_there = worker.model(&wanted).is_ok();
+        let held = worker.resident.as_ref().map(|held| held.named.name.to_string());
+        loads.push((
+            format!("{} after {}", held.unwrap_or_default(), worker.loads - before),
+            is_there,
+        ));
+    }
+    loads
+}
+
+#[test]
+fn a_broken_model_does_not_cost_the_good_one_its_place() {
+    let folder = folder(&["good"]);
+    let path = |name: &str| folder.path().join(name);
+    let bytes = std::fs::read(path("good.gguf")).unwrap();
+    std::fs::write(path("short.gguf"), &bytes[..bytes.len() / 2]).unwrap();
+    let mut mute = tiny::Model::new(256);
+    mute.metadata.remove("tokenizer.chat_template");
+    std::fs::write(path("mute.gguf"), mute.bytes()).unwrap();
+    let settings = settings(folder.path(), 1, 1, 64);
+    let expected = [
+        ("good after 1", true),
+        // Its head tells: nothing else was touched.
+        ("good after 1", false),
+        // It is found out when it is loaded: the other came back.
+        ("good after 2", false),
+        ("good after 0", true),
+    ];
+    assert_eq!(
+        loaded(settings, &["good", "short", "mute", "good"]),
+        expected.map(|(held, is_there)| (held.to_owned(), is_there))
+    );
+}
+
+#[test]
+fn a_stored_model_with_a_damaged_block_does_not_either() {
+    let folder = folder(&["good"]);
+    import(folder.path(), &tiny::Shape::default(), 256);
+    let home = std::fs::read_dir(folder.path().join("blocks"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    let block = std::fs::read_dir(home.path())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let mut bytes = std::fs::read(&block).unwrap();
+    bytes[9] ^= 1;
+    std::fs::remove_file(&block).unwrap();
+    std::fs::write(&block, bytes).unwrap();
+    let held = loaded(settings(folder.path(), 1, 1, 64), &["good", "tiny"]);
+    assert!(held[1].0.starts_with("good after") && !held[1].1, "{held:?}");
+}
