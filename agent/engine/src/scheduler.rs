@@ -400,7 +400,8 @@ mod tests {
             let slots: Vec<_> = prompts.iter().map(|&prompt| scheduler.occupy(prompt).unwrap()).collect();
             let mut read = vec![0; prompts.len()];
             let (mut parts, mut before) = (vec![0_usize; prompts.len()], None);
-            for _ in 0..250 {
+            // Each part of a prompt, and a step of the answers after it.
+            for _ in 0..2 * prompts.iter().sum::<usize>() {
                 let work = scheduler.next_turn(chunk).unwrap();
                 let answering: Vec<_> = slots.iter().copied().filter(|slot| read[slot.0] == prompts[slot.0]).collect();
                 match &work {

@@ -254,8 +254,27 @@ fn manifest(folder: &Path) -> Report {
             .map(|segment| segment.bytes as u64)
             .sum();
         assert_eq!(manifest.model.bytes(), weights);
+        check_tensors(&manifest.model);
         Ok("a manifest".to_owned())
     })
+}
+
+/// Each tensor lies in the segment of its layer, and within it.
+fn check_tensors(model: &store::manifest::Model) {
+    let last = model.segments.len() - 1;
+    for tensor in &model.tensors {
+        let layer = tensor
+            .name
+            .strip_prefix("blk.")
+            .and_then(|rest| rest.split('.').next()?.parse().ok());
+        let segment = match layer {
+            Some(layer) => 1_usize.checked_add(layer).unwrap(),
+            None if tensor.name == store::tensor::EMBEDDING => 0,
+            None => last,
+        };
+        assert_eq!(tensor.segment, segment, "{tensor:?}");
+        assert!(tensor.offset < model.segments[segment].bytes, "{tensor:?}");
+    }
 }
 
 /// A manifest whose root is right, else nothing behind that would be looked at.
