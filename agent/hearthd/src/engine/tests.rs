@@ -213,7 +213,7 @@ fn a_stuck_engine_is_named_in_its_failure() {
     rig.hear(loading(2, "bad"));
     let engine = loading(2, "bad").received(BootTime(0));
     let mut stuck = false;
-    for quarter in 0..40 {
+    for quarter in 0..80 {
         let verdict = rig
             .overseer
             .look(Some(&engine), 1.0, BootTime(quarter * SECOND / 4));

@@ -3,8 +3,9 @@
 //! A busy engine beats a pulse for every layer that it computes and every piece of weights that it reads. What counts
 //! is how long the pulse stands still, in time that the engine could have used: a quota that leaves it a tenth of the
 //! processors, or a disk that everybody waits for, makes the clock of this law run as much slower. The engine is stuck
-//! when it stands still for [`PATIENCE`], or for [`SLACK`] times as long as it ever did with this model in this phase
-//! and went on: so a machine that is slow by nature, an emulated one for example, is given the time that it takes.
+//! when it stands still for [`PATIENCE_USEC`], or for [`SLACK`] times as long as it ever did with this model in this
+//! phase and went on: so a machine that is slow by nature, an emulated one for example, is given the time that it takes.
+//! What was learned ends with the run: a disk that hung once must not make the law patient for ever.
 //!
 //! An engine at rest beats no pulse. It is asked now and then (every order is answered by a record), and is stuck when
 //! it does not answer.
@@ -12,9 +13,10 @@
 use machine::{BootTime, EngineSample, Phase};
 use std::collections::HashMap;
 
-/// How long an engine of unknown speed may stand still, in microseconds of time it could have used. On the slowest
-/// machine that Hearth is meant for a layer takes a few hundred milliseconds.
-const PATIENCE_USEC: u64 = 5_000_000;
+/// How long an engine of unknown speed may stand still, in microseconds of time it could have used: longer than the
+/// five seconds of the processor that the kernel lets a chat template have, which beats no pulse. On the slowest machine
+/// that Hearth is meant for a layer takes a few hundred milliseconds.
+const PATIENCE_USEC: u64 = 8_000_000;
 /// How many times longer than ever before it may stand still.
 const SLACK: u64 = 4;
 /// The longest standstill that is learned from: nothing takes minutes between two pieces of work.
@@ -133,7 +135,7 @@ impl Watchdog {
     /// Looks at the engine.
     pub(crate) fn look(&mut self, sight: &Sight<'_>) -> Verdict {
         let Some(engine) = sight.engine else {
-            self.standstill = None;
+            *self = Self::default();
             return Verdict::Rest;
         };
         if engine.phase == Phase::Idle && sight.asked_at.is_none() {
