@@ -195,6 +195,11 @@ impl HostStack {
         self.inferd.starts()
     }
 
+    /// What hearthd has logged.
+    pub fn hearthd_log(&self) -> Result<String> {
+        process::read_log(&self.folder.path().join("hearthd.log"))
+    }
+
     /// What inferd has logged.
     pub fn inferd_log(&self) -> Result<String> {
         process::read_log(&self.folder.path().join("inferd.log"))
