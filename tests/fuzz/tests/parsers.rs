@@ -209,6 +209,11 @@ fn usable(head: &Head) -> Result<String, String> {
     let Some(Entry::Texts(tokens)) = head.metadata.get("tokenizer.ggml.tokens") else {
         panic!("a vocabulary without tokens");
     };
+    assert!(
+        vocabulary
+            .first()
+            .is_none_or(|token| (token as usize) < tokens.len())
+    );
     for text in ["hello <|im_end|>  größer\n123", "", "\u{0}\u{10ffff}"] {
         let encoded = vocabulary.encode(text).map_err(|error| error.to_string())?;
         assert!(encoded.iter().all(|&token| (token as usize) < tokens.len()));
