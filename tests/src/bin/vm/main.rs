@@ -1,7 +1,9 @@
 //! The image in QEMU: shown, tested, and measured at length.
 
 mod checks;
+mod faults;
 mod guest;
+mod hold;
 mod parts;
 mod prove;
 mod quiet;
@@ -43,6 +45,14 @@ enum Command {
     Test,
     /// Boot the image in a simulated machine and play scenarios of heat and power in it
     Twin(thermal::Wanted),
+    /// Hold a thread of a process, in the guest
+    #[command(hide = true)]
+    Hold {
+        /// The process
+        process: i32,
+        /// The thread's name
+        thread: String,
+    },
     /// Print the long tables: times, memory, security, ten questions by two ways, kills
     Prove {
         /// One of them alone
@@ -69,6 +79,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Up { once, question } => up::run(parts, &question, once),
         Command::Test => test(&parts()?),
         Command::Twin(wanted) => twin(&parts()?, &wanted),
+        Command::Hold { process, thread } => hold::run(process, &thread).map(|()| ExitCode::SUCCESS),
         Command::Prove { what } => prove::run(&parts()?, what),
     }
 }

@@ -15,6 +15,7 @@ use tests::report::{Report, say, seconds, step, table};
 use tests::vm::{Setup, token_on};
 
 use crate::checks::{answers, life, memory, models, sandbox, settled};
+use crate::faults;
 use crate::guest::{Guest, MODEL};
 use crate::parts::Parts;
 use crate::quiet;
@@ -34,6 +35,8 @@ const DEPLOY_GOAL: Duration = Duration::from_secs(15 * 60);
 pub(crate) enum Part {
     /// Used memory after answers, at two sizes of memory, and who holds it
     Memory,
+    /// What goes wrong, when it is noticed, and when questions are answered again
+    Faults,
 }
 
 /// Measures, prints, and fails if an answer differs or a goal is missed.
@@ -41,6 +44,7 @@ pub(crate) fn run(parts: &Parts, what: Option<Part>) -> Result<ExitCode> {
     let mut report = Report::new();
     match what {
         Some(Part::Memory) => quiet::run(parts, &mut report)?,
+        Some(Part::Faults) => faults::run(parts, &mut report)?,
         None => all(parts, &mut report)?,
     }
     Ok(report.finish())
