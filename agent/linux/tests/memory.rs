@@ -134,6 +134,19 @@ fn the_law_is_told_of_the_groups_that_are_there() {
     assert_eq!(sample.quiet_since_usec, None, "that is not the machine's to say");
 }
 
+#[test]
+fn the_law_of_pressure_is_told_what_is_lost_and_what_is_available() {
+    let sampler = Sampler::new(Tree::open(machine("qemu")).unwrap(), Vec::new());
+    let sample = sampler.pressure_sample(BootTime(7));
+    assert_eq!(sample.memory.mem_available, Some(Bytes(1_788_232 * 1024)));
+    let stall = sample.stall.unwrap();
+    assert_eq!(
+        (stall.some.total_usec, stall.full.unwrap().total_usec),
+        (MicroSeconds(0), MicroSeconds(0))
+    );
+    assert!(!sample.engine_runs, "that is not the machine's to say");
+}
+
 /// A group with a place to ask for memory back.
 fn group(current: &str) -> (tempfile::TempDir, PathBuf) {
     let root = tempfile::tempdir().unwrap();
