@@ -1,7 +1,5 @@
 //! The model that is loaded before anybody asks.
 
-use std::time::Instant;
-
 use api::phase::EngineOrder;
 use engine::catalog::Entry;
 use engine::engine::Engine;
@@ -31,13 +29,9 @@ pub(crate) async fn preload(engine: Engine, life: Life, settings: &Reader, mut o
     let Some(mut asking) = life.ask_unless_asked(wish) else {
         return;
     };
-    let (start, context) = (Instant::now(), own.context.map(|tokens| tokens as usize));
+    let context = own.context.map(|tokens| tokens as usize);
     match engine.load(&entry.id, context).await {
-        Ok(()) => {
-            asking.answered();
-            let milliseconds = start.elapsed().as_millis() as u64;
-            tracing::info!(model = entry.id, milliseconds, "loaded");
-        }
+        Ok(()) => asking.answered(),
         Err(error) => tracing::error!("{error}"),
     }
 }

@@ -113,9 +113,11 @@ impl Worker {
 
     fn load(&mut self, next: Next) -> Result<Arc<Model>, LoadError> {
         self.unload();
-        let terms = self.terms(next.context);
+        let (terms, begun) = (self.terms(next.context), Instant::now());
         let (model, graph) = model::load_on(&next.entry.source, &terms, &self.pulse)?;
         let model = Arc::new(model);
+        let milliseconds = begun.elapsed().as_millis() as u64;
+        tracing::info!(model = &*next.named.name, milliseconds, "loaded");
         self.resident = Some(Resident {
             named: next.named,
             entry: next.entry,

@@ -1,11 +1,14 @@
 //! What the checks share: a running machine, its first token, and the oracle's word.
 
 use anyhow::{Context, Result, bail};
-use tests::client::Client;
+use tests::client::{Client, greedy};
 use tests::vm::{Machine, Ssh};
 
 /// The default model's id.
 pub(crate) const MODEL: &str = "smollm2-135m-instruct";
+
+/// The engine's unit.
+const ENGINE: &str = "hearth-inferd.service";
 
 /// A guest that answers.
 #[derive(Debug)]
@@ -40,8 +43,16 @@ impl Guest {
         self.run(&format!("systemctl show --value --property {property} {unit}"))
     }
 
-    /// A running unit's main process.
+    /// Has the engine run with its model loaded, wherever it was in its life: it sleeps when nobody has asked for a while.
+    pub(crate) fn awaken(&self) -> Result<()> {
+        self.client().chat(&greedy(MODEL, "Say yes.", 1)).map(drop)
+    }
+
+    /// A running unit's main process. The engine is woken for that.
     pub(crate) fn main_pid(&mut self, unit: &str) -> Result<u32> {
+        if unit == ENGINE && self.show(unit, "MainPID")? == "0" {
+            self.awaken()?;
+        }
         let pid = self.show(unit, "MainPID")?;
         match pid
             .parse()

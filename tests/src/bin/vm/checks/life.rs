@@ -37,13 +37,11 @@ pub(crate) struct Wake {
 pub(crate) fn sleepy<T>(guest: &mut Guest, checks: impl FnOnce(&mut Guest) -> Result<T>) -> Result<T> {
     let setting = r"[Service]\nEnvironment=HEARTH_KEEP_ALIVE=0 HEARTH_EXIT_IDLE=0\n";
     guest.sudo(&format!(
-        "sh -c \"mkdir -p {DROP_IN} && printf '{setting}' > {DROP_IN}/sleepy.conf && systemctl daemon-reload && \
-         systemctl stop {SERVICE}\""
+        "mkdir -p {DROP_IN} && printf '{setting}' > {DROP_IN}/sleepy.conf && systemctl daemon-reload && \
+         systemctl stop {SERVICE}"
     ))?;
     let outcome = checks(guest);
-    let restored = guest.sudo(&format!(
-        "sh -c \"rm {DROP_IN}/sleepy.conf && systemctl daemon-reload\""
-    ));
+    let restored = guest.sudo(&format!("rm {DROP_IN}/sleepy.conf && systemctl daemon-reload"));
     let value = outcome?;
     restored?;
     Ok(value)
@@ -70,7 +68,9 @@ pub(crate) fn wake(guest: &mut Guest, expected: &Answer) -> Result<Wake> {
     asleep(guest)?;
     let total = answers::first_token(guest, expected)?.since_request;
     asleep(guest)?;
-    let journal = guest.run(&format!("journalctl --unit {SERVICE} --output cat --lines 40"))?;
+    let journal = guest.sudo(&format!(
+        "journalctl --unit {SERVICE} --output cat --no-pager --lines 40"
+    ))?;
     let line = journal.lines().rfind(|line| line.contains(" answered "));
     let line = line.context("the journal does not tell of the answer")?;
     let field = |name: &str| {

@@ -69,6 +69,7 @@ impl Memory {
 
 /// What the engine has in memory.
 pub(crate) fn memory(guest: &mut Guest) -> Result<Memory> {
+    guest.awaken()?;
     let pid = guest.main_pid(ENGINE)?;
     let text = guest.sudo(&format!("cat /proc/{pid}/smaps_rollup"))?;
     let mib = |name: &str| -> Result<f64> {
@@ -129,7 +130,7 @@ fn extents(line: &str) -> Result<usize> {
 /// What the engine said of each time that it loaded the model, verification of all its blocks included.
 pub(crate) fn load_time(guest: &mut Guest) -> Result<String> {
     let text = guest.sudo(&format!(
-        "journalctl --boot --unit {ENGINE} --output cat --no-pager --grep milliseconds="
+        "journalctl --boot --unit {ENGINE} --output cat --no-pager --grep 'loaded .*milliseconds='"
     ))?;
     let times: Vec<&str> = text
         .lines()
