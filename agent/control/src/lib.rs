@@ -47,7 +47,7 @@ mod utilisation;
 pub use controller::Controller;
 pub use dvfs::{Dvfs, PowerWish};
 pub use pressure::{
-    CALM_USEC, LAST_SETTLE_USEC, LEAST_CONTEXT, LONG_CALM_USEC, PressureLaw,
+    CALM_USEC, LAST_SETTLE_USEC, LEAST_CONTEXT, LITTLE_AVAILABLE, LONG_CALM_USEC, PressureLaw,
     SETTLE_USEC as PRESSURE_SETTLE_USEC, WHOLE_CONTEXT,
 };
 pub use reclaim::{BITE, CRUMB, FELT, MemoryGoal, Reclaimer, SETTLE_USEC};

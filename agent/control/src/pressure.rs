@@ -3,7 +3,9 @@
 //!
 //! What shows a lack is the time that tasks lose to it (`/proc/pressure/memory`), and how little is available. Weights are
 //! pages of files and count as available, so that a model which fills the memory is no lack as long as nobody waits for
-//! its pages.
+//! its pages. Where tasks do wait and much is available, it is for such pages, and an engine that refuses or ends would
+//! only read them once more: time that is lost leads beyond [`PressureLevel::Park`] only where less than
+//! [`LITTLE_AVAILABLE`] is available.
 //!
 //! - **Up** one level at a time, and only after the level before has had [`SETTLE_USEC`] to help; the engine is ended only
 //!   after [`LAST_SETTLE_USEC`], for whoever asks next waits for it to load.
@@ -31,6 +33,8 @@ pub const LONG_CALM_USEC: u64 = 600_000_000;
 /// Tokens of a sequence as the engine is set up if nobody says otherwise (`inferd serve --context`): the first smaller
 /// context is half of it.
 pub const WHOLE_CONTEXT: u32 = 4096;
+/// Per cent of the memory: where less is available, whoever waits for memory waits for what others have taken.
+pub const LITTLE_AVAILABLE: f32 = 12.0;
 /// The smallest context: less holds no question with its answer.
 pub const LEAST_CONTEXT: u32 = 512;
 
@@ -38,7 +42,8 @@ pub const LEAST_CONTEXT: u32 = 512;
 const PACE_USEC: u64 = 1_000_000;
 const REST_USEC: u64 = 5_000_000;
 
-/// What leads to a level. One of the three suffices.
+/// What leads to a level. One of the three suffices, but beyond [`PressureLevel::Park`] the first two only with
+/// [`LITTLE_AVAILABLE`].
 #[derive(Clone, Copy, Debug)]
 struct Threshold {
     level: PressureLevel,
@@ -183,12 +188,14 @@ const fn threshold(level: PressureLevel, some: f32, full: f32, available: f32) -
 
 /// The highest level that a reading reaches, its thresholds taken so many times.
 fn level(seen: &PressureSeen, lost: f32, available: f32) -> PressureLevel {
-    let reaches = |threshold: &&Threshold| {
+    let is_left_less = |than: f32| seen.available.is_some_and(|left| left < than * available);
+    let is_lost = |threshold: &Threshold| {
         seen.some.is_some_and(|some| some >= threshold.some * lost)
             || seen.full.is_some_and(|full| full >= threshold.full * lost)
-            || seen
-                .available
-                .is_some_and(|left| left < threshold.available * available)
+    };
+    let reaches = |threshold: &&Threshold| {
+        let counts = threshold.level <= PressureLevel::Park || is_left_less(LITTLE_AVAILABLE);
+        counts && is_lost(threshold) || is_left_less(threshold.available)
     };
     let highest = THRESHOLDS.iter().rev().find(reaches);
     highest.map_or(PressureLevel::None, |threshold| threshold.level)

@@ -3,8 +3,8 @@
 mod plant;
 
 use control::{
-    CALM_USEC, LAST_SETTLE_USEC, LEAST_CONTEXT, LONG_CALM_USEC, PRESSURE_SETTLE_USEC, PressureLaw,
-    WHOLE_CONTEXT,
+    CALM_USEC, LAST_SETTLE_USEC, LEAST_CONTEXT, LITTLE_AVAILABLE, LONG_CALM_USEC, PRESSURE_SETTLE_USEC,
+    PressureLaw, WHOLE_CONTEXT,
 };
 use machine::PressureLevel::{self, None as Calm, Park, Refuse, Shrink, Trim};
 use machine::{BootTime, Bytes, Memory, MicroSeconds, PressureDecision, PressureSample, Stall, StallWindow};
@@ -13,6 +13,8 @@ use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000;
 const TOTAL: u64 = 8_000_000_000;
+/// So little that time which is lost counts in full, and so much that it is no lack by itself.
+const LITTLE: u64 = TOTAL / 100 * 11;
 
 fn window(total_usec: u64) -> StallWindow {
     StallWindow {
@@ -43,7 +45,7 @@ fn sample(at_usec: u64, some: u64, full: u64, available: u64) -> PressureSample 
     }
 }
 
-/// A machine of whose time so many thousandths are lost, step by step of a second.
+/// A machine with little memory left, of whose time so many thousandths are lost, step by step of a second.
 struct Machine {
     law: PressureLaw,
     now: u64,
@@ -53,7 +55,7 @@ struct Machine {
 impl Machine {
     fn new() -> Self {
         let mut law = PressureLaw::default();
-        law.step(&sample(SECOND, 0, 0, TOTAL / 2));
+        law.step(&sample(SECOND, 0, 0, LITTLE));
         Self {
             law,
             now: SECOND,
@@ -68,7 +70,7 @@ impl Machine {
 
     fn look(&mut self, change: impl Fn(&mut PressureSample)) -> PressureDecision {
         self.now += SECOND;
-        let mut sample = sample(self.now, self.lost, 0, TOTAL / 2);
+        let mut sample = sample(self.now, self.lost, 0, LITTLE);
         change(&mut sample);
         self.law.step(&sample)
     }
@@ -191,6 +193,19 @@ fn what_cannot_be_read_raises_nothing_and_holds_nothing_for_ever() {
     assert_eq!(levels.last(), Some(&Calm));
 }
 
+#[test]
+fn an_engine_that_waits_for_its_own_weights_is_not_ended_for_it() {
+    let mut machine = Machine::new();
+    for _ in 0..600 {
+        machine.lost += SECOND / 10 * 9;
+        let decision = machine.look(|sample| sample.memory.mem_available = Some(Bytes(TOTAL / 4)));
+        assert!(
+            decision.level <= Park && decision.context.is_none(),
+            "{decision:?}"
+        );
+    }
+}
+
 /// A hog beside the engine that takes so many megabytes a second for a minute, and then is gone.
 #[test]
 fn the_engine_gives_up_what_it_takes_and_no_more() {
@@ -301,6 +316,18 @@ proptest! {
         let (mut law, _) = run(before);
         let whole = law.clone().step(last).level;
         prop_assert!(law.step(&blind).level <= whole);
+    }
+
+    /// Where enough is available, or nobody knows how much, no request is refused and no engine ended, whoever waits.
+    #[test]
+    fn lost_time_alone_never_refuses(samples in steps(), left in 0..TOTAL) {
+        let enough = (TOTAL as f64 * f64::from(LITTLE_AVAILABLE) / 100.0) as u64 + 1;
+        let mut samples = samples;
+        for sample in &mut samples {
+            let available = &mut sample.memory.mem_available;
+            *available = available.map(|_| Bytes(left.max(enough)));
+        }
+        prop_assert!(run(&samples).1.iter().all(|decision| decision.level <= Park));
     }
 
     /// A level lasts, up or down, but for the first step and for an engine that has ended.
