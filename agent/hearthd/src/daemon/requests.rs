@@ -135,7 +135,7 @@ impl Daemon<'_> {
             return Err(Refusal::NotQuarantined(name));
         }
         told::asked(&format!("the model {name} was released"), caller);
-        told::released(&name);
+        told::released(&name, "it was released");
         // What cannot be kept is in force all the same.
         released.map(drop).map_err(Refusal::NotKept)
     }

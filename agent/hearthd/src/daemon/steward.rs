@@ -9,7 +9,7 @@ use crate::actuators::{Actuators, Folders};
 use crate::cli::RunOptions;
 use crate::clock::boot_time;
 use crate::doors::EngineWord;
-use crate::engine::{News, Now, Overseer, Verdict};
+use crate::engine::{Circumstances, News, Now, Overseer, Verdict};
 use crate::recording::Recorder;
 use crate::state::{PowerOff, WishBook};
 use crate::tuning::tuning_for;
@@ -111,6 +111,7 @@ impl Steward {
         self.told.decision(now, self.laws.decision());
         self.told.applied(now, &applied);
         self.relieve(now);
+        told::engine(&self.overseer.lapse(Now::at(now)));
         self.watch_engine(now);
         self.give_memory_back(now);
         self.package
@@ -120,9 +121,12 @@ impl Steward {
 
     /// Looks whether memory is short, if it is time to. What the engine is to do about it is in its next order.
     fn relieve(&mut self, now: BootTime) {
-        if !self.relief.is_due(now, self.observer.engine_runs()) {
-            return;
+        if self.relief.is_due(now, self.observer.engine_runs()) {
+            self.look_at_memory(now);
         }
+    }
+
+    fn look_at_memory(&mut self, now: BootTime) {
         let sample = self.observer.pressure_sample(now);
         if let Some(recorder) = &mut self.recorder {
             recorder.note_pressure(&sample);
@@ -155,8 +159,16 @@ impl Steward {
 
     /// systemd tells something of the engine's unit.
     pub(crate) fn hear_systemd(&mut self, unit: Unit) -> anyhow::Result<()> {
-        let ours = self.laws.decision().engine.stopped;
-        let news = self.overseer.hear_systemd(unit, ours, Now::at(boot_time()?));
+        let now = boot_time()?;
+        if unit.result.is_failure() {
+            // It may have been ended for want of memory, and between two looks memory can run out.
+            self.look_at_memory(now);
+        }
+        let what = Circumstances {
+            is_stopped: self.laws.decision().engine.stopped,
+            is_memory_short: self.relief.was_short(now),
+        };
+        let news = self.overseer.hear_systemd(unit, what, Now::at(now));
         told::engine(&news);
         Ok(())
     }
@@ -266,6 +278,7 @@ impl Steward {
 
     /// Puts everything back.
     pub(crate) async fn restore(&mut self) {
+        told::engine(&self.overseer.close());
         if let Some(actuators) = self.actuators.take() {
             let applied = actuators.restore().await;
             self.told.restored(&applied);

@@ -7,6 +7,7 @@ use crate::engine::{Model, News};
 use crate::journal::MESSAGE;
 use crate::state::{Ended, PowerOff};
 use crate::view::{Alert, Alerts};
+use api::phase::MOST_QUARANTINED;
 use linux::{Applied, Reclaimed};
 use machine::{
     BootTime, Decision, MemorySample, PressureDecision, PressureLevel, Reclaim, ReclaimState, Rung, Warning,
@@ -186,25 +187,28 @@ pub(crate) fn engine(news: &[News]) {
                 "the model {name} is quarantined: {reason}; \"hearth model release {name}\" lets it be loaded again"
             );
         }
-        News::Replaced(Model { name, .. }) => {
+        News::Excused(Model { name, .. }) => {
             info!(
-                target: MESSAGE,
-                message_id = RELEASED_ID,
                 hearth_model = name,
-                "the model {name} is not quarantined any more: it is another one now"
+                "that is not counted against the model {name}: the machine was short of memory"
             );
         }
+        News::Displaced(Model { name, .. }) => released(name, &format!("so many others are, and no more than {MOST_QUARANTINED} can be")),
+        News::Lapsed { model: Model { name, .. }, minutes } => {
+            released(name, &format!("no model has stood in for it for {minutes} minutes, and it is tried again"));
+        }
+        News::Replaced(Model { name, .. }) => released(name, "it is another one now"),
         News::NotKept(error) => warn!("the quarantine of models holds only until hearthd restarts: {error}"),
     });
 }
 
-/// A model that an administrator has set free.
-pub(crate) fn released(name: &str) {
+/// A model that may be loaded again.
+pub(crate) fn released(name: &str, why: &str) {
     info!(
         target: MESSAGE,
         message_id = RELEASED_ID,
         hearth_model = name,
-        "the model {name} is not quarantined any more: it was released"
+        "the model {name} is not quarantined any more: {why}"
     );
 }
 

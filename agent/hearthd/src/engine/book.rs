@@ -29,6 +29,8 @@ pub(super) struct Book {
     /// `None` in development.
     file: Option<PathBuf>,
     kept: Kept,
+    /// The file does not say what is in it now.
+    is_due: bool,
 }
 
 impl Book {
@@ -45,6 +47,7 @@ impl Book {
         Self {
             file,
             kept: kept.unwrap_or_default(),
+            is_due: false,
         }
     }
 
@@ -59,13 +62,8 @@ impl Book {
         &self.kept.quarantined
     }
 
-    /// Notes what has become of the quarantine; `reason` is for who is new in it.
-    pub(super) fn note(
-        &mut self,
-        now: &Quarantine,
-        at: OffsetDateTime,
-        reason: &str,
-    ) -> Result<(), FileError> {
+    /// Notes what has become of the quarantine, to be written later; `reason` is for who is new in it.
+    pub(super) fn note(&mut self, now: &Quarantine, at: OffsetDateTime, reason: &str) {
         let known = |model: &Model| self.kept.quarantined.iter().find(|held| held.model == *model);
         let held = now.held().iter().map(|model| {
             known(model).cloned().unwrap_or_else(|| Held {
@@ -78,9 +76,15 @@ impl Book {
             quarantined: held.collect(),
             good: now.good().to_vec(),
         };
-        match &self.file {
-            Some(file) => save(file, &self.kept),
-            None => Ok(()),
+        self.is_due = true;
+    }
+
+    /// Writes what was noted since the last time. It waits for the disk.
+    pub(super) fn keep(&mut self) -> Result<(), FileError> {
+        if let Some(file) = self.file.as_ref().filter(|_| self.is_due) {
+            save(file, &self.kept)?;
         }
+        self.is_due = false;
+        Ok(())
     }
 }

@@ -13,12 +13,15 @@ use api::engine::{ActiveState, Engine, Failure, Quarantined, ServiceResult, Unit
 use api::phase::{MOST_QUARANTINED, PhaseRecord};
 use book::Book;
 use machine::{BootTime, EngineSample, Phase};
-use quarantine::{MOST_FAILURES, Quarantine, WINDOW_USEC};
+use quarantine::{LAPSE_USEC, MOST_FAILURES, Quarantine, WINDOW_USEC};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use watchdog::{Sight, Watchdog};
+
+/// The status of a run that `SIGKILL` has ended, which is how the kernel ends one for want of memory.
+const SIGKILL: i32 = 9;
 
 /// Failures that are shown at most.
 const MOST_SHOWN: usize = 32;
@@ -40,6 +43,15 @@ impl Now {
     }
 }
 
+/// What else is so when systemd tells something of the unit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Circumstances {
+    /// hearthd itself keeps the engine from running: no end of it is a failure.
+    pub(crate) is_stopped: bool,
+    /// The machine is short of memory, or was a moment ago: whom the kernel ends for it is not to blame.
+    pub(crate) is_memory_short: bool,
+}
+
 /// What has happened, to be told.
 #[derive(Debug)]
 pub(crate) enum News {
@@ -47,8 +59,14 @@ pub(crate) enum News {
     Stuck(Stuck),
     /// A run of the engine has failed.
     Failed(Failure),
+    /// That is not put down to the model: others had taken the memory.
+    Excused(Model),
     /// A model is not loaded any more.
     Quarantined { model: Model, reason: String },
+    /// A model is free because so many others are quarantined.
+    Displaced(Model),
+    /// A model is free because nobody has stood in for it for so many minutes.
+    Lapsed { model: Model, minutes: u64 },
     /// Another model of its name is there.
     Replaced(Model),
     /// What must not be forgotten could not be written down.
@@ -61,6 +79,8 @@ pub(crate) struct Overseer {
     watchdog: Watchdog,
     quarantine: Quarantine,
     book: Book,
+    /// It was told that the book cannot be written, and it could not be since.
+    has_complained: bool,
     unit: Option<Unit>,
     /// The run whose end was counted last, by its invocation.
     counted: String,
@@ -83,6 +103,7 @@ impl Overseer {
             watchdog: Watchdog::default(),
             quarantine: book.quarantine(),
             book,
+            has_complained: false,
             unit: None,
             counted: String::new(),
             model: None,
@@ -112,9 +133,38 @@ impl Overseer {
             news.push(News::Replaced(model.clone()));
             news.extend(self.keep(now, ""));
         }
-        if self.has_answered(record) && self.quarantine.answered(&model) {
-            news.extend(self.keep(now, ""));
+        if self.has_answered(record) {
+            news.extend(self.answered(&model, now));
         }
+        news
+    }
+
+    /// A model that has never answered before is worth waiting for the disk. In what order the others did is not: chats
+    /// with two models in turn would have the loop wait at each answer.
+    fn answered(&mut self, model: &Model, now: Now) -> Option<News> {
+        let is_known = self.quarantine.good().contains(model);
+        if !self.quarantine.answered(model) {
+            return None;
+        }
+        self.book.note(&self.quarantine, now.wall, "");
+        if is_known { None } else { self.write() }
+    }
+
+    /// Writes down what is not yet, before hearthd ends.
+    pub(crate) fn close(&mut self) -> Vec<News> {
+        self.write().into_iter().collect()
+    }
+
+    /// Sets models free that nobody has stood in for for long.
+    pub(crate) fn lapse(&mut self, now: Now) -> Vec<News> {
+        let freed = self.quarantine.lapse(now.boot);
+        if freed.is_empty() {
+            return Vec::new();
+        }
+        let minutes = LAPSE_USEC / 60_000_000;
+        let told = freed.into_iter().map(|model| News::Lapsed { model, minutes });
+        let mut news: Vec<News> = told.collect();
+        news.extend(self.keep(now, ""));
         news
     }
 
@@ -140,19 +190,20 @@ impl Overseer {
         is_new
     }
 
-    /// systemd tells something of the unit. `ours`: hearthd itself keeps it from running, so that no end of it counts.
-    pub(crate) fn hear_systemd(&mut self, unit: Unit, ours: bool, now: Now) -> Vec<News> {
+    /// systemd tells something of the unit.
+    pub(crate) fn hear_systemd(&mut self, unit: Unit, what: Circumstances, now: Now) -> Vec<News> {
         let has_failed = unit.result.is_failure() && unit.invocation_id != self.counted;
         // Of a run that had failed before hearthd came nobody knows when, nor with which model.
-        let counts = has_failed && !ours && self.unit.is_some();
+        let counts = has_failed && !what.is_stopped && self.unit.is_some();
         let is_over = has_failed || unit.active_state == ActiveState::Inactive;
         if has_failed {
             self.counted.clone_from(&unit.invocation_id);
         }
+        let is_excused = what.is_memory_short && is_kill(&unit);
         let result = unit.result;
         self.unit = Some(unit);
         let news = if counts {
-            self.failed(result, now)
+            self.failed(result, is_excused, now)
         } else {
             Vec::new()
         };
@@ -163,7 +214,7 @@ impl Overseer {
         news
     }
 
-    fn failed(&mut self, result: ServiceResult, now: Now) -> Vec<News> {
+    fn failed(&mut self, result: ServiceResult, is_excused: bool, now: Now) -> Vec<News> {
         let failure = Failure {
             at: rfc3339(now.wall),
             model: self.model.as_ref().map(|model| model.name.clone()),
@@ -175,13 +226,22 @@ impl Overseer {
             self.failures.pop_front();
         }
         let mut news = vec![News::Failed(failure.clone())];
-        if let Some(model) = self.model.clone()
-            && self.quarantine.failed(&model, now.boot)
-        {
-            let reason = reason(&failure);
-            news.extend(self.keep(now, &reason));
-            news.push(News::Quarantined { model, reason });
+        match self.model.clone() {
+            Some(model) if is_excused => news.push(News::Excused(model)),
+            Some(model) => news.extend(self.blame(model, &failure, now)),
+            None => {}
         }
+        news
+    }
+
+    fn blame(&mut self, model: Model, failure: &Failure, now: Now) -> Vec<News> {
+        let Some(newly) = self.quarantine.failed(&model, now.boot) else {
+            return Vec::new();
+        };
+        let reason = reason(failure);
+        let mut news: Vec<News> = self.keep(now, &reason).into_iter().collect();
+        news.push(News::Quarantined { model, reason });
+        news.extend(newly.displaced.map(News::Displaced));
         news
     }
 
@@ -203,14 +263,22 @@ impl Overseer {
     pub(crate) fn release(&mut self, name: &str, now: Now) -> Result<bool, FileError> {
         let was_held = self.quarantine.release(name);
         if was_held {
-            self.book.note(&self.quarantine, now.wall, "")?;
+            self.book.note(&self.quarantine, now.wall, "");
+            self.book.keep()?;
         }
         Ok(was_held)
     }
 
     fn keep(&mut self, now: Now, reason: &str) -> Option<News> {
-        let kept = self.book.note(&self.quarantine, now.wall, reason);
-        kept.err().map(News::NotKept)
+        self.book.note(&self.quarantine, now.wall, reason);
+        self.write()
+    }
+
+    /// Writes the book. That it cannot be written is told once until it can.
+    fn write(&mut self) -> Option<News> {
+        let problem = self.book.keep().err();
+        let is_known = std::mem::replace(&mut self.has_complained, problem.is_some());
+        problem.filter(|_| !is_known).map(News::NotKept)
     }
 
     /// What the engine is told: the tags of models that it must not load, and of the one that stands in.
@@ -237,6 +305,16 @@ impl Overseer {
             quarantined: held.collect(),
             fallback: self.quarantine.fallback().map(|model| model.name.clone()),
         }
+    }
+}
+
+/// Whether the run was ended as the kernel does it for want of memory. What systemd makes of it depends on the unit's
+/// `OOMPolicy=`.
+fn is_kill(unit: &Unit) -> bool {
+    match unit.result {
+        ServiceResult::OomKill => true,
+        ServiceResult::Signal => unit.exec_main_status == SIGKILL,
+        _ => false,
     }
 }
 

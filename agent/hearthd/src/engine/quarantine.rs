@@ -1,5 +1,7 @@
 //! The law of quarantine: a model with which the engine fails five times in ten minutes is not loaded any more, and the
-//! last model that answered well is its stand-in. It asks no clock and touches no file.
+//! last model that answered well is its stand-in. Where there is none, the appliance answers nobody, and what made the
+//! engine fail may have been something else: after an hour of that the model is tried again. The law asks no clock and
+//! touches no file.
 
 use machine::BootTime;
 use std::collections::VecDeque;
@@ -8,6 +10,8 @@ use std::collections::VecDeque;
 pub(crate) const MOST_FAILURES: usize = 5;
 /// ... within this time quarantine it, in microseconds.
 pub(crate) const WINDOW_USEC: u64 = 600_000_000;
+/// After so long without a stand-in all that are held are tried again, in microseconds.
+pub(crate) const LAPSE_USEC: u64 = 3_600_000_000;
 /// Most models that are held at a time, as an order has no room for more; one more sets the first free.
 const MOST_HELD: usize = api::phase::MOST_QUARANTINED;
 /// Models that have answered well are remembered up to this number: one of them is not quarantined.
@@ -21,6 +25,13 @@ pub(crate) struct Model {
     pub(crate) name: String,
 }
 
+/// A model is held, and was not before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewlyHeld {
+    /// The one that is free for it, as no more can be held.
+    pub(crate) displaced: Option<Model>,
+}
+
 /// Counts failures, and knows which models are held and which are good.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Quarantine {
@@ -29,29 +40,48 @@ pub(crate) struct Quarantine {
     held: Vec<Model>,
     /// Models that have answered well, the last one last.
     good: Vec<Model>,
+    /// Since when somebody is held and nobody stands in.
+    alone_since: Option<BootTime>,
 }
 
 impl Quarantine {
     /// Goes on from what was known before.
     pub(crate) fn resume(held: Vec<Model>, good: Vec<Model>) -> Self {
         let mut resumed = Self::default();
-        held.into_iter().for_each(|model| resumed.hold(model));
+        held.into_iter().for_each(|model| {
+            resumed.hold(model);
+        });
         good.into_iter().for_each(|model| {
             resumed.answered(&model);
         });
         resumed
     }
 
-    /// The engine has failed with this model. Whether the model is quarantined for it, and was not before.
-    pub(crate) fn failed(&mut self, model: &Model, now: BootTime) -> bool {
+    /// The engine has failed with this model. What that has come to, if the model is held for it and was not before.
+    pub(crate) fn failed(&mut self, model: &Model, now: BootTime) -> Option<NewlyHeld> {
         self.forget_before(BootTime(now.0.saturating_sub(WINDOW_USEC)));
         self.failures.push_back((now, model.tag));
         let count = self.failures.iter().filter(|(_, tag)| *tag == model.tag).count();
-        let is_held = count >= MOST_FAILURES && !self.holds(model.tag);
-        if is_held {
-            self.hold(model.clone());
+        let is_newly_held = count >= MOST_FAILURES && !self.holds(model.tag);
+        is_newly_held.then(|| NewlyHeld {
+            displaced: self.hold(model.clone()),
+        })
+    }
+
+    /// Sets all free if nobody has stood in for them for [`LAPSE_USEC`]. Who they are.
+    pub(crate) fn lapse(&mut self, now: BootTime) -> Vec<Model> {
+        if self.held.is_empty() || self.fallback().is_some() {
+            self.alone_since = None;
+            return Vec::new();
         }
-        is_held
+        let since = *self.alone_since.get_or_insert(now);
+        if now.0.saturating_sub(since.0) < LAPSE_USEC {
+            return Vec::new();
+        }
+        self.alone_since = None;
+        let freed = self.held.clone();
+        self.release_where(|_| true);
+        freed
     }
 
     /// This model has answered somebody to the end. Whether that is news.
@@ -97,11 +127,11 @@ impl Quarantine {
         self.held.iter().any(|held| held.tag == tag)
     }
 
-    fn hold(&mut self, model: Model) {
-        if self.held.len() == MOST_HELD {
-            self.held.remove(0);
-        }
+    /// Holds this one, too. Who is free for it.
+    fn hold(&mut self, model: Model) -> Option<Model> {
+        let displaced = (self.held.len() == MOST_HELD).then(|| self.held.remove(0));
         self.held.push(model);
+        displaced
     }
 
     fn release_where(&mut self, free: impl Fn(&Model) -> bool) -> bool {
@@ -134,7 +164,8 @@ mod tests {
     }
 
     fn fails(quarantine: &mut Quarantine, tag: u64, at_seconds: u64) -> bool {
-        quarantine.failed(&model(tag), BootTime(at_seconds * SECOND))
+        let newly = quarantine.failed(&model(tag), BootTime(at_seconds * SECOND));
+        newly.is_some()
     }
 
     fn fails_five_times(quarantine: &mut Quarantine, tag: u64) {
@@ -199,7 +230,9 @@ mod tests {
             quarantine.answered(&model(tag));
         }
         for tag in 1..=20 {
-            fails_five_times(&mut quarantine, tag);
+            (0..4).for_each(|at| assert!(!fails(&mut quarantine, tag, at)));
+            let newly = quarantine.failed(&model(tag), BootTime(4 * SECOND)).unwrap();
+            assert_eq!(newly.displaced, (tag > 8).then(|| model(tag - 8)));
         }
         let held: Vec<u64> = quarantine.held().iter().map(|held| held.tag).collect();
         assert_eq!(held, (13..=20).collect::<Vec<_>>());
@@ -209,6 +242,29 @@ mod tests {
             (resumed.held(), resumed.good()),
             (quarantine.held(), quarantine.good())
         );
+    }
+
+    #[test]
+    fn those_that_nobody_stands_in_for_are_tried_again_after_an_hour() {
+        let mut quarantine = Quarantine::default();
+        fails_five_times(&mut quarantine, 1);
+        let start = BootTime(5 * SECOND);
+        let hour = BootTime(start.0 + LAPSE_USEC);
+        assert_eq!(quarantine.lapse(start), []);
+        assert_eq!(quarantine.lapse(BootTime(hour.0 - 1)), []);
+        assert_eq!(quarantine.lapse(hour), [model(1)]);
+        assert!(quarantine.held().is_empty());
+        assert!(!fails(&mut quarantine, 1, 3605), "it is counted anew");
+    }
+
+    #[test]
+    fn one_that_another_stands_in_for_is_held_for_good() {
+        let mut quarantine = Quarantine::default();
+        fails_five_times(&mut quarantine, 1);
+        assert_eq!(quarantine.lapse(BootTime(0)), []);
+        quarantine.answered(&model(2));
+        assert_eq!(quarantine.lapse(BootTime(2 * LAPSE_USEC)), []);
+        assert_eq!(quarantine.held(), [model(1)]);
     }
 
     proptest! {
@@ -223,7 +279,7 @@ mod tests {
                 told.push((tag, now));
                 let recent = told.iter().filter(|(of, at)| *of == tag && now - at <= WINDOW_USEC).count();
                 let was_held = quarantine.held().contains(&model(tag));
-                let quarantined = quarantine.failed(&model(tag), BootTime(now));
+                let quarantined = quarantine.failed(&model(tag), BootTime(now)).is_some();
                 prop_assert_eq!(quarantined, recent >= MOST_FAILURES && !was_held);
                 prop_assert_eq!(quarantine.held().contains(&model(tag)), was_held || quarantined);
             }

@@ -38,10 +38,39 @@ impl Rig {
         let unit = Unit {
             active_state,
             result,
+            ..self.unit()
+        };
+        self.hear_systemd(unit, false)
+    }
+
+    fn unit(&self) -> Unit {
+        Unit {
             invocation_id: self.run.to_string(),
             ..Unit::default()
+        }
+    }
+
+    fn hear_systemd(&mut self, unit: Unit, is_memory_short: bool) -> Vec<News> {
+        let what = Circumstances {
+            is_stopped: false,
+            is_memory_short,
         };
-        self.overseer.hear_systemd(unit, false, self.now())
+        self.overseer.hear_systemd(unit, what, self.now())
+    }
+
+    /// The kernel ends the engine for want of memory.
+    fn kill(&mut self, result: ServiceResult, is_memory_short: bool) -> Vec<News> {
+        self.run += 1;
+        self.now += SECOND;
+        self.tell(ActiveState::Active, ServiceResult::Success);
+        self.hear(loading(1, "one"));
+        let unit = Unit {
+            active_state: ActiveState::Activating,
+            result,
+            exec_main_status: 9,
+            ..self.unit()
+        };
+        self.hear_systemd(unit, is_memory_short)
     }
 
     fn hear(&mut self, record: PhaseRecord) -> Vec<News> {
@@ -152,13 +181,22 @@ fn one_end_is_counted_once_and_only_if_it_is_a_failure_that_hearthd_has_seen_and
     };
     assert!(
         rig.overseer
-            .hear_systemd(killed.clone(), true, rig.now())
+            .hear_systemd(
+                killed.clone(),
+                Circumstances {
+                    is_stopped: true,
+                    ..Circumstances::default()
+                },
+                rig.now()
+            )
             .is_empty(),
         "hearthd stopped it"
     );
     let mut fresh = Overseer::open(None);
     assert!(
-        fresh.hear_systemd(killed, false, rig.now()).is_empty(),
+        fresh
+            .hear_systemd(killed, Circumstances::default(), rig.now())
+            .is_empty(),
         "it was before hearthd"
     );
 }
@@ -233,6 +271,103 @@ fn a_stuck_engine_is_named_in_its_failure() {
         matches!(&*next, [News::Failed(failure)] if failure.stuck.is_none()),
         "{next:?}"
     );
+}
+
+#[test]
+fn a_model_is_not_blamed_for_memory_that_others_have_taken() {
+    for result in [ServiceResult::OomKill, ServiceResult::Signal] {
+        let mut rig = Rig::new();
+        for _ in 0..20 {
+            let news = rig.kill(result, true);
+            assert!(
+                matches!(&*news, [News::Failed(_), News::Excused(model)] if model.name == "one"),
+                "{news:?}"
+            );
+        }
+        assert!(rig.held().is_empty());
+        assert_eq!(
+            rig.overseer.shown(BootTime(rig.now)).failures.len(),
+            20,
+            "they are shown"
+        );
+        (0..5).for_each(|_| drop(rig.kill(result, false)));
+        assert_eq!(rig.held(), ["one"], "that was its own limit");
+    }
+}
+
+#[test]
+fn a_crash_counts_however_short_memory_is() {
+    let mut rig = Rig::new();
+    (0..5).for_each(|_| drop(rig.kill(ServiceResult::CoreDump, true)));
+    assert_eq!(rig.held(), ["one"]);
+}
+
+#[test]
+fn the_only_model_is_tried_again_after_an_hour() {
+    let mut rig = Rig::new();
+    for _ in 0..5 {
+        rig.fail(Some((2, "bad")));
+    }
+    assert!(rig.overseer.lapse(rig.now()).is_empty());
+    rig.now += 3600 * SECOND;
+    let news = rig.overseer.lapse(rig.now());
+    assert!(
+        matches!(&*news, [News::Lapsed { model, minutes: 60 }] if model.name == "bad"),
+        "{news:?}"
+    );
+    let next = Overseer::open(Some(rig.folder.path().join("quarantine.json")));
+    assert_eq!((rig.held().len(), next.told()), (0, ([0; 8], 0)));
+}
+
+/// When the file was last written, as the inode that is new each time.
+fn written(rig: &Rig) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let file = rig.folder.path().join("quarantine.json");
+    std::fs::metadata(file).unwrap().ino()
+}
+
+#[test]
+fn chats_with_two_models_in_turn_are_written_down_once_at_the_end() {
+    let mut rig = Rig::new();
+    let mut generated = 0;
+    let mut chat = |rig: &mut Rig, tag, name| {
+        rig.hear(answered(tag, name, generated));
+        generated += 5;
+        rig.hear(answered(tag, name, generated));
+    };
+    chat(&mut rig, 1, "one");
+    chat(&mut rig, 2, "two");
+    let before = written(&rig);
+    // Holds the inode, so that no new file can have its number.
+    let _held = std::fs::File::open(rig.folder.path().join("quarantine.json")).unwrap();
+    for _ in 0..10 {
+        chat(&mut rig, 1, "one");
+        chat(&mut rig, 2, "two");
+    }
+    chat(&mut rig, 1, "one");
+    assert_eq!(written(&rig), before);
+    assert!(rig.overseer.close().is_empty());
+    assert_ne!(written(&rig), before);
+    let next = Overseer::open(Some(rig.folder.path().join("quarantine.json")));
+    assert_eq!(next.told(), ([0; 8], 1));
+}
+
+#[test]
+fn a_book_that_cannot_be_written_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new();
+    rig.overseer = Overseer::open(Some(folder.path().join("missing/quarantine.json")));
+    rig.tell(ActiveState::Active, ServiceResult::Success);
+    let mut told = 0;
+    for tag in 1..4 {
+        rig.hear(answered(tag, "one", 10 * tag));
+        let news = rig.hear(answered(tag, "one", 10 * tag + 1));
+        told += news
+            .iter()
+            .filter(|news| matches!(news, News::NotKept(_)))
+            .count();
+    }
+    assert_eq!(told, 1);
 }
 
 #[test]
