@@ -12,7 +12,7 @@ pub enum Phase {
     /// Nothing, or every answer waits for its reader.
     #[default]
     Idle,
-    /// A model, or what was kept of a conversation, is read and made ready.
+    /// A model, a prompt, or what was kept of a conversation, is read and made ready.
     Loading,
     /// At least one prompt is run through the model.
     Prefill,

@@ -78,7 +78,7 @@ pub fn load(
 }
 
 /// Loads a model and what computes it, for as many sequences as there is memory for. The pulse beats for each piece of
-/// weights that is read, now and later, and for each layer that is computed.
+/// weights that is read, now and later, for the vocabulary and the template, and for each layer that is computed.
 pub fn load_on(source: &Source, terms: &Terms, pulse: &Pulse) -> Result<(Model, Graph), LoadError> {
     let (opened, path) = (source.open()?.beating(pulse.clone()), &source.path());
     let (parameters, kv) = shapes(opened.metadata(), path, terms.kv)?;
@@ -86,7 +86,7 @@ pub fn load_on(source: &Source, terms: &Terms, pulse: &Pulse) -> Result<(Model, 
     // The vocabulary takes as long as the weights of a small model.
     thread::scope(|scope| {
         let weights = scope.spawn(|| opened.load(terms.budget));
-        let model = Model::read(opened.metadata(), path, share, kv, terms.renderer);
+        let model = Model::read(opened.metadata(), path, share, kv, terms.renderer, pulse);
         let packed = weights.join().unwrap_or_else(|panic| resume_unwind(panic));
         Ok((model?, Graph::new(packed?, path)?.beating(pulse.clone())))
     })
@@ -200,10 +200,14 @@ impl Model {
         share: Share,
         kv: KvShape,
         renderer: Renderer,
+        pulse: &Pulse,
     ) -> Result<Self, LoadError> {
         let vocabulary = Vocabulary::read(metadata, path)?;
+        pulse.beat();
+        let template = ChatTemplate::read(metadata, path, &vocabulary, renderer)?;
+        pulse.beat();
         Ok(Self {
-            template: ChatTemplate::read(metadata, path, &vocabulary, renderer)?,
+            template,
             vocabulary,
             share,
             kv,

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use kernels::kv::{KvBlock, KvKind, KvShape, POSITIONS};
 use store::Hash;
 
+use crate::activity::Pulse;
 use crate::kv::KvCache;
 use codec::Held;
 use file::Header;
@@ -124,10 +125,11 @@ enum Kept {
 
 impl Sessions {
     /// Finds the sessions that an earlier process has parked. `report` is called by another thread; what it is called with
-    /// is to be given to [`Self::done`].
+    /// is to be given to [`Self::done`]. The pulse beats for each block that passes through that thread.
     pub(crate) fn start(
         settings: &Settings,
         kind: KvKind,
+        pulse: Pulse,
         report: impl Fn(Outcome) + Send + 'static,
         now: Instant,
     ) -> io::Result<Self> {
@@ -141,7 +143,7 @@ impl Sessions {
         if settings.memory > 0 || settings.disk.is_some() {
             let folder = settings.disk.as_ref().map(|disk| disk.folder.as_path());
             let found = folder.map_or_else(Vec::new, |folder| Folder::new(folder).scan(kind));
-            sessions.parker = Some(Parker::start(folder, report)?);
+            sessions.parker = Some(Parker::start(folder, pulse, report)?);
             found
                 .into_iter()
                 .for_each(|found| sessions.take_found(found, now));

@@ -61,14 +61,15 @@ impl Worker {
         inbox: Inbox,
         activity: watch::Sender<Activity>,
     ) -> io::Result<Self> {
-        let report = inbox.reporter();
+        let (report, pulse) = (inbox.reporter(), Pulse::default());
+        let (parking, kv) = (&settings.parking, settings.kv);
         Ok(Self {
-            sessions: Sessions::start(&settings.parking, settings.kv, report, Instant::now())?,
+            sessions: Sessions::start(parking, kv, pulse.clone(), report, Instant::now())?,
             parking: Vec::new(),
             inbox,
             catalog,
             activity,
-            pulse: Pulse::default(),
+            pulse,
             witness: Witness::default(),
             loads: 0,
             progress: 0,
@@ -111,9 +112,18 @@ impl Worker {
     pub(super) fn next_turn(&mut self) -> Option<Work> {
         self.drop_cancelled();
         self.deliver();
+        self.foretell();
         self.admit();
         self.publish(self.phase());
         self.scheduler.next_turn(self.pace.chunk())
+    }
+
+    /// Says, before anything is done for whoever is let in next, that it is: what never ends there would otherwise look
+    /// like rest to those who watch.
+    fn foretell(&self) {
+        if self.scheduler.next_waiting().is_some() && self.phase() == Phase::Idle {
+            self.publish(Phase::Loading);
+        }
     }
 
     /// What it is busy with: if with nothing else, with reading what somebody waits for.
@@ -212,6 +222,7 @@ impl Worker {
                 Ok(model) => {
                     let loading = (self.loads > before.0).then(|| before.1.elapsed());
                     self.begin(model, request, outbox, loading);
+                    self.pulse.beat();
                 }
                 Err(error) => outbox.push(Event::Failed(error)),
             }

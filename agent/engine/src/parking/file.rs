@@ -153,12 +153,14 @@ pub(crate) fn write(
     Ok(hashing.bytes)
 }
 
-/// Reads the blocks of the first `length` tokens of a session that is to be this one, and checks all of it.
+/// Reads the blocks of the first `length` tokens of a session that is to be this one, and checks all of it. After each
+/// block `beat` is called.
 pub(crate) fn read(
     file: &mut impl Read,
     wanted: &Header,
     length: usize,
     codec: &mut Codec,
+    mut beat: impl FnMut(),
 ) -> Result<Vec<Arc<KvBlock>>, FileProblem> {
     let mut hashing = Hashing::new(file, u64::MAX);
     let header = Header::read(&mut hashing)?;
@@ -172,6 +174,7 @@ pub(crate) fn read(
             let decoded = codec.decode(header.shape, &stored);
             blocks.push(decoded.map_err(|error| FileProblem::Decode { block, error })?);
         }
+        beat();
     }
     let hash = hashing.hash();
     if array::<HASH>(&mut hashing)? != hash {

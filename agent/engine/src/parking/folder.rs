@@ -1,7 +1,7 @@
 //! The folder of parked sessions: `<model>-<tokens>.kv`, written under another name and renamed when they are whole.
 //!
-//! It may be lost, or damaged, without harm: what cannot be read is computed again. So files are written to disk before
-//! they get their names, and the names are left to the file system.
+//! It may be lost, or damaged, without harm: a file ends with its hash, and what cannot be read is computed again. So when
+//! its bytes reach the disk is left to the kernel: to wait for that would keep those waiting who want another session.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufReader, Write};
@@ -100,14 +100,16 @@ impl Folder {
     }
 
     /// Reads the first `length` tokens' keys and values of a session. None if they cannot be had: then the file is gone.
+    /// After each block `beat` is called.
     pub(crate) fn read(
         &self,
         header: &Header,
         length: usize,
         codec: &mut Codec,
+        beat: impl FnMut(),
     ) -> Option<Vec<Arc<KvBlock>>> {
         let path = self.path.join(header.name());
-        match read_file(&path, header, length, codec) {
+        match read_file(&path, header, length, codec, beat) {
             Ok(blocks) => Some(blocks),
             Err(problem) => {
                 refuse(&path, &problem);
@@ -149,7 +151,6 @@ fn write_file(path: &Path, write: impl FnOnce(&mut File) -> io::Result<u64>) -> 
         .open(path)?;
     let bytes = write(&mut file)?;
     file.flush()?;
-    file.sync_data()?;
     Ok(bytes)
 }
 
@@ -158,11 +159,12 @@ fn read_file(
     header: &Header,
     length: usize,
     codec: &mut Codec,
+    beat: impl FnMut(),
 ) -> Result<Vec<Arc<KvBlock>>, FileProblem> {
     let file = File::open(path)?;
     // For the order in which files go when the next process looks; whether it can be set changes nothing else.
     let _order = file.set_modified(SystemTime::now());
-    file::read(&mut BufReader::new(file), header, length, codec)
+    file::read(&mut BufReader::new(file), header, length, codec, beat)
 }
 
 fn refuse(path: &Path, problem: &FileProblem) {
@@ -204,7 +206,9 @@ mod tests {
     }
 
     fn read(folder: &Folder, header: &Header) -> bool {
-        folder.read(header, 100, &mut Codec::new().unwrap()).is_some()
+        folder
+            .read(header, 100, &mut Codec::new().unwrap(), || {})
+            .is_some()
     }
 
     fn names(folder: &Folder) -> Vec<String> {

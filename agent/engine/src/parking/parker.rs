@@ -17,6 +17,7 @@ use super::codec::{Codec, Held};
 use super::file::Header;
 use super::folder::Folder;
 use super::policy::SessionId;
+use crate::activity::Pulse;
 
 /// Names a sequence that waits for its keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,9 +74,10 @@ pub(crate) struct Parker {
 }
 
 impl Parker {
-    /// Starts the thread. Files are in `folder`, if there are any.
+    /// Starts the thread. Files are in `folder`, if there are any. The pulse beats for each block.
     pub(crate) fn start(
         folder: Option<&Path>,
+        pulse: Pulse,
         report: impl Fn(Outcome) + Send + 'static,
     ) -> io::Result<Self> {
         let (jobs, orders) = mpsc::channel();
@@ -83,6 +85,7 @@ impl Parker {
         let work = Work {
             folder: folder.map(Folder::new),
             waiting: Arc::clone(&waiting),
+            pulse,
             report: Farewell(report),
         };
         let codec = Codec::new()?;
@@ -134,6 +137,8 @@ impl<R: Fn(Outcome)> Drop for Farewell<R> {
 struct Work<R: Fn(Outcome)> {
     folder: Option<Folder>,
     waiting: Arc<Queue>,
+    /// Somebody may wait for this thread while nothing is computed.
+    pulse: Pulse,
     report: Farewell<R>,
 }
 
@@ -167,7 +172,7 @@ impl<R: Fn(Outcome)> Work<R> {
 
     fn pack(&self, blocks: &[Held], codec: &mut Codec) -> io::Result<Vec<Held>> {
         let pack = |held: &Held| {
-            self.serve(codec);
+            self.pause(codec);
             codec.pack(held)
         };
         blocks.iter().map(pack).collect()
@@ -177,7 +182,7 @@ impl<R: Fn(Outcome)> Work<R> {
     fn write(&self, header: &Header, blocks: &[Held], room: u64, codec: &mut Codec) -> Option<u64> {
         let folder = self.folder.as_ref()?;
         let packed = self.pack(blocks, codec);
-        match packed.and_then(|blocks| folder.write(header, &blocks, room, || self.serve(codec))) {
+        match packed.and_then(|blocks| folder.write(header, &blocks, room, || self.pause(codec))) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 let tokens = header.tokens.len();
@@ -195,6 +200,12 @@ impl<R: Fn(Outcome)> Work<R> {
         }
     }
 
+    /// Between two blocks of what nobody waits for.
+    fn pause(&self, codec: &mut Codec) {
+        self.pulse.beat();
+        self.serve(codec);
+    }
+
     /// Restores what is waited for.
     fn serve(&self, codec: &mut Codec) {
         loop {
@@ -208,9 +219,16 @@ impl<R: Fn(Outcome)> Work<R> {
 
     fn restore(&self, wanted: &Wanted, codec: &mut Codec) -> Option<Vec<Arc<KvBlock>>> {
         match &wanted.from {
-            Origin::File(header) => self.folder.as_ref()?.read(header, wanted.length, codec),
+            Origin::File(header) => {
+                let folder = self.folder.as_ref()?;
+                folder.read(header, wanted.length, codec, || self.pulse.beat())
+            }
             Origin::Memory(shape, blocks) => {
-                let unpacked = blocks.iter().map(|held| codec.unpack(*shape, held));
+                let unpack = |held| {
+                    self.pulse.beat();
+                    codec.unpack(*shape, held)
+                };
+                let unpacked = blocks.iter().map(unpack);
                 let unpacked = unpacked.collect::<io::Result<_>>();
                 unpacked
                     .inspect_err(|error| {
@@ -259,8 +277,10 @@ mod tests {
         let work = Work {
             folder: None,
             waiting: Arc::default(),
+            pulse: Pulse::default(),
             report: Farewell(move |outcome| report.send(outcome).unwrap()),
         };
+        let pulse = work.pulse.clone();
         let (jobs, orders) = mpsc::channel();
         jobs.send(Job::Pack(id(), blocks(9))).unwrap();
         jobs.send(Job::Serve).unwrap();
@@ -284,12 +304,16 @@ mod tests {
             ),
             "{told:?}"
         );
+        assert_eq!(pulse.count(), 1 + 9, "each block is progress");
     }
 
     #[test]
     fn what_was_ordered_is_done_before_the_end() {
         let (report, outcomes) = mpsc::channel();
-        let parker = Parker::start(None, move |outcome| report.send(outcome).unwrap()).unwrap();
+        let parker = Parker::start(None, Pulse::default(), move |outcome| {
+            report.send(outcome).unwrap();
+        });
+        let parker = parker.unwrap();
         parker.order(Job::Pack(id(), blocks(3)));
         drop(parker);
         let told: Vec<_> = outcomes.iter().collect();

@@ -8,9 +8,13 @@ use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::jinja::{Conversation, Jinja, STACK_BYTES, with_stack};
@@ -18,6 +22,9 @@ use super::{Message, Role};
 
 /// Seconds of the processor that a template may take for a conversation: the longest that is real takes a twentieth.
 const CPU_SECONDS: u64 = 5;
+/// How long a process may take in all, whatever it waits for; less than the time after which hearthd holds an engine that
+/// has nothing to show for stuck.
+const PATIENCE: Duration = Duration::from_secs(7);
 /// Memory that it may take beside its stack, in bytes: its program, the conversation several times over, and room.
 const MEMORY_BYTES: u64 = 384 << 20;
 
@@ -88,7 +95,7 @@ impl Renderer {
                 .map(|jinja| Prepared::Here(Box::new(jinja)))
                 .map_err(RenderError::Refused),
             Self::Process { program, argument } => {
-                run(program, argument, source, None)?;
+                run(program, argument, source, None, PATIENCE)?;
                 Ok(Prepared::Process {
                     program,
                     argument,
@@ -108,20 +115,22 @@ impl Prepared {
                 program,
                 argument,
                 source,
-            } => run(program, argument, source, Some(conversation)),
+            } => run(program, argument, source, Some(conversation), PATIENCE),
         }
     }
 }
 
-/// Has a process do one job.
+/// Has a process do one job within that time.
 fn run(
     program: &str,
     argument: &str,
     template: &str,
     conversation: Option<&Conversation>,
+    patience: Duration,
 ) -> Result<String, RenderError> {
-    let failed = |error: io::Error| RenderError::Failed(format!("no process for its template: {error}"));
-    let job = serde_json::to_vec(&job(template, conversation)).map_err(|error| failed(error.into()))?;
+    let none = |error: io::Error| RenderError::Failed(format!("no process for its template: {error}"));
+    let failed = |error: io::Error| RenderError::Failed(format!("the process of its template: {error}"));
+    let job = serde_json::to_vec(&job(template, conversation)).map_err(|error| none(error.into()))?;
     let limit = conversation.map_or(0, Conversation::limit) + LONGEST_REASON;
     // Nothing of this process is its: not the environment, and no descriptor, for all are closed when it begins.
     let mut child = Command::new(program)
@@ -131,8 +140,8 @@ fn run(
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(failed)?;
-    let exchanged = exchange(&mut child, &job, limit);
+        .map_err(none)?;
+    let exchanged = within(patience, &mut child, |child| exchange(child, &job, limit));
     if exchanged.is_err() {
         // It may have ended already.
         let _ended = child.kill();
@@ -161,6 +170,34 @@ fn job<'a>(template: &'a str, conversation: Option<&Conversation<'a>>) -> Job<'a
     Job { template, said }
 }
 
+/// Does something with a process that ends at the latest when the process does, which is killed after that time.
+fn within<T>(
+    patience: Duration,
+    child: &mut Child,
+    work: impl FnOnce(&mut Child) -> io::Result<T>,
+) -> io::Result<T> {
+    // Its id is nobody else's before it was waited for, which is after this.
+    let process = Pid::from_raw(child.id().cast_signed());
+    let (done, waiting) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let timer = thread::Builder::new().name("patience".to_owned());
+        let timer = timer.spawn_scoped(scope, move || {
+            let is_late = waiting.recv_timeout(patience) == Err(RecvTimeoutError::Timeout);
+            // It may have ended just now.
+            is_late && kill(process, Signal::SIGKILL).is_ok()
+        })?;
+        let worked = work(child);
+        drop(done);
+        if timer.join().unwrap_or(false) {
+            return Err(io::Error::other(format!(
+                "it has not answered in {} ms and was killed; memory or the disk may be busy",
+                patience.as_millis()
+            )));
+        }
+        worked
+    })
+}
+
 /// Gives a process its job and takes what it says. One that ends before it has read the job says nothing.
 fn exchange(child: &mut Child, job: &[u8], limit: usize) -> io::Result<Vec<u8>> {
     if let Some(mut input) = child.stdin.take() {
@@ -187,9 +224,13 @@ fn text_of(bytes: &[u8]) -> Result<String, String> {
 fn ended(status: ExitStatus) -> RenderError {
     let signal = status.signal().and_then(|signal| Signal::try_from(signal).ok());
     match signal {
-        Some(Signal::SIGXCPU | Signal::SIGKILL) => RenderError::Refused(format!(
+        Some(Signal::SIGXCPU) => RenderError::Refused(format!(
             "it takes more than {CPU_SECONDS} s of the processor; send fewer messages"
         )),
+        // By the kernel, whose choice it is where memory is short: no template's own limit ends it like that.
+        Some(Signal::SIGKILL) => RenderError::Failed(
+            "the process of its template was killed; memory may be short: try again later".to_owned(),
+        ),
         // An allocation that fails, and a stack that is used up.
         Some(Signal::SIGABRT) => RenderError::Refused(format!(
             "it takes more than {} MiB of memory; send fewer messages",
@@ -246,4 +287,34 @@ fn work(job: &[u8]) -> Result<String, String> {
         bos: &said.bos,
         eos: &said.eos,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_says_nothing_is_given_up() {
+        let silent = run("/bin/sleep", "600", "", None, Duration::from_millis(50));
+        assert!(
+            matches!(&silent, Err(RenderError::Failed(reason)) if reason.contains("has not answered in 50 ms")),
+            "{silent:?}"
+        );
+        let early = run("/bin/true", "", "", None, Duration::from_secs(600));
+        assert!(
+            matches!(&early, Err(RenderError::Failed(reason)) if reason.contains("exit status: 0")),
+            "{early:?}"
+        );
+    }
+
+    #[test]
+    fn who_is_killed_from_outside_is_no_mistake_of_the_request() {
+        let killed = ended(ExitStatus::from_raw(Signal::SIGKILL as i32));
+        assert!(
+            matches!(&killed, RenderError::Failed(reason) if reason.contains("memory may be short")),
+            "{killed:?}"
+        );
+        let long = ended(ExitStatus::from_raw(Signal::SIGXCPU as i32));
+        assert!(matches!(long, RenderError::Refused(_)), "{long:?}");
+    }
 }

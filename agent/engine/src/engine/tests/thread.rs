@@ -1,6 +1,7 @@
 //! The model's thread: what it tells of its turns, its stack, and its end.
 
 use super::*;
+use crate::activity::State;
 
 /// What is told before each turn, and in the end, while a worker without a thread answers.
 fn told(worker: &mut Worker, request: Request) -> Vec<Activity> {
@@ -54,7 +55,7 @@ fn every_turn_is_counted_under_its_phase() {
 }
 
 #[test]
-fn the_pulse_beats_for_weights_that_are_read_and_for_each_layer_of_each_turn() {
+fn the_pulse_beats_for_weights_that_are_read_for_who_is_let_in_and_for_each_layer_of_each_turn() {
     let folder = folder(&["tiny"]);
     let (mut worker, _commands) = worker(settings(folder.path(), 1, 1, 256), watch::Sender::default());
     let pulse = worker.pulse.clone();
@@ -67,7 +68,51 @@ fn the_pulse_beats_for_weights_that_are_read_and_for_each_layer_of_each_turn() {
     assert!(loaded > 0);
     let turns = told(&mut worker, request("word", 3)).len() - 1;
     let layers = worker.resident.as_ref().unwrap().graph.layers().len();
-    assert_eq!(pulse.count() - loaded, (turns * layers) as u64);
+    let admitted = 1;
+    assert_eq!(pulse.count() - loaded, (turns * layers + admitted) as u64);
+}
+
+/// A template that never ends would otherwise look like rest to those who watch the engine.
+#[test]
+fn who_is_let_in_is_told_of_before_anything_is_done_for_him() {
+    let (folder, place) = (folder(&["tiny"]), tempfile::tempdir().unwrap());
+    let (script, way) = (place.path().join("render.sh"), place.path().join("way"));
+    let made = std::process::Command::new("mkfifo").arg(&way).status().unwrap();
+    assert!(made.success());
+    // It compiles at once, and renders what the test says when the test says it.
+    let render = format!(
+        "if grep -q '\"said\":null'; then printf +; else cat {}; fi",
+        way.display()
+    );
+    std::fs::write(&script, render).unwrap();
+    let settings = Settings {
+        renderer: Renderer::Process {
+            program: "/bin/sh",
+            argument: script.display().to_string().leak(),
+        },
+        ..settings(folder.path(), 1, 1, 256)
+    };
+    let (engine, _ended) = Engine::start(settings).unwrap();
+    let (reply, loaded) = oneshot::channel();
+    let wanted = Wanted {
+        model: "tiny".to_owned(),
+        context: None,
+    };
+    engine.commands.0.send(Command::Load(wanted, reply)).ok().unwrap();
+    loaded.blocking_recv().unwrap().unwrap();
+    until(&engine, |now| {
+        (now.phase, now.state) == (Phase::Idle, State::Ready)
+    });
+    let answer = engine.submit(request("a", 1));
+    until(&engine, |now| {
+        (now.phase, now.state) == (Phase::Loading, State::Ready)
+    });
+    // Opened when the process has opened the other end, so it renders now.
+    let mut way = std::fs::File::options().write(true).open(&way).unwrap();
+    assert_eq!(engine.activity().borrow().phase, Phase::Loading);
+    std::io::Write::write_all(&mut way, b"+hello").unwrap();
+    drop(way);
+    assert_eq!(summary(&text_and_end(answer).1).completion_tokens, 1);
 }
 
 #[test]

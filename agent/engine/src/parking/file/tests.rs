@@ -32,7 +32,7 @@ fn file(header: &Header) -> Vec<u8> {
 }
 
 fn read_all(file: &[u8], header: &Header, length: usize) -> Result<Vec<Arc<KvBlock>>, FileProblem> {
-    read(&mut &file[..], header, length, &mut Codec::new().unwrap())
+    read(&mut &file[..], header, length, &mut Codec::new().unwrap(), || {})
 }
 
 #[test]
