@@ -3,12 +3,14 @@
 mod keep_alive;
 mod law;
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use engine::activity::{Activity, State};
 use engine::engine::Engine;
 use machine::PressureLevel;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::sleep_until;
 
 use crate::report::Orders;
@@ -23,6 +25,8 @@ pub(crate) struct Life(Arc<Shared>);
 struct Shared {
     law: Mutex<Law>,
     changed: Notify,
+    /// Somebody has connected since it was last asked.
+    met: Notify,
 }
 
 /// Why the process is to end.
@@ -54,6 +58,7 @@ impl Asking {
     /// The model is loaded and answers: what the request wishes for it counts.
     pub(crate) fn answered(&mut self) {
         self.is_answered = true;
+        self.life.tell(Law::loaded);
     }
 }
 
@@ -70,13 +75,20 @@ impl Life {
         Self(Arc::new(Shared {
             law: Mutex::new(Law::new(limits, Instant::now())),
             changed: Notify::new(),
+            met: Notify::new(),
         }))
     }
 
     /// Somebody has connected.
     pub(crate) fn connection(&self) -> Connection {
         self.tell(Law::connect);
+        self.0.met.notify_one();
         Connection(self.clone())
+    }
+
+    /// Waits until somebody has connected. One at a time may.
+    pub(crate) async fn met(&self) {
+        self.0.met.notified().await;
     }
 
     /// Somebody wants to be answered. None: memory is too short for that.
@@ -111,20 +123,32 @@ impl Life {
 
     /// Carries out what the law says, until it says that the process is to end.
     pub(crate) async fn run(&self, engine: &Engine, orders: &mut Orders) -> Departure {
+        let mut activity = engine.activity();
         loop {
+            // A model is there before anybody is answered by it, and wishes come after that.
+            if activity.borrow_and_update().state == State::Empty {
+                self.tell_silently(Law::gone);
+            }
             match self.tell_silently(|law| law.next(Instant::now())) {
-                Some(Step::Park) => self.park(engine).await,
+                Some(Step::Park) => self.park(engine, orders).await,
                 Some(Step::ParkSessions) => engine.park_sessions(),
                 Some(Step::Leave) => return Departure::Idle,
                 Some(Step::Shrink) => return Departure::Shrink,
-                None => self.wait(orders).await,
+                None => self.wait(orders, &mut activity).await,
             }
         }
     }
 
-    async fn park(&self, engine: &Engine) {
+    async fn park(&self, engine: &Engine, orders: &mut Orders) {
         let begun = Instant::now();
-        let parked = engine.park().await.unwrap_or_else(|error| {
+        let mut parking = pin!(engine.park());
+        let parked = loop {
+            tokio::select! {
+                parked = &mut parking => break parked,
+                order = orders.changed() => self.press(order.pressure),
+            }
+        };
+        let parked = parked.unwrap_or_else(|error| {
             tracing::warn!("the engine is not parked: {error}");
             false
         });
@@ -136,12 +160,14 @@ impl Life {
     }
 
     /// Waits until something changes or is due.
-    async fn wait(&self, orders: &mut Orders) {
+    async fn wait(&self, orders: &mut Orders, activity: &mut watch::Receiver<Activity>) {
         let deadline = self.tell_silently(|law| law.deadline());
         tokio::select! {
             () = self.0.changed.notified() => {}
             () = until(deadline) => {}
             order = orders.changed() => self.press(order.pressure),
+            // Where the engine has ended, the process ends by that.
+            Ok(()) = activity.changed() => {}
         }
     }
 
@@ -167,3 +193,6 @@ async fn until(deadline: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

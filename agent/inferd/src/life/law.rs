@@ -41,7 +41,7 @@ pub(crate) struct Wish {
 pub(crate) enum Step {
     /// Conversations are to leave memory and the model is to be unmapped; [`Law::parked`] is to be told.
     Park,
-    /// Conversations are to leave memory, the model stays.
+    /// Conversations that nobody is answered in are to leave memory, the model stays.
     ParkSessions,
     /// No connection is to be accepted any more; then [`Law::may_leave`] is to be asked once more.
     Leave,
@@ -105,7 +105,7 @@ impl Law {
             keep_alive: limits.keep_alive,
             pinned: false,
             pressure: PressureLevel::None,
-            sessions_parked: false,
+            sessions_parked: true,
             was_up: false,
         }
     }
@@ -128,7 +128,6 @@ impl Law {
         }
         self.requests += 1;
         self.state = State::Up;
-        self.sessions_parked = false;
         true
     }
 
@@ -137,13 +136,27 @@ impl Law {
         self.was_up || self.requests > 0
     }
 
-    /// It has ended. If a model has answered it, with what is wished for that.
+    /// A model is loaded for it.
+    pub(crate) fn loaded(&mut self) {
+        self.was_up = true;
+    }
+
+    /// It has ended. If a model has answered it, with what is wished for that. Its conversation may be in memory now.
     pub(crate) fn end(&mut self, wish: Option<Wish>, now: Instant) {
         self.requests -= 1;
         self.idle_since = now;
+        self.sessions_parked = false;
         if let Some(wish) = wish {
-            self.was_up = true;
             self.heed(wish);
+        }
+    }
+
+    /// There is no model in memory. If nobody is being answered, none has wishes any more: it was parked, or was removed.
+    pub(crate) fn gone(&mut self) {
+        if self.requests == 0 {
+            self.model = None;
+            self.pinned = false;
+            self.keep_alive = self.limits.keep_alive;
         }
     }
 
@@ -177,20 +190,20 @@ impl Law {
             self.state = State::Leaving;
             return Some(Step::Shrink);
         }
-        if self.requests > 0 {
-            return None;
-        }
+        let is_idle = self.requests == 0;
         let over = |limit: Option<Instant>| limit.is_some_and(|limit| limit <= now);
         match self.state {
-            State::Up if over(self.park_at()) => {
+            State::Up if is_idle && over(self.park_at()) => {
                 self.state = State::Parking;
+                self.sessions_parked = true;
                 Some(Step::Park)
             }
+            // Also while others are being answered.
             State::Up if self.is_pressed() && !self.sessions_parked => {
                 self.sessions_parked = true;
                 Some(Step::ParkSessions)
             }
-            State::Parked if self.connections == 0 && over(self.leave_at()) => {
+            State::Parked if is_idle && self.connections == 0 && over(self.leave_at()) => {
                 self.state = State::Leaving;
                 Some(Step::Leave)
             }
@@ -213,8 +226,8 @@ impl Law {
         if self.state == State::Parking {
             self.state = if has { State::Parked } else { State::Up };
         }
-        if has && self.state == State::Parked {
-            self.model = None;
+        if has {
+            self.gone();
         }
     }
 

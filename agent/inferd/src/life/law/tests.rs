@@ -52,6 +52,7 @@ impl Clock {
     fn ask(&mut self, wish: Wish) {
         self.law.connect();
         assert!(self.law.begin());
+        self.law.loaded();
         self.law.end(Some(wish), self.now);
         self.law.disconnect();
     }
@@ -176,16 +177,51 @@ fn short_memory_parks_at_once_but_what_is_pinned_gives_its_conversations_only() 
 }
 
 #[test]
+fn conversations_leave_short_memory_also_while_others_are_answered() {
+    let mut clock = Clock::new();
+    clock.ask(wish(None));
+    assert!(clock.law.begin() && clock.law.begin());
+    clock.law.press(PressureLevel::Park);
+    assert_eq!(clock.next(), Some(Step::ParkSessions));
+    assert_eq!(clock.next(), None, "once");
+    clock.law.end(Some(wish(None)), clock.now);
+    assert_eq!(clock.next(), Some(Step::ParkSessions), "there is one more");
+    clock.law.end(Some(wish(None)), clock.now);
+    assert_eq!(clock.next(), Some(Step::Park));
+}
+
+#[test]
+fn wishes_end_with_the_model_that_they_are_for() {
+    let pinned = Wish {
+        pinned: true,
+        ..wish(Some(KeepAlive::Ever))
+    };
+    let mut clock = Clock::new();
+    clock.ask(pinned);
+    assert_eq!(clock.due(), None);
+    assert!(clock.law.begin());
+    clock.law.gone();
+    clock.law.end(None, clock.now);
+    assert_eq!(clock.due(), None, "another load may have been under way");
+    clock.law.gone();
+    assert_eq!(clock.due(), Some(300));
+}
+
+#[test]
 fn requests_are_refused_for_want_of_memory_and_a_smaller_context_begins_anew_once() {
     let mut clock = Clock::new();
     clock.law.press(PressureLevel::Shrink);
     assert!(!clock.law.begin());
     assert_ne!(clock.next(), Some(Step::Shrink), "nothing is loaded yet");
     clock.law.press(PressureLevel::Park);
-    clock.ask(wish(None));
     assert!(clock.law.begin());
+    clock.law.loaded();
     clock.law.press(PressureLevel::Shrink);
-    assert_eq!(clock.next(), Some(Step::Shrink), "also while it answers");
+    assert_eq!(
+        clock.next(),
+        Some(Step::Shrink),
+        "also while it answers for the first time"
+    );
     assert_eq!(clock.next(), None);
 }
 
@@ -194,6 +230,8 @@ enum Event {
     Connect,
     Disconnect,
     Begin,
+    Loaded,
+    Gone,
     End {
         keep_alive: Option<u64>,
         pinned: bool,
@@ -211,11 +249,14 @@ fn event() -> impl Strategy<Value = Event> {
         PressureLevel::Trim,
         PressureLevel::Park,
         PressureLevel::Refuse,
+        PressureLevel::Shrink,
     ];
     prop_oneof![
         4 => Just(Event::Connect),
         4 => Just(Event::Disconnect),
         4 => Just(Event::Begin),
+        2 => Just(Event::Loaded),
+        1 => Just(Event::Gone),
         4 => (proptest::option::of(0_u64..20), any::<bool>(), any::<bool>())
             .prop_map(|(keep_alive, pinned, answered)| Event::End { keep_alive, pinned, answered }),
         6 => (0_u64..900).prop_map(Event::Pass),
@@ -228,12 +269,13 @@ fn event() -> impl Strategy<Value = Event> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     /// Whatever comes in whatever order: idleness never refuses a request; what is pinned, or answers, is never parked;
-    /// nothing is left while somebody is connected; and what is due is done at its deadline, not before.
+    /// nothing is left while somebody is connected; what is due is done at its deadline, not before; and where memory is
+    /// short, no conversation stays that nobody is answered in, and no process that has a model and is to begin anew.
     #[test]
     fn nobody_is_refused_cut_off_or_forgotten(events in proptest::collection::vec(event(), 1..80)) {
         let mut clock = Clock::new();
         let (mut connections, mut requests, mut pinned, mut left) = (0_usize, 0_usize, false, false);
-        let mut pressure = PressureLevel::None;
+        let (mut pressure, mut loaded, mut idle) = (PressureLevel::None, false, false);
         for event in events {
             match event {
                 // Where nothing is accepted nobody can connect.
@@ -250,18 +292,27 @@ proptest! {
                     prop_assert_eq!(begun, pressure < PressureLevel::Refuse);
                     requests += usize::from(begun);
                 }
+                Event::Loaded if requests > 0 => {
+                    clock.law.loaded();
+                    loaded = true;
+                }
+                Event::Gone => {
+                    clock.law.gone();
+                    pinned &= requests > 0;
+                }
                 Event::End { keep_alive, pinned: pin, answered } if requests > 0 => {
                     let wish = Wish { pinned: pin, ..wish(keep_alive.map(seconds)) };
                     clock.law.end(answered.then_some(wish), clock.now);
                     requests -= 1;
                     pinned = if answered { pin } else { pinned };
+                    idle = true;
                 }
                 Event::Pass(seconds) => clock.now += Duration::from_secs(seconds),
                 Event::Press(level) => {
                     clock.law.press(level);
                     pressure = level;
                 }
-                Event::Parked => clock.law.parked(requests == 0),
+                Event::Parked if clock.law.state == State::Parking => clock.law.parked(requests == 0),
                 Event::LookAgain if clock.law.state == State::Leaving => left = clock.law.may_leave(),
                 _ => {}
             }
@@ -273,10 +324,21 @@ proptest! {
             let step = clock.next();
             match step {
                 Some(Step::Park) => prop_assert!(requests == 0 && !pinned),
-                Some(Step::ParkSessions) => prop_assert!(requests == 0 && pressure >= PressureLevel::Park),
+                Some(Step::ParkSessions) => prop_assert!(idle && pressure >= PressureLevel::Park),
                 Some(Step::Leave) => prop_assert!(connections == 0 && requests == 0 && !pinned),
-                Some(Step::Shrink) => prop_assert!(false, "nobody asked"),
-                None => {}
+                Some(Step::Shrink) => {
+                    prop_assert!(loaded && pressure == PressureLevel::Shrink);
+                    return Ok(());
+                }
+                None => {
+                    let stays = clock.law.state == State::Up && idle && pressure >= PressureLevel::Park;
+                    prop_assert!(!stays, "a conversation stays");
+                    let grows = loaded && pressure == PressureLevel::Shrink;
+                    prop_assert!(!grows || clock.law.state == State::Leaving, "the process stays");
+                }
+            }
+            if matches!(step, Some(Step::Park | Step::ParkSessions)) {
+                idle = false;
             }
             if matches!(step, Some(Step::Park | Step::Leave)) {
                 prop_assert!(due.is_some_and(|due| due <= clock.now), "not before it is due");
