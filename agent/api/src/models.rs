@@ -59,7 +59,7 @@ pub struct ModelSettings {
     pub pin: bool,
     /// Most tokens of a conversation with it; `null`: as many as of any.
     pub context: Option<u32>,
-    /// Whether it is the one that is loaded before anybody asks.
+    /// Whether it is the one that is loaded when the engine is started and nobody asks.
     pub default: bool,
 }
 

@@ -232,7 +232,7 @@ pub(crate) enum ModelCommand {
         json: bool,
     },
     /// Set how long a model stays loaded, how long its conversations may be, and whether it is the one that is loaded
-    /// before anybody asks; it counts when the model is loaded next
+    /// when the engine is started unasked; it counts from the next request on, the context when the model is loaded next
     #[command(
         after_help = "Examples:\n  hearth model set coder --keep-alive 30m --pin --default\n  \
         hearth model set coder --keep-alive usual --no-pin --context usual"
@@ -274,7 +274,7 @@ pub(crate) struct Change {
     /// Most tokens of a conversation with it; "usual": as many as with any
     #[arg(long, value_name = "TOKENS", value_parser = tokens)]
     pub(crate) context: Option<Tokens>,
-    /// Load it before anybody asks, in place of the one that is now
+    /// Load it when the engine is started and nobody asks, in place of the one that is now
     #[arg(long, overrides_with = "no_default")]
     pub(crate) default: bool,
     /// Do so no longer

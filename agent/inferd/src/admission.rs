@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use api::phase::EngineOrder;
+use engine::catalog::Entry;
 use engine::engine::Engine;
 use engine::error::RequestError;
 
 use crate::age;
 use crate::life::{Asking, KeepAlive, Life, Wish};
 use crate::model_settings::Reader;
+use crate::preload::fallback;
 use crate::refusal::Refusal;
 use crate::report::Orders;
 
@@ -90,17 +92,12 @@ impl Admission {
             return Ok(());
         }
         let entries = self.engine.models();
-        let tagged = |wanted: &dyn Fn(u64) -> bool, id: Option<&str>| {
-            entries
-                .iter()
-                .filter(|entry| id.is_none_or(|id| entry.id == id))
-                .find(|entry| entry.tag().is_ok_and(wanted))
-        };
-        if tagged(&|tag| order.quarantines(tag), Some(model)).is_none() {
+        let named = entries.iter().find(|entry| entry.id == model);
+        let is_quarantined = |entry: &Entry| entry.tag().is_ok_and(|tag| order.quarantines(tag));
+        if !named.is_some_and(is_quarantined) {
             return Ok(());
         }
-        let fallback = tagged(&|tag| tag == order.fallback, None);
-        let fallback = fallback.map(|entry| entry.id.as_str());
+        let fallback = fallback(&entries, order).map(|entry| entry.id.as_str());
         Err(Refusal::quarantined(model, fallback))
     }
 }

@@ -4,7 +4,7 @@
 //! nobody knows or a value that cannot be used is told and passed over: a slip must not take all models away.
 //!
 //! ```toml
-//! default = "coder"          # loaded before anybody asks
+//! default = "coder"          # loaded when the engine is started and nobody asks
 //!
 //! [models.coder]
 //! keep_alive = "30m"         # how long it stays after an answer, as a request's `keep_alive`
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 use api::models::{ModelChange, ModelSettings};
 use api::openai::KeepAlive as Told;
@@ -38,7 +38,7 @@ const CONTEXT_KEY: &str = "context";
 /// What is set, and what of the file cannot be used.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Settings {
-    /// The model that is loaded before anybody asks.
+    /// The model that is loaded when the engine is started and nobody asks.
     default: Option<String>,
     models: BTreeMap<String, Own>,
     /// A line each, with the key and the way out.
@@ -59,7 +59,7 @@ pub(crate) struct Own {
 }
 
 impl Settings {
-    /// The model that is to be loaded before anybody asks.
+    /// The model that is to be loaded when the engine is started and nobody asks.
     pub(crate) fn default_model(&self) -> Option<&str> {
         self.default.as_deref()
     }
@@ -218,19 +218,35 @@ impl Reader {
     }
 }
 
+/// Why nothing was changed, in one line.
+#[derive(Debug)]
+pub(crate) enum ChangeError {
+    /// What was asked for cannot be set, or what is in the file must be mended first.
+    Wrong(String),
+    /// The file cannot be read or written.
+    File(String),
+}
+
+impl fmt::Display for ChangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Wrong(reason) | Self::File(reason)) = self;
+        f.write_str(reason)
+    }
+}
+
 /// Changes what is set of a model, and leaves the rest of the file as it says.
 ///
 /// # Errors
-/// What cannot be set, or the file, in one line. Nothing is changed then.
-pub(crate) fn change(folder: &Path, id: &str, change: &ModelChange) -> Result<(), String> {
+/// Nothing is changed then.
+pub(crate) fn change(folder: &Path, id: &str, change: &ModelChange) -> Result<(), ChangeError> {
     edit(folder, |file| apply(file, id, change))
 }
 
 /// Forgets what was set of a model.
 ///
 /// # Errors
-/// The file, in one line.
-pub(crate) fn forget(folder: &Path, id: &str) -> Result<(), String> {
+/// Nothing is changed then.
+pub(crate) fn forget(folder: &Path, id: &str) -> Result<(), ChangeError> {
     if !folder.join(FILE).exists() {
         return Ok(());
     }
@@ -243,15 +259,16 @@ pub(crate) fn forget(folder: &Path, id: &str) -> Result<(), String> {
     })
 }
 
-fn edit(folder: &Path, edit: impl FnOnce(&mut Table) -> Result<(), String>) -> Result<(), String> {
+fn edit(folder: &Path, edit: impl FnOnce(&mut Table) -> Result<(), String>) -> Result<(), ChangeError> {
     let path = folder.join(FILE);
-    let of_file = |error: String| format!("{}: {error}", path.display());
-    let text = text(folder).map_err(|error| of_file(error.to_string()))?;
-    let file = text.parse::<Table>();
-    let mut file =
-        file.map_err(|error| of_file(format!("it is no TOML ({}); mend or remove it", error.message())))?;
-    edit(&mut file)?;
-    write(folder, &file).map_err(|error| of_file(error.to_string()))
+    let of_file = |error: io::Error| ChangeError::File(format!("{}: {error}", path.display()));
+    let file = text(folder).map_err(of_file)?.parse::<Table>();
+    let mut file = file.map_err(|error| {
+        let problem = format!("it is no TOML ({}); mend or remove it", error.message());
+        ChangeError::Wrong(format!("{}: {problem}", path.display()))
+    })?;
+    edit(&mut file).map_err(ChangeError::Wrong)?;
+    write(folder, &file).map_err(of_file)
 }
 
 /// The new file takes the old one's place when it is whole.
@@ -434,12 +451,14 @@ mod tests {
             (bad(Some(Told::Seconds(f64::NAN)), None), "keep_alive"),
             (bad(None, Some(Some(1))), "context"),
         ] {
-            let error = change(folder, "m", &wrong).unwrap_err();
+            let error = change(folder, "m", &wrong).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
             assert!(!folder.join(FILE).exists());
         }
         fs::write(folder.join(FILE), "broken").unwrap();
-        let error = change(folder, "m", &ModelChange::default()).unwrap_err();
+        let error = change(folder, "m", &ModelChange::default())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(FILE), "{error}");
     }
 

@@ -1,8 +1,12 @@
-//! The model that is loaded before anybody asks.
+//! The model that is loaded in an engine that was started and that nobody asks.
+
+use std::time::Duration;
 
 use api::phase::EngineOrder;
 use engine::catalog::Entry;
 use engine::engine::Engine;
+use machine::PressureLevel;
+use tokio::time::timeout;
 
 use crate::life::{Life, Wish};
 use crate::model_settings::Reader;
@@ -11,9 +15,20 @@ use crate::report::Orders;
 /// The image's model, which is loaded where none was chosen.
 const IMAGES_MODEL: &str = "smollm2-135m-instruct";
 
-/// Loads the default model, or the only one, so that the first question need not wait for it; unless it is there already.
+/// Whoever a process was started for has come in by then.
+const ARRIVAL: Duration = Duration::from_secs(1);
+
+/// Loads the default model, the image's or the only one, so that the first question need not wait for it; but not in a
+/// process that somebody has started by connecting, who asks for what he wants, and not where memory is short.
 pub(crate) async fn preload(engine: Engine, life: Life, settings: &Reader, mut orders: Orders) {
+    if timeout(ARRIVAL, life.met()).await.is_ok() {
+        return;
+    }
     let order = orders.first().await;
+    if order.pressure >= PressureLevel::Park {
+        tracing::info!("no model is loaded yet: memory is short");
+        return;
+    }
     let (entries, settings) = (engine.models(), settings.read());
     let Some(entry) = unnamed(&entries, settings.default_model(), &order) else {
         tracing::info!(models = entries.len(), folders = ?engine.folders(), "no model is loaded yet");
@@ -37,7 +52,7 @@ pub(crate) async fn preload(engine: Engine, life: Life, settings: &Reader, mut o
 }
 
 /// The model that is loaded without being named: the chosen one, the image's, or the only one; or instead of a quarantined
-/// one the last that answered well.
+/// one the last that answered well, the image's, or any other that is not quarantined, in this order.
 fn unnamed<'e>(entries: &'e [Entry], chosen: Option<&str>, order: &EngineOrder) -> Option<&'e Entry> {
     let named = |name: &str| entries.iter().find(|entry| entry.id == name);
     let only = || entries.first().filter(|_| entries.len() == 1);
@@ -48,13 +63,58 @@ fn unnamed<'e>(entries: &'e [Entry], chosen: Option<&str>, order: &EngineOrder) 
     if !wanted.tag().is_ok_and(|tag| order.quarantines(tag)) {
         return Some(wanted);
     }
-    let fallback = entries
-        .iter()
-        .find(|entry| entry.tag().is_ok_and(|tag| tag == order.fallback));
+    let fallback = fallback(entries, order);
     tracing::warn!(
         model = wanted.id,
         fallback = fallback.map(|entry| entry.id.as_str()),
         "the model is quarantined: it has ended the engine time and again"
     );
     fallback
+}
+
+/// Which model is there instead of a quarantined one.
+pub(crate) fn fallback<'e>(entries: &'e [Entry], order: &EngineOrder) -> Option<&'e Entry> {
+    let usable = |entry: &&Entry| entry.tag().is_ok_and(|tag| !order.quarantines(tag));
+    let usable: Vec<_> = entries.iter().filter(usable).collect();
+    let last = |entry: &&Entry| entry.tag().is_ok_and(|tag| tag == order.fallback);
+    let images = |entry: &&Entry| entry.id == IMAGES_MODEL;
+    let found = |is: &dyn Fn(&&Entry) -> bool| usable.iter().copied().find(is);
+    found(&last)
+        .or_else(|| found(&images))
+        .or_else(|| usable.first().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::catalog::Catalog;
+
+    use super::*;
+
+    #[test]
+    fn another_model_is_loaded_instead_of_a_quarantined_one_as_long_as_there_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        for model in ["added", "coder", IMAGES_MODEL] {
+            engine::tiny::write(&folder.path().join(format!("{model}.gguf")), 64).unwrap();
+        }
+        let entries = Catalog::new(vec![folder.path().to_owned()]).entries();
+        let [added, coder, images] = std::array::from_fn(|index| entries[index].tag().unwrap());
+        let loaded = |quarantined: &[u64], fallback| {
+            let mut order = EngineOrder {
+                fallback,
+                ..EngineOrder::default()
+            };
+            order.quarantined[..quarantined.len()].copy_from_slice(quarantined);
+            unnamed(&entries, Some("coder"), &order).map(|entry| entry.id.as_str())
+        };
+        assert_eq!(loaded(&[], added), Some("coder"));
+        assert_eq!(
+            loaded(&[coder], added),
+            Some("added"),
+            "the last that answered well"
+        );
+        assert_eq!(loaded(&[coder], 0), Some(IMAGES_MODEL));
+        assert_eq!(loaded(&[coder], 7), Some(IMAGES_MODEL), "that one was removed");
+        assert_eq!(loaded(&[coder, images], 0), Some("added"));
+        assert_eq!(loaded(&[coder, images, added], added), None);
+    }
 }

@@ -10,6 +10,9 @@ use engine::error::RequestError;
 /// When a client may try again, in seconds, after being told that the engine is busy.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
+/// What is told of a model that has ended the engine time and again.
+const QUARANTINED: &str = "model_quarantined";
+
 /// An answer that is an error.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -63,7 +66,7 @@ impl Refusal {
         };
         Self::special(
             StatusCode::SERVICE_UNAVAILABLE,
-            "model_quarantined",
+            QUARANTINED,
             Some("model"),
             format!(
                 "the model `{model}` has ended the engine time and again and is not loaded; \"hearth status\" shows why. \
@@ -109,8 +112,10 @@ impl From<RequestError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        // Where somebody must do something first, time does not help.
+        let passes = self.body.error.code.as_deref() != Some(QUARANTINED);
         let mut response = (self.status, Json(self.body)).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if self.status == StatusCode::SERVICE_UNAVAILABLE && passes {
             response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
         }
         response

@@ -17,7 +17,7 @@ use store::manifest::{Manifest, Model};
 use store::source::Source;
 use store::{Codec, Damage, Error, ModelId, Store};
 
-use crate::model_settings;
+use crate::model_settings::{self, ChangeError};
 
 use super::spool::{self, Spool};
 use super::wire::{Teller, refused};
@@ -173,13 +173,21 @@ impl Models {
     pub(super) fn set(&self, name: &str, change: &ModelChange) -> Result<StoredModel, Refused> {
         let id = parse(name)?;
         let found = |models: Vec<StoredModel>| models.into_iter().find(|model| model.id == id.as_str());
+        if self.find(&id).is_none() {
+            return Err(self.unknown(&id));
+        }
+        let _turn = self.settings_turn()?;
+        // Removing takes turns with this, too: what is there now keeps its settings.
         if found(self.list()?).is_none() {
             return Err(self.unknown(&id));
         }
-        let folder = self.store.path();
-        let _turn = self.settings_turn()?;
-        model_settings::change(folder, id.as_str(), change)
-            .map_err(|problem| refused(RefusedKind::Invalid, problem))?;
+        model_settings::change(self.store.path(), id.as_str(), change).map_err(|error| {
+            let kind = match error {
+                ChangeError::Wrong(_) => RefusedKind::Invalid,
+                ChangeError::File(_) => RefusedKind::Failed,
+            };
+            refused(kind, error)
+        })?;
         tracing::info!("what is set of {id} was changed");
         found(self.list()?).ok_or_else(|| self.unknown(&id))
     }
@@ -196,14 +204,10 @@ impl Models {
     /// Forgets a model and gives back its room.
     pub(super) fn remove(&self, name: &str) -> Result<RemovedModel, Refused> {
         let id = parse(name)?;
-        match self.store.remove(&id) {
-            Err(Error::NoModel { .. }) => return Err(self.not_removable(&id)),
-            removed => removed.map_err(of_store)?,
+        if self.added.find(id.as_str()).is_none() {
+            return Err(self.not_removable(&id));
         }
-        tracing::info!("{id} removed");
-        if let Err(problem) = model_settings::forget(self.store.path(), id.as_str()) {
-            tracing::error!("what was set of {id} stays: {problem}");
-        }
+        self.take_out(&id)?;
         let (freed, note) = match self.collect() {
             Ok(bytes) => (bytes, Some(HELD.to_owned())),
             Err(note) => (0, Some(note)),
@@ -213,6 +217,20 @@ impl Models {
             freed,
             note,
         })
+    }
+
+    /// Takes a model out of the store, and what was set of it out of the settings.
+    fn take_out(&self, id: &ModelId) -> Result<(), Refused> {
+        let _turn = self.settings_turn()?;
+        match self.store.remove(id) {
+            Err(Error::NoModel { .. }) => return Err(self.not_removable(id)),
+            removed => removed.map_err(of_store)?,
+        }
+        tracing::info!("{id} removed");
+        if let Err(problem) = model_settings::forget(self.store.path(), id.as_str()) {
+            tracing::error!("what was set of {id} stays: {problem}");
+        }
+        Ok(())
     }
 
     fn not_removable(&self, id: &ModelId) -> Refused {

@@ -71,7 +71,10 @@ impl Bench {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     folders.push(path);
-                } else if !path.ends_with("lock") && !path.ends_with("turn") {
+                } else if !path.ends_with("lock")
+                    && !path.ends_with("turn")
+                    && !path.ends_with("settings.turn")
+                {
                     files.push(path);
                 }
             }
@@ -325,6 +328,47 @@ fn one_model_is_added_at_a_time() {
         bench.add("a", &tiny_file()).last(),
         Some(Reply::Added(_))
     ));
+}
+
+#[test]
+fn a_change_that_waited_for_a_removal_does_not_bring_back_what_was_set() {
+    let bench = Bench::new();
+    bench.add("a", &tiny_file());
+    let turn = fs::File::create(bench.store().join("settings.turn")).unwrap();
+    turn.lock().unwrap();
+    let set = Request::Set(SetModel {
+        name: "a".to_owned(),
+        change: api::models::ModelChange {
+            pin: Some(true),
+            ..Default::default()
+        },
+    });
+    std::thread::scope(|scope| {
+        let removal = scope.spawn(|| bench.ask(&Request::Remove("a".to_owned())));
+        let change = scope.spawn(|| bench.ask(&set));
+        turn.unlock().unwrap();
+        // Whichever comes first.
+        assert!(matches!(removal.join().unwrap(), Reply::Removed(_)));
+        change.join().unwrap();
+    });
+    let left = fs::read_to_string(bench.store().join("settings.toml"));
+    assert!(left.is_err() || !left.unwrap().contains("pin"));
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_is_no_mistake_of_who_asks() {
+    let bench = Bench::new();
+    bench.add("a", &tiny_file());
+    // Root, too, cannot write a file where a folder is.
+    fs::create_dir(bench.store().join("settings.incoming")).unwrap();
+    let reply = bench.ask(&Request::Set(SetModel {
+        name: "a".to_owned(),
+        change: api::models::ModelChange {
+            pin: Some(true),
+            ..Default::default()
+        },
+    }));
+    assert_eq!(refused(&reply).0, RefusedKind::Failed, "{reply:?}");
 }
 
 proptest! {

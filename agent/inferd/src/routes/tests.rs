@@ -20,7 +20,7 @@ struct Fixture {
     router: Router,
     engine: Engine,
     life: Life,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 fn fixture(slots: usize, queue: usize) -> Fixture {
@@ -66,7 +66,7 @@ fn ordered(
         router: router(engine.clone(), admission),
         life,
         engine,
-        _folder: folder,
+        folder,
     }
 }
 
@@ -183,17 +183,34 @@ async fn memory_that_is_short_refuses_and_is_no_idleness() {
 }
 
 #[tokio::test]
-async fn a_quarantined_model_is_refused_by_name_and_the_fallback_is_told() {
+async fn a_quarantined_model_is_refused_by_name_and_another_is_told() {
     let quarantine = |tag| EngineOrder {
         quarantined: [0, tag, 0, 0, 0, 0, 0, 0],
         fallback: tag,
         ..EngineOrder::default()
     };
     let fixture = ordered(1, 1, engine::parking::Settings::NONE, quarantine);
-    let question = question(json!({})).to_string();
-    let (status, error) = fixture.refused("POST", "/v1/chat/completions", question).await;
-    assert_eq!((status, error.code.as_deref()), (503, Some("model_quarantined")));
-    assert!(error.message.contains("hearth status") && error.message.contains("`tiny` answers"));
+    let refused = async || {
+        let response = fixture.ask(json!({})).await;
+        assert!(
+            !response.headers().contains_key("retry-after"),
+            "time alone does not help"
+        );
+        let status = response.status().as_u16();
+        let error = serde_json::from_slice::<ErrorBody>(&bytes(response).await)
+            .unwrap()
+            .error;
+        assert_eq!((status, error.code.as_deref()), (503, Some("model_quarantined")));
+        error.message
+    };
+    let alone = refused().await;
+    assert!(
+        alone.contains("hearth status") && !alone.contains("` answers"),
+        "{alone}"
+    );
+    engine::tiny::write(&fixture.folder.path().join("other.gguf"), 64).unwrap();
+    let message = refused().await;
+    assert!(message.contains("`other` answers"), "{message}");
 }
 
 #[tokio::test]
