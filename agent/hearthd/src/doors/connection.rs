@@ -1,11 +1,12 @@
 //! One speaker's connection: packets in, packets out.
 
 use api::phase::PhaseRecord;
+use futures_util::FutureExt;
 use std::future::pending;
 use std::io;
 use tokio::net::{UnixListener, UnixStream};
 
-/// The most packets that are passed over for a newer one before the newest so far is taken.
+/// The most packets, or speakers, that are passed over for a newer one before the newest so far is taken.
 const MOST_AT_ONCE: usize = 256;
 
 /// Longer than any packet, so that one too long is seen to be.
@@ -30,10 +31,17 @@ impl Packet {
 pub(super) struct Connection(UnixStream);
 
 impl Connection {
-    /// Waits for the next speaker.
+    /// Waits for a speaker, and takes the newest of those that have come: each takes the place of the one before.
     pub(super) async fn accept(listener: &UnixListener) -> io::Result<Self> {
-        let (stream, _) = listener.accept().await?;
-        Ok(Self(stream))
+        let (mut newest, _) = listener.accept().await?;
+        for _ in 0..MOST_AT_ONCE {
+            match listener.accept().now_or_never() {
+                Some(Ok((stream, _))) => newest = stream,
+                // Nobody else waits, or the one who does is for the next time, with the error if it comes again.
+                Some(Err(_)) | None => break,
+            }
+        }
+        Ok(Self(newest))
     }
 
     /// Waits for a packet and takes the newest of those that have come; `None` once the speaker has hung up.

@@ -1,5 +1,5 @@
 //! Who lets speakers in. One who connects anew all the time costs a step and a line of the journal each time, and is
-//! kept waiting.
+//! kept waiting. Of those who came meanwhile only the newest is let in: the others have gone, or it stands for them.
 
 use super::connection::Connection;
 use super::pace::Pace;
@@ -54,7 +54,28 @@ impl Porter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::os::unix::net::UnixStream;
+
+    #[tokio::test(start_paused = true)]
+    async fn of_those_who_were_kept_waiting_the_newest_is_let_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("door");
+        let mut porter = Porter::new(UnixListener::bind(&path).unwrap());
+        for _ in 0..8 {
+            drop(UnixStream::connect(&path).unwrap());
+            porter.admit().await;
+        }
+        for _ in 0..50 {
+            drop(UnixStream::connect(&path).unwrap());
+        }
+        let mut newest = UnixStream::connect(&path).unwrap();
+        newest.write_all(b"here").unwrap();
+        let begin = Instant::now();
+        let packet = porter.admit().await.newest().await.unwrap();
+        assert_eq!(packet.unwrap().bytes(), b"here");
+        assert!(begin.elapsed() <= Duration::from_secs(2));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn who_connects_anew_all_the_time_is_kept_waiting() {
