@@ -123,6 +123,27 @@ fn least(reader: &mut Reader<'_>, path: &str) -> Option<Bytes> {
     })
 }
 
+/// How many processors' time a group may use; `None`: no limit, or none that can be read.
+pub(crate) fn cpu_limit(reader: &mut Reader<'_>, path: &str) -> Option<f64> {
+    let mut entry = reader.entry(format!("{DIR}/{path}"));
+    entry.optional("cpu.max", parse_cpu_max)?
+}
+
+/// Microseconds that may be used in each period, `max` for no limit, and the period's length.
+fn parse_cpu_max(text: &str) -> Result<Option<f64>, Problem> {
+    let malformed = || Problem::malformed(text, "a quota and a period");
+    let (quota, period) = text.trim().split_once(' ').ok_or_else(malformed)?;
+    let period: u32 = parse::number(period)?;
+    if quota == "max" {
+        return Ok(None);
+    }
+    let quota: u64 = parse::number(quota)?;
+    if period == 0 {
+        return Err(malformed());
+    }
+    Ok(Some(quota as f64 / f64::from(period)))
+}
+
 fn swappable(stat: &CgroupStat) -> Option<Bytes> {
     stat.anon?.0.checked_add(stat.shmem?.0).map(Bytes)
 }
@@ -176,6 +197,16 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_is_so_many_processors() {
+        assert_eq!(parse_cpu_max("max 100000\n").unwrap(), None);
+        assert_eq!(parse_cpu_max("20000 100000\n").unwrap(), Some(0.2));
+        assert_eq!(parse_cpu_max("300000 100000\n").unwrap(), Some(3.0));
+        for bad in ["", "max", "1", "1 0", "-1 5", "x 100000"] {
+            assert!(parse_cpu_max(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn a_missing_field_is_a_fault() {
         assert!(parse_stat("anon 1\n").is_err());
         assert!(parse_stat("anon x\nfile 1\n").is_err());
@@ -184,7 +215,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(text in any::<String>()) {
-            let _ = (parse_stat(&text), parse_all(&text));
+            let _ = (parse_stat(&text), parse_all(&text), parse_cpu_max(&text));
         }
 
         #[test]

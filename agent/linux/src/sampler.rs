@@ -139,6 +139,11 @@ impl Sampler {
         memory::pressure(&self.tree, now)
     }
 
+    /// Reads how many processors' time a control group may use, its `cpu.max`; `None`: no limit, or none that can be read.
+    pub fn cpu_limit(&self, cgroup: &str) -> Option<f64> {
+        cgroup::cpu_limit(&mut Reader::new(&self.tree), cgroup)
+    }
+
     /// Reads everything once. `now` is only written down.
     pub fn sample(&self, now: BootTime) -> Sample {
         let found = &self.capabilities;

@@ -192,16 +192,18 @@ impl EngineUnit {
         tell("kill", SERVICE, killed.map_err(JobError::from))
     }
 
-    /// Ends a run of the engine that is stuck; systemd starts the next. `told` is what systemd tells of the unit.
-    pub(super) async fn abort(&self, mut told: watch::Receiver<Unit>) -> Result<(), Error> {
-        let run = told.borrow_and_update().clone();
+    /// Ends that run of the engine, which is stuck; systemd starts the next. One that is over is let be: what runs now
+    /// is another. `told` is what systemd tells of the unit.
+    pub(super) async fn abort(&self, run: &str, mut told: watch::Receiver<Unit>) -> Result<(), Error> {
         for signal in [Signal::SIGABRT, Signal::SIGKILL] {
-            let killed = self.systemd.kill(SERVICE, signal).await;
-            tell("kill", SERVICE, killed.map_err(JobError::from))?;
-            let over = told.wait_for(|now| is_over(&run, now));
-            if timeout(LAST_WORDS, over).await.is_ok() {
+            if is_over(run, &told.borrow_and_update()) {
                 break;
             }
+            let killed = self.systemd.kill(SERVICE, signal).await;
+            tell("kill", SERVICE, killed.map_err(JobError::from))?;
+            let over = told.wait_for(|now| is_over(run, now));
+            // Whether it was in time is seen before the next signal.
+            let _in_time = timeout(LAST_WORDS, over).await;
         }
         Ok(())
     }
@@ -240,9 +242,9 @@ impl EngineUnit {
 }
 
 /// Whether a run has ended, as the unit is now.
-fn is_over(run: &Unit, now: &Unit) -> bool {
+fn is_over(run: &str, now: &Unit) -> bool {
     let ended = matches!(now.active_state, ActiveState::Inactive | ActiveState::Failed);
-    ended || now.invocation_id != run.invocation_id || now.sub_state.starts_with("auto-restart")
+    ended || now.invocation_id != run || now.sub_state.starts_with("auto-restart")
 }
 
 async fn job(

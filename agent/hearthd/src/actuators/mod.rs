@@ -48,9 +48,9 @@ impl Actuators {
         self.supervision = Some(supervision);
     }
 
-    /// Has the engine's run ended, which is stuck.
-    pub(crate) fn abort_engine(&mut self) {
-        self.wish.aborts += 1;
+    /// Has this run of the engine ended, which is stuck.
+    pub(crate) fn abort_engine(&mut self, invocation_id: &str) {
+        self.wish.abort = Some(invocation_id.to_owned());
         if let Some(supervision) = &self.supervision {
             supervision.want(&self.wish);
         }

@@ -35,8 +35,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(super) struct Wish {
     pub(super) limits: EngineLimits,
     pub(super) power_off: Option<String>,
-    /// How many runs of the engine were to be ended since hearthd started, for being stuck.
-    pub(super) aborts: u64,
+    /// The run of the engine that is to be ended, for being stuck, by its invocation. No other run is.
+    pub(super) abort: Option<String>,
 }
 
 /// The task, and the place where it finds what is wanted.
@@ -63,7 +63,7 @@ impl Supervision {
         wish: Wish,
         unit: watch::Receiver<Unit>,
     ) -> Self {
-        let aborted = wish.aborts;
+        let aborted = wish.abort.clone();
         let (sender, wishes) = watch::channel(wish);
         let systemd = Systemd::new(connection);
         let file = folders.runtime.map(|folder| folder.join("engine-unit.json"));
@@ -113,8 +113,8 @@ struct Supervisor {
     unit: EngineUnit,
     /// What systemd tells of it.
     told: watch::Receiver<Unit>,
-    /// How many of the wish's aborts were carried out.
-    aborted: u64,
+    /// The run that was ended last.
+    aborted: Option<String>,
     state: Option<PathBuf>,
     /// The reason is in the journal and in its file.
     power_off_told: bool,
@@ -192,9 +192,9 @@ impl Supervisor {
     }
 
     async fn abort(&mut self, wish: &Wish) -> anyhow::Result<()> {
-        if self.aborted < wish.aborts {
-            self.unit.abort(self.told.clone()).await?;
-            self.aborted = wish.aborts;
+        if let Some(run) = wish.abort.as_ref().filter(|_| self.aborted != wish.abort) {
+            self.unit.abort(run, self.told.clone()).await?;
+            self.aborted.clone_from(&wish.abort);
         }
         Ok(())
     }

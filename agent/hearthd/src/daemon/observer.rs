@@ -121,6 +121,11 @@ impl Observer {
         }
     }
 
+    /// How many processors' time the engine may use; `None`: no limit, or none that can be read.
+    pub(crate) fn engine_cpu_limit(&self) -> Option<f64> {
+        self.sampler.cpu_limit(&format!("system.slice/{ENGINE}"))
+    }
+
     /// Whether there is an engine that can be told something.
     pub(crate) fn engine_runs(&self) -> bool {
         self.last.engine.is_some()

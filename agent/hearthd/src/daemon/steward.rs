@@ -177,14 +177,15 @@ impl Steward {
     fn watch_engine(&mut self, now: BootTime) {
         let (last, decision) = (self.observer.last(), self.laws.decision());
         let engine = last.engine.as_ref().filter(|_| !decision.engine.stopped);
-        let share = share(decision, last);
+        let limit = engine.and_then(|_| self.observer.engine_cpu_limit());
+        let share = share(decision, limit, last);
         self.look_at = match self.overseer.look(engine, share, now) {
             Verdict::Rest => None,
             Verdict::Watch(at) => Some(at),
             Verdict::Stuck(stuck) => {
                 told::engine(&[News::Stuck(stuck)]);
                 if let Some(actuators) = &mut self.actuators {
-                    actuators.abort_engine();
+                    actuators.abort_engine(self.overseer.run());
                 }
                 Some(now)
             }
@@ -354,13 +355,12 @@ impl Steward {
 }
 
 /// The share of the processors' time that the engine can use: what its quota leaves it, and what is not lost to memory
-/// and storage that everybody waits for.
-fn share(decision: &Decision, sample: &Sample) -> f64 {
-    let all = 100.0 * sample.cpus.len().max(1) as f64;
-    let quota = decision
-        .engine
-        .cpu_quota_percent
-        .map_or(1.0, |percent| f64::from(percent) / all);
+/// and storage that everybody waits for. `limit` is the quota in force, in processors: an administrator's, or hearthd's
+/// own, which counts from when it is decided, for systemd sets it a moment later.
+fn share(decision: &Decision, limit: Option<f64>, sample: &Sample) -> f64 {
+    let decided = decision.engine.cpu_quota_percent;
+    let quotas = [limit, decided.map(|percent| f64::from(percent) / 100.0)];
+    let quota = quotas.into_iter().flatten().fold(f64::INFINITY, f64::min) / sample.cpus.len().max(1) as f64;
     let stalls = [&sample.pressure.memory, &sample.pressure.io];
     let lost = stalls
         .into_iter()
@@ -396,5 +396,42 @@ fn tell_last_power_off(state: Option<&Path>) {
         None | Some(Ok(None)) => {}
         Some(Ok(Some(off))) => told::power_off(&off),
         Some(Err(error)) => warn!("{:#}", anyhow::Error::new(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use machine::{CpuSample, EngineLimits, MicroSeconds};
+
+    fn cpu(id: u32) -> CpuSample {
+        CpuSample {
+            id,
+            busy_usec: MicroSeconds(0),
+            idle_usec: MicroSeconds(0),
+        }
+    }
+
+    #[test]
+    fn the_smaller_of_the_quotas_is_what_the_engine_can_use() {
+        let sample = Sample {
+            cpus: (0..4).map(cpu).collect(),
+            ..Sample::default()
+        };
+        let share = |percent, limit| {
+            let decision = Decision {
+                engine: EngineLimits {
+                    cpu_quota_percent: percent,
+                    ..EngineLimits::default()
+                },
+                ..Decision::default()
+            };
+            share(&decision, limit, &sample)
+        };
+        assert_eq!(share(None, None), 1.0);
+        assert_eq!(share(Some(100), None), 0.25);
+        assert_eq!(share(None, Some(0.4)), 0.1);
+        assert_eq!(share(Some(100), Some(0.4)), 0.1);
+        assert_eq!(share(None, Some(9.0)), 1.0, "more than there is");
     }
 }

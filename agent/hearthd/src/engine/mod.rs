@@ -259,6 +259,11 @@ impl Overseer {
         verdict
     }
 
+    /// The newest run that systemd has told of, by its invocation; empty before the first.
+    pub(crate) fn run(&self) -> &str {
+        self.unit.as_ref().map_or("", |unit| &unit.invocation_id)
+    }
+
     /// Sets a model free. Whether it was quarantined, and why that could not be written down.
     pub(crate) fn release(&mut self, name: &str, now: Now) -> Result<bool, FileError> {
         let was_held = self.quarantine.release(name);

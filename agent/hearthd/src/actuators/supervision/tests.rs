@@ -111,24 +111,42 @@ async fn a_stuck_engine_is_aborted_once_and_killed_where_that_does_not_end_it() 
     let (fake, _server, client) = connected().await;
     let (unit, told) = running();
     let supervision = Supervision::start(client, Folders::default(), wish(None), told);
-    let abort = |aborts| Wish { aborts, ..wish(None) };
-    supervision.want(&abort(1));
+    let abort = |run: &str| Wish {
+        abort: Some(run.to_owned()),
+        ..wish(None)
+    };
+    supervision.want(&abort("1"));
     assert_eq!(asked(&fake).await, ["kill hearth-inferd.service 6"]);
     unit.send_modify(|unit| unit.sub_state = "auto-restart".to_owned());
     supervision.want(&Wish {
-        aborts: 1,
-        ..wish(Some(20))
+        limits: wish(Some(20)).limits,
+        ..abort("1")
     });
     assert_eq!(asked(&fake).await, ["quota 200000"], "the run has ended");
     unit.send_modify(|unit| {
         unit.sub_state = "running".to_owned();
         unit.invocation_id = "2".to_owned();
     });
-    supervision.want(&abort(2));
+    supervision.want(&abort("2"));
     let mut calls = Vec::new();
     while calls.len() < 3 {
         calls.extend(asked(&fake).await);
     }
     let kill = |signal| format!("kill hearth-inferd.service {signal}");
     assert_eq!(calls, ["quota 18446744073709551615", &kill(6), &kill(9)]);
+}
+
+#[tokio::test]
+async fn a_run_that_has_ended_by_itself_is_not_aborted_and_the_next_is_not_either() {
+    let (fake, _server, client) = connected().await;
+    let (unit, told) = running();
+    unit.send_modify(|unit| unit.invocation_id = "2".to_owned());
+    let supervision = Supervision::start(client, Folders::default(), wish(None), told);
+    supervision.want(&Wish {
+        abort: Some("1".to_owned()),
+        ..wish(Some(20))
+    });
+    supervision.end().await;
+    let calls = fake.take_calls();
+    assert!(!calls.iter().any(|call| call.starts_with("kill")), "{calls:?}");
 }
