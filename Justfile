@@ -19,7 +19,7 @@ test *ARGS: setup lint
 check: lint
     cargo test --release --workspace --exclude tests
 
-# Print the long tables: times, memory, security, ten questions two ways, kills, energy (simulated)
+# Print the long tables: times, memory, security, ten questions two ways, kills, faults, energy (simulated)
 prove: setup
     {{tests}} vm -- prove
     {{tests}} cycles

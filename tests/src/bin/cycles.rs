@@ -1,5 +1,6 @@
 //! Wakes a stopped engine with a short answer and lets it end, a thousand times, on this host: what is lost, and what grows.
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -15,8 +16,8 @@ const MODEL: &str = "tiny";
 #[command(version, after_help = "Example:\n  cycles --count 200")]
 struct Cli {
     /// How often
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    count: usize,
+    #[arg(long, value_name = "N", default_value = "1000")]
+    count: NonZeroUsize,
 }
 
 fn main() -> ExitCode {
@@ -29,7 +30,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     engine::tiny::write(file.path(), 1024)?;
     let store = store_with(MODEL, file.path())?;
     let options = sleepy(Options::models(store.path()).inferd("--threads", 1));
-    let cycles = with_stack(&options, |stack| Cycles::run(stack, MODEL, cli.count))?;
+    let cycles = with_stack(&options, |stack| Cycles::run(stack, MODEL, cli.count.get()))?;
     say(&cycles.table());
     cycles.must_not_grow()?;
     Ok(ExitCode::SUCCESS)

@@ -53,7 +53,7 @@ enum Command {
         /// The thread's name
         thread: String,
     },
-    /// Print the long tables: times, memory, security, ten questions by two ways, kills
+    /// Print the long tables: times, memory, security, ten questions by two ways, kills, faults
     Prove {
         /// One of them alone
         #[arg(value_enum)]
@@ -67,7 +67,8 @@ const EXAMPLES: &str = "Examples:
   vm test
   vm twin --scenario hold --seed 7
   vm prove | tee proof.txt
-  vm prove memory";
+  vm prove memory
+  vm prove faults";
 
 fn main() -> ExitCode {
     exit_code(run(Cli::parse()))

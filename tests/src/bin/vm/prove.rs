@@ -66,6 +66,7 @@ fn all(parts: &Parts, report: &mut Report) -> Result<()> {
     }
     drop(setup);
     quiet::run(parts, report)?;
+    faults::run(parts, report)?;
     heat(parts, report)
 }
 
