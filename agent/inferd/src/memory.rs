@@ -17,14 +17,13 @@ pub(crate) fn read() -> Result<Memory> {
     for warning in warnings {
         tracing::warn!("{} {}", warning.path, warning.problem);
     }
-    if available.or(limit).is_none() {
-        tracing::warn!("nobody says how much memory there is: conversations may take more");
-    }
     let bytes = |Bytes(bytes)| bytes;
-    Ok(Memory {
-        available: available.map(bytes),
-        limit: limit.map(bytes),
-    })
+    let (available, limit) = (available.map(bytes), limit.map(bytes));
+    match available.or(limit) {
+        Some(_) => tracing::info!(available, limit, "bytes of memory that there are"),
+        None => tracing::warn!("nobody says how much memory there is: conversations may take more"),
+    }
+    Ok(Memory { available, limit })
 }
 
 #[cfg(test)]

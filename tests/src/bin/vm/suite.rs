@@ -26,7 +26,7 @@ type Check = fn(&mut Guest) -> Result<String>;
 
 /// Those of the first boot that need nothing but the guest, in their order: the engine must not be stopped before it has
 /// been looked at.
-const FIRST: [(&str, Check); 21] = [
+const FIRST: [(&str, Check); 22] = [
     ("no unit has failed", settled::no_failed_units),
     (
         "tokens open the door, others do not",
@@ -61,6 +61,10 @@ const FIRST: [(&str, Check); 21] = [
     ),
     ("no daemon has a capability", sandbox::capabilities),
     ("memory of each daemon", memory::daemons),
+    (
+        "the engine knows its limit of memory",
+        memory::engine_knows_its_limit,
+    ),
     ("the model lies on the root uncompressed", models::lies_as_it_is),
     ("the engine's memory is the model's own pages", models::is_mapped),
     ("how long loading took", models::load_time),

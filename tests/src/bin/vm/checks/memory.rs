@@ -49,6 +49,26 @@ pub(crate) fn pss_mib(guest: &mut Guest) -> Result<BTreeMap<&'static str, f64>> 
     Ok(sizes)
 }
 
+/// The engine has read the limit that systemd gives it: what it holds for conversations follows from that.
+pub(crate) fn engine_knows_its_limit(guest: &mut Guest) -> Result<String> {
+    guest.main_pid(ENGINE)?;
+    let journal = guest.sudo(&format!(
+        "journalctl --boot --unit {ENGINE} --output cat --no-pager"
+    ))?;
+    let said = journal
+        .lines()
+        .rfind(|line| line.contains("bytes of memory that there are"));
+    let said = said.context("the engine does not say how much memory there is")?;
+    let group = guest.show(ENGINE, "ControlGroup")?;
+    let limit = guest.run(&format!("cat /sys/fs/cgroup{group}/memory.max"))?;
+    ensure!(
+        said.split_whitespace()
+            .any(|word| word == format!("limit={limit}")),
+        "memory.max is {limit}, and the engine says {said:?}"
+    );
+    Ok(format!("{limit} bytes"))
+}
+
 /// Memory in use while nothing is asked, with the model loaded and without.
 pub(crate) fn idle(guest: &mut Guest) -> Result<String> {
     let loaded = used_mib(guest)?;
