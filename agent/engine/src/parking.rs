@@ -372,6 +372,7 @@ impl Sessions {
         tracing::error!("the thread that parks sessions has ended: no more are kept");
         self.parker = None;
         self.kept.clear();
+        self.policy.remove_all();
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         waiting
             .map(|(ticket, _)| Restored { ticket, seen: None })

@@ -55,8 +55,14 @@ impl Folder {
             }
         };
         let mut found: Vec<_> = entries
-            .filter_map(Result::ok)
-            .filter_map(|entry| self.look_at(&entry.path(), kind))
+            .filter_map(|entry| match entry {
+                Ok(entry) => self.look_at(&entry.path(), kind),
+                Err(error) => {
+                    let folder = self.path.display();
+                    tracing::warn!("cannot look for all parked sessions in {folder}: {error}");
+                    None
+                }
+            })
             .collect();
         found.sort_by_key(|found| found.used);
         found
@@ -99,7 +105,8 @@ impl Folder {
         })
     }
 
-    /// Reads the first `length` tokens' keys and values of a session. None if they cannot be had: then the file is gone.
+    /// Reads the first `length` tokens' keys and values of a session. None if they cannot be had: then the file is gone, or
+    /// left to the next process.
     /// After each block `beat` is called.
     pub(crate) fn read(
         &self,
@@ -167,7 +174,12 @@ fn read_file(
     file::read(&mut BufReader::new(file), header, length, codec, beat)
 }
 
+/// What cannot be read for now may be whole, and stays for the next process.
 fn refuse(path: &Path, problem: &FileProblem) {
+    if let FileProblem::Io(error) = problem {
+        tracing::warn!("the parked session {} cannot be read: {error}", path.display());
+        return;
+    }
     tracing::warn!(
         "the parked session {} is not used: {problem}; it is removed",
         path.display()
@@ -255,11 +267,14 @@ mod tests {
         for (path, bytes) in &bad {
             fs::write(path, bytes).unwrap();
         }
+        // Nobody can open it, be he root.
+        let unreadable = good.with_file_name("loop.kv");
+        std::os::unix::fs::symlink("loop.kv", &unreadable).unwrap();
         let others = place.path().join("notes.txt");
         fs::write(&others, "mine").unwrap();
         assert_eq!(names(&folder), [header(1).name()]);
         assert!(bad.iter().all(|(path, _)| !path.exists()));
-        assert!(others.exists());
+        assert!(others.exists() && unreadable.is_symlink());
         assert!(folder.scan(KvKind::Q8).is_empty(), "its kind is another");
         assert!(!good.exists());
     }

@@ -192,11 +192,18 @@ impl Policy {
 
     /// The session that has most of a prompt's first tokens, how many that are, and where it is. One token of the prompt
     /// is left in any case, for something must be run. A file is not read for less than a block.
+    ///
+    /// Of a session either all is taken, or whole blocks: whoever asks sees how much of a prompt was there, be it by the
+    /// time alone. Were that a single token, others' conversations could be guessed one token after the other; so it takes
+    /// [`POSITIONS`] right ones at once.
     pub(crate) fn find(&self, root: Option<Hash>, prompt: &[u32]) -> Option<(SessionId, usize, Place)> {
         let most = prompt.len().checked_sub(1)?;
         let common = |session: &Session| {
             let pairs = session.tokens.iter().zip(&prompt[..most]);
-            pairs.take_while(|(seen, asked)| seen == asked).count()
+            match pairs.take_while(|(seen, asked)| seen == asked).count() {
+                all if all == session.tokens.len() => all,
+                some => some - some % POSITIONS,
+            }
         };
         self.sessions
             .iter()
@@ -299,6 +306,12 @@ impl Policy {
     pub(crate) fn remove(&mut self, id: SessionId) {
         self.under_way.take_if(|under_way| *under_way == id);
         self.sessions.retain(|session| session.id != id);
+    }
+
+    /// Forgets all sessions.
+    pub(crate) fn remove_all(&mut self) {
+        self.under_way = None;
+        self.sessions.clear();
     }
 
     /// Forgets the sessions of the model that has no name, and tells which: the next such model may be another.

@@ -266,6 +266,8 @@ fn limit() -> io::Result<()> {
     setrlimit(Resource::RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS + 1)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_FSIZE, 0, 0)?;
+    // No file but its standard ones, which are open.
+    setrlimit(Resource::RLIMIT_NOFILE, 3, 3)?;
     Ok(())
 }
 

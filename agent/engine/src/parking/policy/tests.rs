@@ -159,12 +159,28 @@ fn the_longest_beginning_is_found_and_one_token_is_left() {
     );
     let find = |prompt: &[u32]| policy.find(root(), prompt);
     assert_eq!(find(&tokens(1, 300)), Some((longer, 200, Place::Memory)));
-    assert_eq!(find(&tokens(1, 150)), Some((longer, 149, Place::Memory)));
+    assert_eq!(find(&tokens(1, 150)), Some((longer, 128, Place::Memory)));
     let other: Vec<u32> = [&tokens(1, 70)[..], &[99; 30]].concat();
-    assert_eq!(find(&other), Some((longer, 70, Place::Memory)));
+    assert_eq!(find(&other), Some((longer, 64, Place::Memory)));
     assert_eq!(find(&[]), None);
     assert_eq!(find(&[1]), None);
     assert_eq!(policy.find(None, &tokens(1, 300)), None, "another model");
+}
+
+#[test]
+fn others_conversations_cannot_be_guessed_token_by_token() {
+    let mut policy = Policy::new(LIMITS);
+    let (id, _) = policy.insert(root(), tokens(1, 200), 200, Instant::now());
+    let seen = |right: usize| {
+        let guess: Vec<u32> = [&tokens(1, right)[..], &[99; 30]].concat();
+        policy.find(root(), &guess).map(|(_, seen, _)| seen)
+    };
+    assert!((1..64).all(|right| seen(right).unwrap_or(0) == 0));
+    assert!((128..192).all(|right| seen(right) == Some(128)));
+    assert_eq!(
+        policy.find(root(), &tokens(1, 201)),
+        Some((id.unwrap(), 200, Place::Memory))
+    );
 }
 
 #[test]
