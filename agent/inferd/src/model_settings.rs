@@ -234,7 +234,7 @@ impl fmt::Display for ChangeError {
     }
 }
 
-/// Changes what is set of a model, and leaves the rest of the file as it says.
+/// Changes what is set of a model, and leaves the rest of the file as it says, but for comments, which are lost.
 ///
 /// # Errors
 /// Nothing is changed then.

@@ -47,7 +47,7 @@ async fn find(app: &App) -> Health {
 }
 
 /// A connection would have systemd start the engine, so its socket is only looked at. systemd removes it when it
-/// stops the socket unit (`RemoveOnStop=yes`), which is how a quarantined engine is told from a sleeping one.
+/// stops the socket unit (`RemoveOnStop=yes`), which is how an engine that is held is told from a sleeping one.
 fn has_socket(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }

@@ -169,7 +169,8 @@ impl Models {
         })
     }
 
-    /// Changes what is set of a model. The engine reads it when it loads the model next.
+    /// Changes what is set of a model. The engine reads it at the next request; a context
+    /// counts when the model is loaded next.
     pub(super) fn set(&self, name: &str, change: &ModelChange) -> Result<StoredModel, Refused> {
         let id = parse(name)?;
         let found = |models: Vec<StoredModel>| models.into_iter().find(|model| model.id == id.as_str());
