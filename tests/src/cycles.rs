@@ -27,7 +27,8 @@ pub fn sleepy(options: Options) -> Options {
 struct Watched {
     name: &'static str,
     pid: u32,
-    /// Bytes of memory of its own, and its share of what others have, too (`Pss`).
+    /// Bytes of memory that no file stands behind: all that a daemon can lose. Its share of programs' pages (`Pss`) grows,
+    /// too, when somebody else who has them ends.
     memory: Vec<f64>,
     descriptors: Vec<f64>,
 }
@@ -145,10 +146,12 @@ impl Watched {
     fn look(&mut self) -> Result<()> {
         let rollup = format!("/proc/{}/smaps_rollup", self.pid);
         let text = std::fs::read_to_string(&rollup).with_context(|| rollup.clone())?;
-        let share = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-        let kib = share.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u32>().ok());
-        let kib = kib.with_context(|| format!("{rollup} has no Pss"))?;
-        self.memory.push(f64::from(kib) * 1024.0);
+        let kib = |key: &str| -> Result<f64> {
+            let line = text.lines().find_map(|line| line.strip_prefix(key));
+            let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u32>().ok());
+            Ok(kib.with_context(|| format!("{rollup} has no {key}"))?.into())
+        };
+        self.memory.push((kib("Anonymous:")? + kib("Swap:")?) * 1024.0);
         let folder = format!("/proc/{}/fd", self.pid);
         let descriptors = std::fs::read_dir(&folder).context(folder)?.count();
         self.descriptors.push(descriptors as f64);

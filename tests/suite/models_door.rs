@@ -61,6 +61,9 @@ fn listed(stack: &HostStack) -> Result<Vec<StoredModel>> {
     Ok(serde_json::from_str::<StoredModels>(&list)?.models)
 }
 
+/// Files of the store that are empty, and stay: who holds one has the store, the import, the models' settings.
+const LOCKS: [&str; 3] = ["lock", "turn", "settings.turn"];
+
 /// Files of the store, but for its locks.
 fn files(stack: &HostStack) -> Result<Vec<PathBuf>> {
     let mut folders = vec![stack.store()];
@@ -70,7 +73,7 @@ fn files(stack: &HostStack) -> Result<Vec<PathBuf>> {
             let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if !path.ends_with("lock") && !path.ends_with("turn") {
+            } else if !LOCKS.iter().any(|lock| path.ends_with(lock)) {
                 files.push(path);
             }
         }
