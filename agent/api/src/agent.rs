@@ -37,6 +37,8 @@ pub trait Agent {
     fn memory(&self) -> zbus::Result<String>;
     /// How the engine fares. JSON of [`crate::engine::Engine`].
     fn engine(&self) -> zbus::Result<String>;
+    /// What the engine's unit may have, as systemd tells it now. JSON of [`crate::engine::EngineLimits`].
+    fn engine_limits(&self) -> zbus::Result<String>;
     /// hearthd's version.
     #[zbus(property)]
     fn version(&self) -> zbus::Result<String>;
@@ -66,4 +68,12 @@ pub trait Control {
     fn release_profile(&self, hold: u32) -> zbus::Result<()>;
     /// Lets a quarantined model be loaded again.
     fn release_model(&self, model: &str) -> zbus::Result<()>;
+    /// Ends an administrator's hold and starts the engine. Returns once systemd's job is over.
+    fn start_engine(&self) -> zbus::Result<()>;
+    /// Stops the engine and its socket, and holds them so until it is started. Returns once systemd's jobs are over.
+    fn stop_engine(&self) -> zbus::Result<()>;
+    /// Starts the engine anew. Returns once systemd's job is over.
+    fn restart_engine(&self) -> zbus::Result<()>;
+    /// Sets resource properties of the engine's unit, JSON of [`crate::engine::NewLimits`]; they are kept over restarts.
+    fn set_engine_limits(&self, limits: &str) -> zbus::Result<()>;
 }

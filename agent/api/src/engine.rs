@@ -1,5 +1,6 @@
 //! How the engine fares, as the bus tells it (JSON of `Engine` of `org.hearth.Agent1`) and as `/api/v1/status` does.
 
+use machine::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// The engine's unit, its failures, and the models that are not loaded for them.
@@ -13,6 +14,44 @@ pub struct Engine {
     pub quarantined: Vec<Quarantined>,
     /// The model that is loaded instead of a quarantined one: the last that has answered well; `null` if there is none.
     pub fallback: Option<String>,
+    /// Since when an administrator holds the engine stopped, RFC 3339; `null`: nobody does.
+    pub held_since: Option<String>,
+}
+
+/// Resource properties of the engine's unit, see `systemd.resource-control(5)`; `null`: none of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitLimits {
+    /// `MemoryHigh`, in bytes: above, the kernel takes memory back and slows the engine down.
+    pub memory_high: Option<Bytes>,
+    /// `MemoryMax`, in bytes: above, the kernel ends the engine.
+    pub memory_max: Option<Bytes>,
+    /// `CPUWeight`, 1 to 10000: its share of the processors where others want them, too; who has none has 100.
+    pub cpu_weight: Option<u32>,
+    /// `AllowedCPUs`: the processors that it may run on, ascending.
+    pub allowed_cpus: Option<Vec<u32>>,
+}
+
+/// What the engine's unit may have, `GET /api/v1/engine/limits`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineLimits {
+    /// What an administrator has chosen; `null`: as the unit has it.
+    pub chosen: UnitLimits,
+    /// What systemd holds it to.
+    pub in_force: UnitLimits,
+    /// What the unit has by itself.
+    pub own: UnitLimits,
+}
+
+/// A choice, `PUT /api/v1/engine/limits`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewLimits {
+    /// All of it: what is `null` here is as the unit has it.
+    pub chosen: UnitLimits,
+    /// Whether `memory_max` may be more than the unit's own, which keeps the rest of the appliance alive.
+    #[serde(default)]
+    pub beyond_unit: bool,
 }
 
 /// A service as systemd tells it. Names are systemd's own, see `org.freedesktop.systemd1(5)`.

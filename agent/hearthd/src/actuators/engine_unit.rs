@@ -6,9 +6,9 @@
 #[cfg(test)]
 mod tests;
 
-use super::systemd::{JobError, NO_QUOTA, Systemd};
+use super::systemd::{JobError, NO_QUOTA, Properties, Systemd, chosen};
 use crate::state::{FileError, load, remove, save};
-use api::engine::{ActiveState, Unit};
+use api::engine::{ActiveState, Unit, UnitLimits};
 use machine::EngineLimits;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,9 @@ pub(super) const SOCKET: &str = "hearth-inferd.socket";
 
 /// How long the engine has to end by itself before it is killed: heat does not wait for answers.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How long a start of the engine may take, with the end of the run before it: it may be answering.
+const START_TIME: Duration = Duration::from_secs(30);
 
 /// How long any other job of systemd's may take.
 const JOB_TIME: Duration = Duration::from_secs(10);
@@ -49,8 +52,12 @@ pub(super) enum Error {
         unit: &'static str,
         source: JobError,
     },
-    #[error("systemd did not {verb} {unit} within {} s", JOB_TIME.as_secs())]
-    Slow { verb: &'static str, unit: &'static str },
+    #[error("systemd did not {verb} {unit} within {} s", time.as_secs())]
+    Slow {
+        verb: &'static str,
+        unit: &'static str,
+        time: Duration,
+    },
     #[error(transparent)]
     State(#[from] FileError),
 }
@@ -62,6 +69,9 @@ struct FirstSeen {
     cpu_quota_usec: Option<u64>,
     /// Whether the socket was listening; `null`: hearthd has not stopped it.
     socket_was_active: Option<bool>,
+    /// Resource properties that an administrator has chosen, as they were before.
+    #[serde(default)]
+    resources: Properties,
 }
 
 /// The engine's unit.
@@ -73,6 +83,8 @@ pub(super) struct EngineUnit {
     first_seen: FirstSeen,
     /// The quota that systemd was told last by this process.
     quota: Option<u64>,
+    /// The resource properties that it was told last.
+    resources: Properties,
     /// How long the engine has to end by itself.
     grace: Duration,
 }
@@ -90,6 +102,7 @@ impl EngineUnit {
                 FirstSeen {
                     cpu_quota_usec: Some(NO_QUOTA),
                     socket_was_active: Some(true),
+                    resources: Properties::new(),
                 }
             }
         };
@@ -98,6 +111,7 @@ impl EngineUnit {
             file,
             first_seen,
             quota: None,
+            resources: Properties::new(),
             grace: GRACE,
         }
     }
@@ -161,6 +175,73 @@ impl EngineUnit {
             );
             self.quota = Some(quota);
         }
+        Ok(())
+    }
+
+    /// Has systemd hold the unit to what is chosen, and to what it had before in all else. Repeating it changes nothing.
+    pub(super) async fn limit(&mut self, limits: &UnitLimits) -> Result<(), Error> {
+        let chosen = chosen(limits);
+        self.see_first(&chosen).await?;
+        let first = self.first_seen.resources.iter();
+        let wanted =
+            first.map(|(property, first)| (*property, chosen.get(property).unwrap_or(first).clone()));
+        let fresh: Properties = wanted
+            .filter(|(property, value)| self.resources.get(property) != Some(value))
+            .collect();
+        self.set_resources(fresh).await?;
+        let before = self.first_seen.resources.len();
+        self.first_seen
+            .resources
+            .retain(|property, _| chosen.contains_key(property));
+        if self.first_seen.resources.len() < before {
+            self.remember()?;
+        }
+        self.forget()
+    }
+
+    /// What the unit had before anything was chosen, as far as something is.
+    pub(super) fn first_resources(&self) -> &Properties {
+        &self.first_seen.resources
+    }
+
+    async fn see_first(&mut self, chosen: &Properties) -> Result<(), Error> {
+        let known = &self.first_seen.resources;
+        let unseen: Vec<_> = chosen
+            .keys()
+            .filter(|property| !known.contains_key(property))
+            .copied()
+            .collect();
+        if unseen.is_empty() {
+            return Ok(());
+        }
+        let found = self.systemd.resources(SERVICE, unseen).await;
+        let found = found.map_err(|source| Error::Ask {
+            unit: SERVICE,
+            source,
+        })?;
+        self.first_seen.resources.extend(found);
+        self.remember()
+    }
+
+    async fn set_resources(&mut self, fresh: Properties) -> Result<(), Error> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let told = self.systemd.set_resources(SERVICE, &fresh).await;
+        told.map_err(|source| Error::Tell {
+            verb: "set the resources of",
+            unit: SERVICE,
+            source: source.into(),
+        })?;
+        for (property, value) in &fresh {
+            info!(
+                unit = SERVICE,
+                property = property.name(),
+                "{SERVICE} has {} {value}",
+                property.name()
+            );
+        }
+        self.resources.extend(fresh);
         Ok(())
     }
 
@@ -252,8 +333,27 @@ async fn job(
     unit: &'static str,
     job: impl Future<Output = Result<(), JobError>>,
 ) -> Result<(), Error> {
-    let done = timeout(JOB_TIME, job).await;
-    tell(verb, unit, done.map_err(|_| Error::Slow { verb, unit })?)
+    within(JOB_TIME, verb, unit, job).await
+}
+
+async fn within(
+    time: Duration,
+    verb: &'static str,
+    unit: &'static str,
+    job: impl Future<Output = Result<(), JobError>>,
+) -> Result<(), Error> {
+    let done = timeout(time, job).await;
+    tell(verb, unit, done.map_err(|_| Error::Slow { verb, unit, time })?)
+}
+
+/// Starts the engine, and its socket with it, as one needs the other.
+pub(super) async fn start(systemd: &Systemd) -> Result<(), Error> {
+    within(START_TIME, "start", SERVICE, systemd.start(SERVICE)).await
+}
+
+/// Starts the engine anew, or at all.
+pub(super) async fn restart(systemd: &Systemd) -> Result<(), Error> {
+    within(START_TIME, "restart", SERVICE, systemd.restart(SERVICE)).await
 }
 
 fn tell(verb: &'static str, unit: &'static str, told: Result<(), JobError>) -> Result<(), Error> {

@@ -7,15 +7,20 @@ mod systemd;
 mod unit_watch;
 
 pub(crate) use change_log::{ChangeLog, Line};
-pub(crate) use supervision::Folders;
+pub(crate) use supervision::{Errand, Folders};
 pub(crate) use unit_watch::UnitWatch;
 
-use api::engine::Unit;
+use crate::engine::Administered;
+use anyhow::Context;
+use api::engine::{EngineLimits, Unit};
 use linux::{Applied, Reclaimed, Reclaimer, Writer};
 use machine::{Decision, Reclaim};
 use supervision::{Supervision, Wish};
 use tokio::sync::watch;
 use zbus::Connection;
+
+/// There is a bus before anybody can ask on it.
+const NO_BUS: &str = "hearthd has not found systemd yet";
 
 /// Everything that hearthd can change. Without it hearthd only watches.
 #[derive(Debug)]
@@ -56,9 +61,29 @@ impl Actuators {
         }
     }
 
-    /// Carries a decision out, as far as it differs from what is.
-    pub(crate) fn apply(&mut self, decision: &Decision) -> Applied {
+    /// Has an administrator's order carried out; what is wanted must have been applied before. The future ends with what
+    /// came of it.
+    pub(crate) fn carry_out(
+        &mut self,
+        errand: Errand,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + use<>> {
+        self.wish.orders += 1;
+        let supervision = self.supervision.as_ref().context(NO_BUS)?;
+        supervision.want(&self.wish);
+        Ok(supervision.carry_out(errand))
+    }
+
+    /// What the engine's unit may have, as systemd tells it.
+    pub(crate) fn engine_limits(
+        &self,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<EngineLimits>> + Send + use<>> {
+        Ok(self.supervision.as_ref().context(NO_BUS)?.limits())
+    }
+
+    /// Carries a decision out, as far as it differs from what is, and what administrators want of the engine's unit.
+    pub(crate) fn apply(&mut self, decision: &Decision, administered: &Administered) -> Applied {
         self.wish.limits = decision.engine;
+        self.wish.administered.clone_from(administered);
         // There is no way back from it, and its first reason is the one that counts.
         if self.wish.power_off.is_none() {
             self.wish.power_off.clone_from(&decision.power_off);

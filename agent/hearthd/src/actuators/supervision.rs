@@ -5,11 +5,12 @@
 #[cfg(test)]
 mod tests;
 
-use super::engine_unit::EngineUnit;
-use super::systemd::Systemd;
+use super::engine_unit::{EngineUnit, SERVICE, restart, start};
+use super::systemd::{Properties, Property, Systemd, shown};
+use crate::engine::Administered;
 use crate::state::PowerOff;
-use anyhow::Context;
-use api::engine::Unit;
+use anyhow::{Context, anyhow};
+use api::engine::{EngineLimits as ShownLimits, Unit};
 use machine::EngineLimits;
 use std::future::pending;
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How often it is looked after that an engine that must not run does not.
 const PATROL: Duration = Duration::from_secs(5);
+/// How long an administrator waits until the unit is as was asked: a stop takes the engine's grace and two jobs.
+const ORDER_TIME: Duration = Duration::from_secs(30);
 /// How long giving back may take when hearthd ends.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -37,12 +40,48 @@ pub(super) struct Wish {
     pub(super) power_off: Option<String>,
     /// The run of the engine that is to be ended, for being stuck, by its invocation. No other run is.
     pub(super) abort: Option<String>,
+    /// What administrators want of the unit.
+    pub(super) administered: Administered,
+    /// How many orders administrators have given since hearthd started.
+    pub(super) orders: u64,
+}
+
+impl Wish {
+    /// How far the engine is held back, by heat or by an administrator: neither lets it run while the other does not.
+    fn limits(&self) -> EngineLimits {
+        EngineLimits {
+            stopped: self.limits.stopped || self.administered.is_held(),
+            ..self.limits
+        }
+    }
+}
+
+/// What systemd is to do once for an administrator, when the unit is as is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Errand {
+    Start,
+    Restart,
+    /// What is wanted, and no more.
+    Nothing,
+}
+
+/// How far the task has come.
+#[derive(Clone, Debug, Default)]
+struct Progress {
+    /// The orders that the wish had which was tried last.
+    orders: u64,
+    /// Why it is not fulfilled.
+    problem: Option<String>,
+    /// What the unit had before anything was chosen, as far as something is.
+    first: Properties,
 }
 
 /// The task, and the place where it finds what is wanted.
 #[derive(Debug)]
 pub(super) struct Supervision {
+    systemd: Systemd,
     wish: watch::Sender<Wish>,
+    progress: watch::Receiver<Progress>,
     task: JoinHandle<()>,
 }
 
@@ -56,29 +95,37 @@ pub(crate) struct Folders {
 }
 
 impl Supervision {
-    /// `unit` is the engine's, as systemd tells it.
+    /// `told` is the engine's unit, as systemd tells it.
     pub(super) fn start(
         connection: Connection,
         folders: Folders,
         wish: Wish,
-        unit: watch::Receiver<Unit>,
+        told: watch::Receiver<Unit>,
     ) -> Self {
         let aborted = wish.abort.clone();
         let (sender, wishes) = watch::channel(wish);
         let systemd = Systemd::new(connection);
         let file = folders.runtime.map(|folder| folder.join("engine-unit.json"));
+        let unit = EngineUnit::new(systemd.clone(), file);
+        let (publish, progress) = watch::channel(Progress {
+            first: unit.first_resources().clone(),
+            ..Progress::default()
+        });
         let supervisor = Supervisor {
-            unit: EngineUnit::new(systemd.clone(), file),
-            told: unit,
+            unit,
+            told,
             aborted,
-            systemd,
+            progress: publish,
+            systemd: systemd.clone(),
             state: folders.state,
             power_off_told: false,
             powering_off: false,
             problem: String::new(),
         };
         Self {
+            systemd,
             wish: sender,
+            progress,
             task: tokio::spawn(supervisor.supervise(wishes)),
         }
     }
@@ -92,11 +139,67 @@ impl Supervision {
         });
     }
 
-    /// Gives everything back, unless the machine is being powered off: then nothing may warm it.
+    /// Waits until the newest wish is fulfilled, and runs the errand, once: a job that fails is told and not tried again.
+    /// Where heat stops the engine meanwhile, systemd drops the job: it ends as `canceled`.
+    pub(super) fn carry_out(
+        &self,
+        errand: Errand,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
+        let orders = self.wish.borrow().orders;
+        let mut progress = self.progress.clone();
+        let systemd = self.systemd.clone();
+        async move {
+            demand(&systemd).await?;
+            let tried = timeout(
+                ORDER_TIME,
+                progress.wait_for(|progress| progress.orders >= orders),
+            )
+            .await;
+            let tried = tried.with_context(|| {
+                format!(
+                    "systemd has not done it within {} s; it goes on being asked",
+                    ORDER_TIME.as_secs()
+                )
+            })?;
+            if let Some(problem) = &tried.context("hearthd is stopping")?.problem {
+                return Err(anyhow!("{problem}; it goes on being tried"));
+            }
+            match errand {
+                Errand::Start => Ok(start(&systemd).await?),
+                Errand::Restart => Ok(restart(&systemd).await?),
+                Errand::Nothing => Ok(()),
+            }
+        }
+    }
+
+    /// What the unit may have, as systemd tells it now.
+    pub(super) fn limits(&self) -> impl Future<Output = anyhow::Result<ShownLimits>> + Send + use<> {
+        let systemd = self.systemd.clone();
+        let chosen = self.wish.borrow().administered.limits.clone();
+        let first = self.progress.borrow().first.clone();
+        async move {
+            demand(&systemd).await?;
+            let found = systemd.resources(SERVICE, Property::ALL).await;
+            let found = found.with_context(|| format!("systemd cannot be asked about {SERVICE}"))?;
+            let in_force = shown(&found);
+            let own = found.into_iter().chain(first).collect();
+            Ok(ShownLimits {
+                chosen,
+                in_force,
+                own: shown(&own),
+            })
+        }
+    }
+
+    /// Gives everything back but an administrator's hold, unless the machine is being powered off: then nothing may warm
+    /// it.
     pub(super) async fn end(self) {
-        let Self { wish, task } = self;
+        let Self { wish, task, .. } = self;
         if wish.borrow().power_off.is_none() {
-            wish.send_modify(|wish| wish.limits = EngineLimits::default());
+            wish.send_modify(|wish| {
+                wish.limits = EngineLimits::default();
+                wish.administered.limits = Default::default();
+            });
         }
         // Without a sender the task fulfils the last wish once and ends.
         drop(wish);
@@ -109,6 +212,7 @@ impl Supervision {
 }
 
 struct Supervisor {
+    progress: watch::Sender<Progress>,
     systemd: Systemd,
     unit: EngineUnit,
     /// What systemd tells of it.
@@ -130,14 +234,17 @@ impl Supervisor {
         let mut pause = FIRST_PAUSE;
         loop {
             let wish = wishes.borrow_and_update().clone();
-            let next = match self.fulfil_unless_outdone(&wish, wishes.clone()).await {
-                None => continue,
-                Some(Ok(())) => {
+            let Some(fulfilled) = self.fulfil_unless_outdone(&wish, wishes.clone()).await else {
+                continue;
+            };
+            self.tell_progress(&wish, &fulfilled);
+            let next = match fulfilled {
+                Ok(()) => {
                     self.well();
                     pause = FIRST_PAUSE;
-                    wish.limits.stopped.then_some(PATROL)
+                    wish.limits().stopped.then_some(PATROL)
                 }
-                Some(Err(error)) => {
+                Err(error) => {
                     self.complain(&error);
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     Some(pause / 2)
@@ -180,15 +287,25 @@ impl Supervisor {
         }
     }
 
-    /// Tries both, whatever becomes of the first: where systemd does not power off, the engine must not warm on.
+    /// Tries all, whatever becomes of the first: where systemd does not power off, the engine must not warm on.
     async fn fulfil(&mut self, wish: &Wish) -> anyhow::Result<()> {
         let off = match &wish.power_off {
             Some(reason) => self.power_off(reason).await,
             None => Ok(()),
         };
-        let held_back = self.unit.hold_back(&wish.limits).await;
+        let held_back = self.unit.hold_back(&wish.limits()).await;
+        let limited = self.unit.limit(&wish.administered.limits).await;
         let aborted = self.abort(wish).await;
-        off.and(held_back.map_err(anyhow::Error::new)).and(aborted)
+        off.and(held_back.and(limited).map_err(anyhow::Error::new))
+            .and(aborted)
+    }
+
+    fn tell_progress(&self, wish: &Wish, fulfilled: &anyhow::Result<()>) {
+        self.progress.send_replace(Progress {
+            orders: wish.orders,
+            problem: fulfilled.as_ref().err().map(|error| format!("{error:#}")),
+            first: self.unit.first_resources().clone(),
+        });
     }
 
     async fn abort(&mut self, wish: &Wish) -> anyhow::Result<()> {
@@ -247,6 +364,18 @@ impl Supervisor {
             info!("systemd does again what it is asked for");
             self.problem.clear();
         }
+    }
+}
+
+/// Where there is no systemd, an administrator is told so.
+async fn demand(systemd: &Systemd) -> anyhow::Result<()> {
+    let there = systemd.is_there().await;
+    if there.context("cannot tell whether there is a systemd on this bus")? {
+        Ok(())
+    } else {
+        Err(anyhow!(
+            "there is no systemd on this bus: the engine's unit cannot be changed"
+        ))
     }
 }
 

@@ -2,8 +2,10 @@
 
 #[cfg(test)]
 pub(super) mod fake;
+mod resource;
 mod unit;
 
+pub(super) use resource::{Properties, Property, chosen, shown};
 pub(super) use unit::{Listeners, follow};
 
 use futures_util::StreamExt;
@@ -84,6 +86,11 @@ impl Systemd {
     /// Starts a unit, and waits until it has.
     pub(super) async fn start(&self, unit: &str) -> Result<(), JobError> {
         self.job("StartUnit", unit, "replace").await
+    }
+
+    /// Ends a unit that runs and starts it, and waits until it has.
+    pub(super) async fn restart(&self, unit: &str) -> Result<(), JobError> {
+        self.job("RestartUnit", unit, "replace").await
     }
 
     /// Stops a unit, and waits until it has.

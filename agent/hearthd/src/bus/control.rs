@@ -1,8 +1,10 @@
 //! The interface to control; the bus policy says who may call it.
 
-use super::request::{Caller, Change, Requests};
+use super::request::{Caller, Change, Order, Requests};
+use crate::engine::check_own;
 use crate::interval::Interval;
 use crate::state::{NewHold, Owner};
+use api::engine::NewLimits;
 use machine::{MilliCelsius, PowerProfile};
 use zbus::message::Header;
 use zbus::{Connection, fdo, interface};
@@ -102,6 +104,52 @@ impl Control {
     ) -> fdo::Result<()> {
         let caller = Caller::of(connection, &header).await?;
         self.requests.change(Change::ReleaseModel(model), caller).await
+    }
+
+    /// Ends an administrator's hold and starts the engine. Returns once systemd's job is over.
+    async fn start_engine(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        let caller = Caller::of(connection, &header).await?;
+        self.requests.order(Order::Start, caller).await
+    }
+
+    /// Stops the engine and its socket, and holds them so until it is started. Returns once systemd's jobs are over.
+    async fn stop_engine(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        let caller = Caller::of(connection, &header).await?;
+        self.requests.order(Order::Stop, caller).await
+    }
+
+    /// Starts the engine anew. Returns once systemd's job is over.
+    async fn restart_engine(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        let caller = Caller::of(connection, &header).await?;
+        self.requests.order(Order::Restart, caller).await
+    }
+
+    /// Sets all resource properties of the engine's unit, JSON of `api::engine::NewLimits`; they are kept over restarts.
+    async fn set_engine_limits(
+        &self,
+        limits: &str,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        let new: NewLimits = serde_json::from_str(limits).map_err(invalid)?;
+        let found = self.requests.engine_limits().await?;
+        // Who has once asked for more than the unit's own may go on with it.
+        let known = new.beyond_unit || new.chosen.memory_max == found.chosen.memory_max;
+        check_own(&new.chosen, &found.own, known).map_err(invalid)?;
+        let caller = Caller::of(connection, &header).await?;
+        self.requests.order(Order::Limit(new.chosen), caller).await
     }
 }
 

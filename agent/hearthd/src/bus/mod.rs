@@ -8,7 +8,7 @@ mod request;
 mod teller;
 
 pub(crate) use holders::Holders;
-pub(crate) use request::{Caller, Change, Request, Requests};
+pub(crate) use request::{Caller, Change, Order, Request, Requests};
 
 use crate::cli::BusAddress;
 use crate::view::Published;

@@ -42,6 +42,11 @@ impl Read {
         json(&self.requests.ask(Request::Engine).await?)
     }
 
+    /// What the engine's unit may have, as systemd tells it now. JSON of `api::engine::EngineLimits`.
+    async fn engine_limits(&self) -> fdo::Result<String> {
+        json(&self.requests.engine_limits().await?)
+    }
+
     /// hearthd's version.
     #[zbus(property(emits_changed_signal = "const"))]
     fn version(&self) -> &str {

@@ -2,7 +2,7 @@
 
 use crate::interval::Interval;
 use crate::state::{NewHold, Refusal};
-use api::engine::Engine;
+use api::engine::{Engine, EngineLimits, UnitLimits};
 use api::memory::MemoryUse;
 use api::power::{Power, Thermal};
 use machine::{Capabilities, MilliCelsius, PowerProfile, Sample};
@@ -21,9 +21,23 @@ pub(crate) enum Request {
     Thermal(oneshot::Sender<Box<Thermal>>),
     Memory(oneshot::Sender<Box<MemoryUse>>),
     Engine(oneshot::Sender<Engine>),
+    /// What the engine's unit may have; systemd is asked, so that the answer takes a while.
+    EngineLimits(oneshot::Sender<anyhow::Result<EngineLimits>>),
+    /// An order for the engine's unit; the answer comes when systemd has done it.
+    Order(Order, Caller, oneshot::Sender<Result<(), Refusal>>),
     Change(Change, Caller, oneshot::Sender<Result<(), Refusal>>),
     /// The time, from now, after which the hold ends by itself, in seconds; 0: never. The answer is its number.
     Hold(NewHold, u64, Caller, oneshot::Sender<Result<u32, Refusal>>),
+}
+
+/// What an administrator wants of the engine's unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Start,
+    Stop,
+    Restart,
+    /// All of its limits.
+    Limit(UnitLimits),
 }
 
 /// A change that is asked for.
@@ -84,7 +98,7 @@ impl Requests {
     /// Asks, and waits for the answer. Where too many ask at once, who comes last is sent away: everybody on the
     /// machine may ask, and callers that wait cost memory.
     pub(super) async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> fdo::Result<T> {
-        let stopping = || fdo::Error::Failed("hearthd is stopping".to_owned());
+        let stopping = || fdo::Error::Disconnected("hearthd is stopping".to_owned());
         let (sender, receiver) = oneshot::channel();
         self.0.try_send(request(sender)).map_err(|error| match error {
             TrySendError::Full(_) => fdo::Error::LimitsExceeded("too many ask at once; try again".to_owned()),
@@ -99,6 +113,18 @@ impl Requests {
         outcome.map_err(refused)
     }
 
+    /// Gives an order, and waits until it is carried out.
+    pub(super) async fn order(&self, order: Order, caller: Caller) -> fdo::Result<()> {
+        let outcome = self.ask(|done| Request::Order(order, caller, done)).await?;
+        outcome.map_err(refused)
+    }
+
+    /// What the engine's unit may have.
+    pub(super) async fn engine_limits(&self) -> fdo::Result<EngineLimits> {
+        let limits = self.ask(Request::EngineLimits).await?;
+        limits.map_err(|error| fdo::Error::Failed(format!("{error:#}")))
+    }
+
     /// Asks for a hold. Returns its number.
     pub(super) async fn hold(&self, hold: NewHold, seconds: u64, caller: Caller) -> fdo::Result<u32> {
         let outcome = self
@@ -111,7 +137,7 @@ impl Requests {
 fn refused(refusal: Refusal) -> fdo::Error {
     let wrap = match refusal {
         Refusal::NotYours(_) => fdo::Error::AccessDenied,
-        Refusal::NotKept(_) => fdo::Error::Failed,
+        Refusal::NotKept(_) | Refusal::NotDone(_) => fdo::Error::Failed,
         _ => fdo::Error::InvalidArgs,
     };
     wrap(format!("{:#}", anyhow::Error::new(refusal)))

@@ -2,12 +2,15 @@
 
 use super::events::Events;
 use super::{Daemon, told};
-use crate::bus::{Caller, Change, Request};
+use crate::actuators::Errand;
+use crate::bus::{Caller, Change, Order, Request};
 use crate::clock::boot_time;
-use crate::engine::Now;
+use crate::engine::{Now, Room, check};
 use crate::interval::Interval;
 use crate::state::{Ended, NewHold, Owner, Refusal};
+use api::engine::UnitLimits;
 use machine::{BootTime, MilliCelsius, PowerProfile};
+use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
@@ -34,6 +37,11 @@ impl Daemon<'_> {
                 answer(reply, Box::new(memory));
             }
             Request::Engine(reply) => answer(reply, self.steward.engine(boot_time()?)),
+            Request::EngineLimits(reply) => match self.steward.engine_limits() {
+                Ok(limits) => later(reply, limits),
+                Err(error) => answer(reply, Err(error)),
+            },
+            Request::Order(order, caller, done) => self.order(events, order, &caller, done)?,
             Request::Change(change, caller, done) => {
                 let changed = self.change(change, &caller, boot_time()?);
                 self.step(events, None)?;
@@ -140,6 +148,69 @@ impl Daemon<'_> {
         released.map(drop).map_err(Refusal::NotKept)
     }
 
+    /// An administrator orders something of the engine's unit. What is wanted is in force at once; who has asked is told
+    /// when systemd has carried it out.
+    fn order(
+        &mut self,
+        events: &Events,
+        order: Order,
+        caller: &Caller,
+        done: oneshot::Sender<Result<(), Refusal>>,
+    ) -> anyhow::Result<()> {
+        let wanted = self.administer(order, caller);
+        self.step(events, None)?;
+        match wanted.map(|errand| self.steward.carry_out(errand)) {
+            Ok(Ok(carried_out)) => later(done, async move { carried_out.await.map_err(not_done) }),
+            Ok(Err(error)) => answer(done, Err(not_done(error))),
+            Err(refusal) => answer(done, Err(refusal)),
+        }
+        Ok(())
+    }
+
+    /// Notes what is wanted from now on. What is left for systemd to do once.
+    fn administer(&mut self, order: Order, caller: &Caller) -> Result<Errand, Refusal> {
+        let heat = self.steward.heat();
+        let book = &mut self.steward.administered;
+        match order {
+            Order::Stop => {
+                told::asked("the engine was stopped", caller);
+                book.hold(Some(OffsetDateTime::now_utc()))
+                    .map_err(Refusal::NotKept)?;
+                Ok(Errand::Nothing)
+            }
+            Order::Start => {
+                told::asked("the engine was started", caller);
+                book.hold(None).map_err(Refusal::NotKept)?;
+                heat.map_or(Ok(Errand::Start), |why| Err(Refusal::Hot(why)))
+            }
+            Order::Restart => match heat {
+                Some(why) => Err(Refusal::Hot(why)),
+                None if book.now().is_held() => Err(Refusal::Held),
+                None => {
+                    told::asked("the engine was restarted", caller);
+                    Ok(Errand::Restart)
+                }
+            },
+            Order::Limit(limits) => {
+                self.limit(limits, caller)?;
+                Ok(Errand::Nothing)
+            }
+        }
+    }
+
+    fn limit(&mut self, limits: UnitLimits, caller: &Caller) -> Result<(), Refusal> {
+        let steward = &mut *self.steward;
+        let cpus = steward.observer.last().cpus.iter();
+        let processors: Vec<u32> = cpus.map(|cpu| cpu.id).collect();
+        let room = Room {
+            mem_total: steward.observer.capabilities().mem_total,
+            processors: &processors,
+        };
+        check(&limits, room)?;
+        told::asked(&format!("the engine's limits were set to {limits:?}"), caller);
+        steward.administered.limit(limits).map_err(Refusal::NotKept)
+    }
+
     /// Holders on the bus are told that their holds are over.
     fn over(&self, ended: &[Ended], why: &str) {
         told::ended(ended, why);
@@ -149,6 +220,15 @@ impl Daemon<'_> {
             }
         }
     }
+}
+
+fn not_done(error: anyhow::Error) -> Refusal {
+    Refusal::NotDone(format!("{error:#}"))
+}
+
+/// Answers when it is known what to: the loop does not wait for systemd.
+fn later<T: Send + 'static>(caller: oneshot::Sender<T>, outcome: impl Future<Output = T> + Send + 'static) {
+    tokio::spawn(async move { answer(caller, outcome.await) });
 }
 
 /// A caller that has hung up misses its answer, and that is all.

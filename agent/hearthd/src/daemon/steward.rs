@@ -5,11 +5,11 @@ use super::observer::{Observer, watched};
 use super::pressure::Relief;
 use super::reclaim::{RECLAIMED, ReclaimLaw};
 use super::told::{self, Told};
-use crate::actuators::{Actuators, Folders};
+use crate::actuators::{Actuators, Errand, Folders};
 use crate::cli::RunOptions;
 use crate::clock::boot_time;
 use crate::doors::EngineWord;
-use crate::engine::{Circumstances, News, Now, Overseer, Verdict};
+use crate::engine::{AdministeredBook, Circumstances, News, Now, Overseer, Room, Verdict};
 use crate::recording::Recorder;
 use crate::state::{PowerOff, WishBook};
 use crate::tuning::tuning_for;
@@ -17,7 +17,7 @@ use crate::view::{
     PackagePower, PowerFacts, Profiles, Published, Reactions, Readings, ThermalFacts, memory, power, thermal,
 };
 use anyhow::Context;
-use api::engine::{Engine, Unit};
+use api::engine::{Engine, EngineLimits, Unit};
 use api::memory::MemoryUse;
 use api::phase::EngineOrder;
 use api::power::{Power, Thermal};
@@ -32,6 +32,9 @@ use tracing::{info, warn};
 /// No two steps by the timer are closer than this, whatever the laws say.
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 
+/// What is asked of a hearthd that changes nothing.
+const WATCHES: &str = "hearthd only watches: it was started with --watch-only";
+
 /// All that hearthd knows and can do but the bus.
 #[derive(Debug)]
 pub(crate) struct Steward {
@@ -41,6 +44,7 @@ pub(crate) struct Steward {
     reclaim: ReclaimLaw,
     relief: Relief,
     pub(crate) overseer: Overseer,
+    pub(crate) administered: AdministeredBook,
     /// When the engine's last word came that the overseer has heard.
     heard_at: Option<Instant>,
     /// When it is looked next whether the engine is stuck, if it is watched.
@@ -74,6 +78,11 @@ impl Steward {
         let wishes = WishBook::open(kept("wishes.json"));
         let mut laws = Laws::new(sampler.capabilities().clone(), tuning);
         laws.heed(wishes.wishes());
+        let room = Room {
+            mem_total: sampler.capabilities().mem_total,
+            processors: &[],
+        };
+        let administered = AdministeredBook::open(kept("administered.json"), room);
         Ok(Self {
             observer: Observer::new(sampler, options.interval),
             wishes,
@@ -81,6 +90,7 @@ impl Steward {
             reclaim: ReclaimLaw::new(),
             relief: Relief::default(),
             overseer: Overseer::open(kept("quarantine.json")),
+            administered,
             heard_at: None,
             look_at: None,
             stepped_at: BootTime(0),
@@ -102,7 +112,7 @@ impl Steward {
         told::readings(&self.observer.sample(now));
         self.decide();
         let applied = match &mut self.actuators {
-            Some(actuators) => actuators.apply(self.laws.decision()),
+            Some(actuators) => actuators.apply(self.laws.decision(), self.administered.now()),
             None => linux::Applied::default(),
         };
         if let Some(heard) = heard.filter(|_| !applied.changes.is_empty()) {
@@ -165,7 +175,7 @@ impl Steward {
             self.look_at_memory(now);
         }
         let what = Circumstances {
-            is_stopped: self.laws.decision().engine.stopped,
+            is_stopped: self.is_stopped(),
             is_memory_short: self.relief.was_short(now),
         };
         let news = self.overseer.hear_systemd(unit, what, Now::at(now));
@@ -173,11 +183,50 @@ impl Steward {
         Ok(())
     }
 
+    /// Whether hearthd keeps the engine from running, for heat or for an administrator.
+    fn is_stopped(&self) -> bool {
+        self.laws.decision().engine.stopped || self.administered.now().is_held()
+    }
+
+    /// Why heat keeps the engine from running, if it does.
+    pub(crate) fn heat(&self) -> Option<String> {
+        let decision = self.laws.decision();
+        let last = || self.laws.steps().last().map(|step| step.note.reason.clone());
+        let stopped = decision.engine.stopped;
+        stopped.then(|| last().unwrap_or_else(|| "the machine is too hot".to_owned()))
+    }
+
+    /// Has an administrator's order carried out that was applied.
+    pub(crate) fn carry_out(
+        &mut self,
+        errand: Errand,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + use<>> {
+        let actuators = self.actuators.as_mut().context(WATCHES)?;
+        actuators.carry_out(errand)
+    }
+
+    /// What the engine's unit may have, as systemd tells it.
+    pub(crate) fn engine_limits(
+        &self,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<EngineLimits>> + Send + use<>> {
+        self.actuators.as_ref().context(WATCHES)?.engine_limits()
+    }
+
+    /// How many processors' time the engine may use at most, by its quota and by how many it may run on.
+    fn engine_processors(&self) -> Option<f64> {
+        let allowed = self.administered.now().limits.allowed_cpus.as_ref();
+        let limits = [
+            self.observer.engine_cpu_limit(),
+            allowed.map(|cpus| cpus.len() as f64),
+        ];
+        limits.into_iter().flatten().reduce(f64::min)
+    }
+
     /// Has an engine ended that is stuck.
     fn watch_engine(&mut self, now: BootTime) {
         let (last, decision) = (self.observer.last(), self.laws.decision());
-        let engine = last.engine.as_ref().filter(|_| !decision.engine.stopped);
-        let limit = engine.and_then(|_| self.observer.engine_cpu_limit());
+        let engine = last.engine.as_ref().filter(|_| !self.is_stopped());
+        let limit = engine.and_then(|_| self.engine_processors());
         let share = share(decision, limit, last);
         self.look_at = match self.overseer.look(engine, share, now) {
             Verdict::Rest => None,
@@ -334,7 +383,7 @@ impl Steward {
 
     /// How the engine fares.
     pub(crate) fn engine(&self, now: BootTime) -> Engine {
-        self.overseer.shown(now)
+        self.overseer.shown(self.administered.now(), now)
     }
 
     /// One line for `systemctl status`.
@@ -355,7 +404,7 @@ impl Steward {
 }
 
 /// The share of the processors' time that the engine can use: what its quota leaves it, and what is not lost to memory
-/// and storage that everybody waits for. `limit` is the quota in force, in processors: an administrator's, or hearthd's
+/// and storage that everybody waits for. `limit` is what is in force, in processors: an administrator's, or hearthd's
 /// own, which counts from when it is decided, for systemd sets it a moment later.
 fn share(decision: &Decision, limit: Option<f64>, sample: &Sample) -> f64 {
     let decided = decision.engine.cpu_quota_percent;

@@ -1,10 +1,12 @@
 //! How the engine fares: its failures, the models that they are put down to, and whether it is stuck. Values in, values
 //! out: who asks systemd is [`crate::actuators`], who tells the journal is `daemon::told`.
 
+mod administered;
 mod book;
 mod quarantine;
 mod watchdog;
 
+pub(crate) use administered::{Administered, AdministeredBook, BadLimit, Room, check, check_own};
 pub(crate) use quarantine::Model;
 pub(crate) use watchdog::{Stuck, Verdict};
 
@@ -296,7 +298,7 @@ impl Overseer {
     }
 
     /// What people are shown.
-    pub(crate) fn shown(&self, now: BootTime) -> Engine {
+    pub(crate) fn shown(&self, administered: &Administered, now: BootTime) -> Engine {
         let recent = |at: BootTime| now.0.saturating_sub(at.0) <= WINDOW_USEC;
         let failures = self.failures.iter().filter(|(at, _)| recent(*at));
         let held = self.book.held().iter().map(|held| Quarantined {
@@ -309,6 +311,7 @@ impl Overseer {
             failures: failures.map(|(_, failure)| failure.clone()).collect(),
             quarantined: held.collect(),
             fallback: self.quarantine.fallback().map(|model| model.name.clone()),
+            held_since: administered.held_since.map(rfc3339),
         }
     }
 }

@@ -90,7 +90,7 @@ impl Rig {
     }
 
     fn held(&self) -> Vec<String> {
-        let shown = self.overseer.shown(BootTime(self.now));
+        let shown = self.overseer.shown(&Administered::default(), BootTime(self.now));
         shown.quarantined.into_iter().map(|held| held.model).collect()
     }
 }
@@ -136,14 +136,17 @@ fn a_model_that_crashes_the_engine_five_times_is_quarantined_and_the_last_good_o
         "{reason}"
     );
     assert_eq!(rig.overseer.told(), ([2, 0, 0, 0, 0, 0, 0, 0], 1));
-    let shown = rig.overseer.shown(BootTime(rig.now));
+    let shown = rig.overseer.shown(&Administered::default(), BootTime(rig.now));
     assert_eq!(
         (shown.failures.len(), shown.fallback.as_deref()),
         (5, Some("good"))
     );
     let next = Overseer::open(Some(rig.folder.path().join("quarantine.json")));
     assert_eq!(next.told(), rig.overseer.told(), "it outlives hearthd");
-    assert_eq!(next.shown(BootTime(0)).quarantined, shown.quarantined);
+    assert_eq!(
+        next.shown(&Administered::default(), BootTime(0)).quarantined,
+        shown.quarantined
+    );
 }
 
 #[test]
@@ -159,8 +162,19 @@ fn failures_without_a_model_are_shown_and_quarantine_nothing() {
         );
     }
     assert!(rig.held().is_empty());
-    assert_eq!(rig.overseer.shown(BootTime(rig.now)).failures.len(), 20);
-    assert_eq!(rig.overseer.shown(BootTime(rig.now + 700 * SECOND)).failures, []);
+    assert_eq!(
+        rig.overseer
+            .shown(&Administered::default(), BootTime(rig.now))
+            .failures
+            .len(),
+        20
+    );
+    assert_eq!(
+        rig.overseer
+            .shown(&Administered::default(), BootTime(rig.now + 700 * SECOND))
+            .failures,
+        []
+    );
 }
 
 #[test]
@@ -286,7 +300,10 @@ fn a_model_is_not_blamed_for_memory_that_others_have_taken() {
         }
         assert!(rig.held().is_empty());
         assert_eq!(
-            rig.overseer.shown(BootTime(rig.now)).failures.len(),
+            rig.overseer
+                .shown(&Administered::default(), BootTime(rig.now))
+                .failures
+                .len(),
             20,
             "they are shown"
         );

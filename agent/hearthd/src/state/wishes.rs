@@ -1,6 +1,7 @@
 //! The book of wishes: what people have chosen, who holds what, and which of it is kept over a restart.
 
 use super::file::{FileError, load, save};
+use crate::engine::BadLimit;
 use machine::{BootTime, Hold, MilliCelsius, PowerProfile, Wishes};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -61,6 +62,14 @@ pub(crate) enum Refusal {
     Target(MilliCelsius),
     #[error("the model {0:?} is not quarantined")]
     NotQuarantined(String),
+    #[error(transparent)]
+    Limit(#[from] BadLimit),
+    #[error("heat keeps the engine stopped: {0}; it runs again when the machine has cooled down")]
+    Hot(String),
+    #[error("the engine is held stopped; \"hearth engine start\" starts it")]
+    Held,
+    #[error("{0}")]
+    NotDone(String),
     #[error("it is in force, but only until hearthd restarts: it cannot be kept")]
     NotKept(#[source] FileError),
 }

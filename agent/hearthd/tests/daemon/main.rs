@@ -10,6 +10,7 @@ mod holds;
 mod memory;
 mod recording;
 mod rig;
+mod unit;
 
 use api::agent::{AgentProxy, ControlProxy};
 use futures_util::StreamExt;

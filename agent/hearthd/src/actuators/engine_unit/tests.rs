@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::actuators::systemd::fake::{FakeSystemd, connected};
+use machine::Bytes;
 use std::path::Path;
 
 const HALF: EngineLimits = EngineLimits {
@@ -149,4 +150,63 @@ async fn an_engine_that_cannot_be_rationed_is_stopped_all_the_same() {
         fake.take_calls(),
         ["stop hearth-inferd.socket", "stop hearth-inferd.service"]
     );
+}
+
+fn limits(memory_max: Option<u64>, allowed_cpus: Option<&[u32]>) -> UnitLimits {
+    UnitLimits {
+        memory_max: memory_max.map(Bytes),
+        allowed_cpus: allowed_cpus.map(<[u32]>::to_vec),
+        ..UnitLimits::default()
+    }
+}
+
+#[tokio::test]
+async fn only_limits_that_are_chosen_are_set_and_each_is_given_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, mut unit, _server) = unit(folder.path()).await;
+    fake.set_memory_max(800);
+    unit.limit(&limits(None, None)).await.unwrap();
+    assert_eq!(fake.take_calls(), Vec::<String>::new(), "nothing is chosen");
+    for _ in 0..2 {
+        unit.limit(&limits(Some(500), Some(&[0, 1]))).await.unwrap();
+    }
+    assert_eq!(fake.take_calls(), ["MemoryMax 500", "AllowedCPUs [3]"]);
+    unit.limit(&limits(Some(600), None)).await.unwrap();
+    assert_eq!(fake.take_calls(), ["MemoryMax 600", "AllowedCPUs []"]);
+    unit.limit(&limits(None, None)).await.unwrap();
+    assert_eq!(fake.take_calls(), ["MemoryMax 800"]);
+    assert!(!folder.path().join("engine-unit.json").exists());
+}
+
+#[tokio::test]
+async fn a_crash_does_not_lose_what_the_unit_had_before_anything_was_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, mut crashed, _server) = unit(folder.path()).await;
+    fake.set_memory_max(800);
+    crashed.limit(&limits(Some(500), None)).await.unwrap();
+    crashed.hold_back(&HALF).await.unwrap();
+    fake.take_calls();
+    let mut next = EngineUnit::new(crashed.systemd.clone(), crashed.file.clone());
+    drop(crashed);
+    next.limit(&limits(Some(400), None)).await.unwrap();
+    next.limit(&limits(None, None)).await.unwrap();
+    assert_eq!(fake.take_calls(), ["MemoryMax 400", "MemoryMax 800"]);
+    next.hold_back(&FREE).await.unwrap();
+    assert_eq!(
+        fake.take_calls(),
+        ["quota 18446744073709551615"],
+        "limits and quota do not disturb one another"
+    );
+}
+
+#[tokio::test]
+async fn limits_that_systemd_refuses_are_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, mut unit, _server) = unit(folder.path()).await;
+    fake.refuse(Some("MemoryMax"));
+    let error = unit.limit(&limits(Some(500), None)).await.unwrap_err();
+    assert!(error.to_string().contains("resources"), "{error}");
+    fake.refuse(None);
+    unit.limit(&limits(Some(500), None)).await.unwrap();
+    assert_eq!(fake.take_calls(), ["MemoryMax 500"]);
 }

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::actuators::systemd::fake::{FakeSystemd, connected};
-use api::engine::ActiveState;
+use api::engine::{ActiveState, UnitLimits};
+use machine::Bytes;
 
 /// No call takes so long, even on a machine that is busy with others.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -149,4 +150,114 @@ async fn a_run_that_has_ended_by_itself_is_not_aborted_and_the_next_is_not_eithe
     supervision.end().await;
     let calls = fake.take_calls();
     assert!(!calls.iter().any(|call| call.starts_with("kill")), "{calls:?}");
+}
+
+/// What an administrator wants, by so many orders.
+fn ordered(orders: u64, held: bool, memory_max: Option<u64>) -> Wish {
+    Wish {
+        administered: Administered {
+            held_since: held.then_some(OffsetDateTime::UNIX_EPOCH),
+            limits: UnitLimits {
+                memory_max: memory_max.map(Bytes),
+                ..UnitLimits::default()
+            },
+        },
+        orders,
+        ..wish(None)
+    }
+}
+
+const STOPPED: [&str; 2] = ["stop hearth-inferd.socket", "stop hearth-inferd.service"];
+
+#[tokio::test]
+async fn a_stop_is_a_hold_until_a_start_which_waits_for_systemds_job() {
+    let (fake, _server, client) = connected().await;
+    let supervision = start(client, Folders::default(), wish(None));
+    supervision.want(&ordered(1, true, None));
+    supervision.carry_out(Errand::Nothing).await.unwrap();
+    assert_eq!(fake.take_calls(), STOPPED);
+    supervision.want(&ordered(2, false, None));
+    supervision.carry_out(Errand::Start).await.unwrap();
+    assert_eq!(
+        fake.take_calls(),
+        ["start hearth-inferd.socket", "start hearth-inferd.service"]
+    );
+    supervision.want(&ordered(3, false, None));
+    supervision.carry_out(Errand::Restart).await.unwrap();
+    assert_eq!(fake.take_calls(), ["restart hearth-inferd.service"]);
+}
+
+#[tokio::test]
+async fn a_job_that_fails_is_told_with_systemds_word_and_not_tried_again() {
+    let (fake, _server, client) = connected().await;
+    let supervision = start(client, Folders::default(), wish(None));
+    fake.end_jobs_as("failed");
+    supervision.want(&ordered(1, false, None));
+    let error = supervision.carry_out(Errand::Start).await.unwrap_err();
+    assert!(
+        format!("{error:#}").contains("the job ended as `failed`"),
+        "{error:#}"
+    );
+    supervision.want(&ordered(2, false, None));
+    supervision.carry_out(Errand::Nothing).await.unwrap();
+    assert_eq!(fake.take_calls(), ["start hearth-inferd.service"]);
+    supervision.want(&ordered(3, true, None));
+    let error = supervision.carry_out(Errand::Nothing).await.unwrap_err();
+    assert!(format!("{error:#}").contains("does not stop"), "{error:#}");
+}
+
+#[tokio::test]
+async fn neither_heat_nor_an_administrator_lets_an_engine_run_that_the_other_holds() {
+    let (fake, _server, client) = connected().await;
+    let hot = |wish: Wish| Wish {
+        limits: EngineLimits {
+            stopped: true,
+            ..EngineLimits::default()
+        },
+        ..wish
+    };
+    let supervision = start(client, Folders::default(), hot(ordered(1, false, None)));
+    supervision.carry_out(Errand::Nothing).await.unwrap();
+    assert_eq!(fake.take_calls(), STOPPED);
+    for (wish, calls) in [
+        (hot(ordered(2, true, None)), &[][..]),
+        (ordered(3, true, None), &[]),
+        (hot(ordered(4, false, None)), &[]),
+        (ordered(5, false, None), &["start hearth-inferd.socket"]),
+    ] {
+        supervision.want(&wish);
+        supervision.carry_out(Errand::Nothing).await.unwrap();
+        assert_eq!(fake.take_calls(), calls, "{wish:?}");
+    }
+}
+
+#[tokio::test]
+async fn at_the_end_limits_are_given_back_and_a_hold_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let folders = Folders {
+        runtime: Some(folder.path().to_owned()),
+        state: None,
+    };
+    let (fake, _server, client) = connected().await;
+    fake.set_memory_max(800);
+    let wanted = ordered(1, true, Some(500));
+    let supervision = start(client.clone(), folders.clone(), wanted.clone());
+    supervision.carry_out(Errand::Nothing).await.unwrap();
+    assert_eq!(fake.take_calls(), [&STOPPED[..], &["MemoryMax 500"]].concat());
+    let limits = supervision.limits().await.unwrap();
+    let memory_max = [limits.chosen, limits.in_force, limits.own].map(|limits| limits.memory_max);
+    assert_eq!(memory_max, [Some(Bytes(500)), Some(Bytes(500)), Some(Bytes(800))]);
+    supervision.end().await;
+    assert_eq!(
+        fake.take_calls(),
+        ["MemoryMax 800"],
+        "who has stopped the engine has not started it"
+    );
+
+    let next = start(client, folders, wanted);
+    next.carry_out(Errand::Nothing).await.unwrap();
+    assert_eq!(fake.take_calls(), ["MemoryMax 500"], "and again after a start");
+    next.want(&ordered(2, false, None));
+    next.carry_out(Errand::Nothing).await.unwrap();
+    assert_eq!(fake.take_calls(), ["start hearth-inferd.socket", "MemoryMax 800"]);
 }

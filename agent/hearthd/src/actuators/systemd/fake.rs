@@ -16,6 +16,8 @@ struct State {
     refuses: Option<&'static str>,
     hangs: bool,
     job_result: &'static str,
+    memory_max: u64,
+    allowed_cpus: Vec<u8>,
 }
 
 /// What the test holds of it.
@@ -28,6 +30,7 @@ pub(crate) async fn connected() -> (FakeSystemd, Connection, Connection) {
     let fake = FakeSystemd(Arc::new(Mutex::new(State {
         quota: u64::MAX,
         job_result: "done",
+        memory_max: u64::MAX,
         ..State::default()
     })));
     let guid = zbus::Guid::generate();
@@ -35,6 +38,7 @@ pub(crate) async fn connected() -> (FakeSystemd, Connection, Connection) {
     let server = stream(here)
         .server(guid)
         .serve_at(super::PATH, Manager(fake.clone()))
+        .serve_at("/org/freedesktop/DBus", Daemon)
         .build();
     let (server, client) = tokio::join!(server, stream(there).build());
     (fake, server.unwrap(), client.unwrap())
@@ -52,6 +56,10 @@ impl FakeSystemd {
 
     pub(crate) fn set_quota(&self, usec: u64) {
         self.state().quota = usec;
+    }
+
+    pub(crate) fn set_memory_max(&self, bytes: u64) {
+        self.state().memory_max = bytes;
     }
 
     pub(crate) fn activate(&self, unit: &str) {
@@ -139,10 +147,25 @@ impl Manager {
         properties: Vec<(String, OwnedVariant)>,
     ) -> fdo::Result<()> {
         for (name, value) in properties {
-            assert_eq!(name, "CPUQuotaPerSecUSec");
-            let quota = u64::try_from(Variant::from(value)).unwrap();
-            self.0.called(format!("quota {quota}"))?;
-            self.0.set_quota(quota);
+            let value = Variant::from(value);
+            if name == "AllowedCPUs" {
+                let mask = Vec::<u8>::try_from(value).unwrap();
+                self.0.called(format!("{name} {mask:?}"))?;
+                self.0.state().allowed_cpus = mask;
+                continue;
+            }
+            let number = u64::try_from(value).unwrap();
+            match name.as_str() {
+                "CPUQuotaPerSecUSec" => {
+                    self.0.called(format!("quota {number}"))?;
+                    self.0.set_quota(number);
+                }
+                "MemoryMax" => {
+                    self.0.called(format!("{name} {number}"))?;
+                    self.0.set_memory_max(number);
+                }
+                other => panic!("{other} is set"),
+            }
         }
         if self.0.state().hangs {
             std::future::pending::<()>().await;
@@ -160,6 +183,19 @@ impl Manager {
     ) -> fdo::Result<OwnedObjectPath> {
         self.0.activate(name);
         let job = self.0.called(format!("start {name}"))?;
+        let result = self.0.state().job_result;
+        Self::job_removed(&emitter, 1, job.clone(), name, result).await?;
+        Ok(job)
+    }
+
+    async fn restart_unit(
+        &self,
+        name: &str,
+        _mode: &str,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> fdo::Result<OwnedObjectPath> {
+        self.0.activate(name);
+        let job = self.0.called(format!("restart {name}"))?;
         let result = self.0.state().job_result;
         Self::job_removed(&emitter, 1, job.clone(), name, result).await?;
         Ok(job)
@@ -195,6 +231,16 @@ impl Manager {
     ) -> zbus::Result<()>;
 }
 
+/// The bus itself, where systemd is known.
+struct Daemon;
+
+#[interface(name = "org.freedesktop.DBus")]
+impl Daemon {
+    fn name_has_owner(&self, name: &str) -> bool {
+        name == super::SERVICE
+    }
+}
+
 struct Unit(FakeSystemd, String);
 
 #[interface(name = "org.freedesktop.systemd1.Unit")]
@@ -215,5 +261,25 @@ impl Service {
     #[zbus(property, name = "CPUQuotaPerSecUSec")]
     fn cpu_quota(&self) -> u64 {
         self.0.state().quota
+    }
+
+    #[zbus(property)]
+    fn memory_high(&self) -> u64 {
+        u64::MAX
+    }
+
+    #[zbus(property)]
+    fn memory_max(&self) -> u64 {
+        self.0.state().memory_max
+    }
+
+    #[zbus(property, name = "CPUWeight")]
+    fn cpu_weight(&self) -> u64 {
+        u64::MAX
+    }
+
+    #[zbus(property, name = "AllowedCPUs")]
+    fn allowed_cpus(&self) -> Vec<u8> {
+        self.0.state().allowed_cpus.clone()
     }
 }
