@@ -7,7 +7,7 @@ mod engine;
 mod memory;
 mod power;
 
-pub(crate) use engine::release_model;
+pub(crate) use engine::{EngineJob, engine, engine_limits, limit_engine, order_engine, release_model};
 pub(crate) use memory::memory;
 pub(crate) use power::{hold, power, release, set_profile, set_target, thermal};
 
@@ -63,12 +63,15 @@ pub(crate) enum AgentError {
     /// The agent does not take a value.
     #[error("{0}")]
     Refused(String),
+    /// The agent could not do it.
+    #[error("{0}")]
+    Failed(String),
     /// A hold has ended before it could be told of.
     #[error("the hold {0} has ended already")]
     HoldGone(u32),
     /// It took too long.
-    #[error("hearthd did not answer within {} s", PATIENCE.as_secs())]
-    Timeout(#[from] tokio::time::error::Elapsed),
+    #[error("hearthd did not answer within {} s", .0.as_secs())]
+    Timeout(Duration),
     /// It told something else than what was agreed.
     #[error("hearthd's answer is not understood: {0}")]
     Answer(#[from] serde_json::Error),
@@ -79,6 +82,7 @@ impl From<zbus::Error> for AgentError {
         match error {
             zbus::Error::FDO(error) => match *error {
                 fdo::Error::InvalidArgs(detail) => Self::Refused(detail),
+                fdo::Error::Failed(detail) => Self::Failed(detail),
                 error => Self::Bus(error.into()),
             },
             error => Self::Bus(error),
@@ -121,7 +125,16 @@ async fn ask<T>(
     bus: &Bus,
     question: impl AsyncFnOnce(&Connection) -> Result<T, AgentError>,
 ) -> Result<T, AgentError> {
-    timeout(PATIENCE, async { question(&connect(bus).await?).await }).await?
+    ask_within(PATIENCE, bus, question).await
+}
+
+async fn ask_within<T>(
+    patience: Duration,
+    bus: &Bus,
+    question: impl AsyncFnOnce(&Connection) -> Result<T, AgentError>,
+) -> Result<T, AgentError> {
+    let answer = timeout(patience, async { question(&connect(bus).await?).await }).await;
+    answer.map_err(|_| AgentError::Timeout(patience))?
 }
 
 /// Without a cache: it would subscribe to changes for the sake of one question.

@@ -58,7 +58,22 @@ async fn pass(app: &App, request: Request) -> Result<Response, Refusal> {
     Ok(Response::from_parts(parts, body))
 }
 
-/// Why the engine is held stopped, if it is by heat. Only asked when its socket is missing.
+/// Why the engine is held stopped, if it is. Only asked when its socket is missing. What ends an administrator's hold is
+/// told before heat, which ends by itself.
+async fn held(app: &App) -> Option<Refusal> {
+    let since = agent::engine(&app.bus)
+        .await
+        .ok()
+        .and_then(|engine| engine.held_since);
+    let Some(since) = since else {
+        return heat(app).await;
+    };
+    let detail =
+        format!("an administrator has stopped the engine at {since}; \"hearth engine start\" starts it");
+    Some(Refusal::new(Kind::EngineHeld, detail))
+}
+
+/// Why the engine is held stopped, if it is by heat.
 async fn heat(app: &App) -> Option<Refusal> {
     let thermal = agent::thermal(&app.bus).await.ok()?;
     if thermal.state.rung < Rung::EngineStopped {
@@ -79,9 +94,9 @@ async fn refusal(app: &App, error: UpstreamError, fault: &FaultCell) -> Refusal 
     }
     if let UpstreamError::Connect { source, .. } = &error
         && source.kind() == io::ErrorKind::NotFound
-        && let Some(heat) = heat(app).await
+        && let Some(held) = held(app).await
     {
-        return heat;
+        return held;
     }
     let (kind, wait) = match error {
         UpstreamError::Connect { .. } => (Kind::EngineUnavailable, Duration::from_secs(2)),

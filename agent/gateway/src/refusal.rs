@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     Internal,
     /// hearthd does not answer.
     AgentUnavailable,
+    /// hearthd could not do it.
+    AgentFailed,
     /// The disk has not enough room.
     NoSpace,
     /// The import service does not take requests.
@@ -44,6 +46,8 @@ pub(crate) enum Kind {
     ImportLost,
     /// The engine is held stopped until the machine has cooled down.
     TooHot,
+    /// An administrator holds the engine stopped.
+    EngineHeld,
     /// The engine ended while it worked on the request.
     EngineLost,
     /// The engine does not take requests.
@@ -72,10 +76,12 @@ impl Kind {
             Self::TooMany => (S::TOO_MANY_REQUESTS, "too-many-attempts", "Too many failed attempts", "rate_limit_error", "rate_limit_exceeded"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error", SERVER, "internal_error"),
             Self::AgentUnavailable => (S::SERVICE_UNAVAILABLE, "agent-unavailable", "No agent", SERVER, "agent_unavailable"),
+            Self::AgentFailed => (S::BAD_GATEWAY, "agent-failed", "It could not be done", SERVER, "agent_failed"),
             Self::NoSpace => (S::INSUFFICIENT_STORAGE, "no-space", "Not enough room", SERVER, "no_space"),
             Self::ImportUnavailable => (S::SERVICE_UNAVAILABLE, "import-unavailable", "No import service", SERVER, "import_unavailable"),
             Self::ImportLost => (S::BAD_GATEWAY, "import-lost", "The import service ended", SERVER, "import_lost"),
             Self::TooHot => (S::SERVICE_UNAVAILABLE, "too-hot", "Stopped until it is cooler", SERVER, "engine_too_hot"),
+            Self::EngineHeld => (S::SERVICE_UNAVAILABLE, "engine-held", "Stopped by an administrator", SERVER, "engine_held"),
             Self::EngineLost => (S::BAD_GATEWAY, "engine-lost", "The engine ended", SERVER, "engine_lost"),
             Self::EngineUnavailable => (S::SERVICE_UNAVAILABLE, "engine-unavailable", "No engine", SERVER, "engine_unavailable"),
             Self::EngineTimeout => (S::GATEWAY_TIMEOUT, "engine-timeout", "The engine is too slow", SERVER, "engine_timeout"),

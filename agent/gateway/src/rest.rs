@@ -9,7 +9,10 @@ mod status;
 mod thermal;
 mod tokens;
 
-pub(crate) use engine::release as release_model;
+pub(crate) use engine::{
+    limits as engine_limits, release as release_model, restart as restart_engine,
+    set_limits as set_engine_limits, start as start_engine, stop as stop_engine,
+};
 pub(crate) use health::{HealthCache, health};
 pub(crate) use memory::memory;
 pub(crate) use models::{
@@ -71,6 +74,7 @@ impl From<AgentError> for Refusal {
         let kind = match error {
             AgentError::Refused(_) => Kind::Unacceptable,
             AgentError::HoldGone(_) => Kind::Conflict,
+            AgentError::Failed(_) => Kind::AgentFailed,
             AgentError::NoBus | AgentError::Bus(_) | AgentError::Timeout(_) | AgentError::Answer(_) => {
                 Kind::AgentUnavailable
             }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 const FRONT: &str = "Hearth, a private AI appliance.\n\n\
     /v1          OpenAI's interface: chat with a local model\n\
-    /api/v1      management: health, status, power, thermal, memory, tokens, models\n\n\
+    /api/v1      management: health, status, power, thermal, memory, tokens, models, engine\n\n\
     Both want \"Authorization: Bearer hearth_…\"; \"hearth token new\" on the appliance makes one.\n";
 
 /// The whole service.
@@ -44,6 +44,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/api/v1/power", get(rest::power))
         .route("/api/v1/thermal", get(rest::thermal))
         .route("/api/v1/memory", get(rest::memory))
+        .route("/api/v1/engine/limits", get(rest::engine_limits))
         .route("/api/v1/models", get(rest::models))
         .route_layer(behind(Role::Read));
     let managing = Router::new()
@@ -56,6 +57,10 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         )
         .route("/api/v1/models/{name}/verify", post(rest::verify_model))
         .route("/api/v1/models/{name}/quarantine", delete(rest::release_model))
+        .route("/api/v1/engine/start", post(rest::start_engine))
+        .route("/api/v1/engine/stop", post(rest::stop_engine))
+        .route("/api/v1/engine/restart", post(rest::restart_engine))
+        .route("/api/v1/engine/limits", put(rest::set_engine_limits))
         .route("/api/v1/tokens/{id}", delete(rest::revoke))
         .route("/api/v1/power", put(rest::set_power))
         .route("/api/v1/power/holds", post(rest::hold))

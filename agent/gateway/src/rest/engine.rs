@@ -1,19 +1,72 @@
-//! Models that the engine does not load, because it failed with them.
+//! `/api/v1/engine`: the engine's unit and what it may have, and models that are not loaded because it failed with them.
 
-use super::answer;
 use super::power::who;
+use super::{answer, read};
 use crate::{
-    agent::{self, AgentError},
+    agent::{self, AgentError, EngineJob},
     app::App,
     refusal::{Kind, Refusal},
 };
-use api::engine::Engine;
+use api::engine::{Engine, EngineLimits, NewLimits};
 use axum::{
-    extract::{Path, State, rejection::PathRejection},
+    extract::{Path, Request, State, rejection::PathRejection},
     http::{Extensions, Uri},
     response::Response,
 };
 use std::sync::Arc;
+
+const LIMITS: &str = r#"{"chosen": {"memory_high": bytes, "memory_max": bytes, "cpu_weight": 1 to 10000, "allowed_cpus": [0, …]}, "beyond_unit": true | false}, null for what the unit has by itself"#;
+
+/// Starts the engine, and ends an administrator's hold.
+pub(crate) async fn start(State(app): State<Arc<App>>, uri: Uri, extensions: Extensions) -> Response {
+    answer(&uri, order(&app, EngineJob::Start, &extensions).await)
+}
+
+/// Stops the engine until it is started.
+pub(crate) async fn stop(State(app): State<Arc<App>>, uri: Uri, extensions: Extensions) -> Response {
+    answer(&uri, order(&app, EngineJob::Stop, &extensions).await)
+}
+
+/// Starts the engine anew.
+pub(crate) async fn restart(State(app): State<Arc<App>>, uri: Uri, extensions: Extensions) -> Response {
+    answer(&uri, order(&app, EngineJob::Restart, &extensions).await)
+}
+
+async fn order(app: &App, job: EngineJob, extensions: &Extensions) -> Result<Engine, Refusal> {
+    let who = who(app, extensions);
+    let engine = agent::order_engine(&app.bus, job)
+        .await
+        .map_err(|error| match error {
+            // Of an order only the moment can be wrong.
+            AgentError::Refused(detail) => Refusal::new(Kind::Conflict, detail),
+            error => error.into(),
+        })?;
+    let done = match job {
+        EngineJob::Start => "started",
+        EngineJob::Stop => "stopped",
+        EngineJob::Restart => "restarted",
+    };
+    tracing::info!(who, "engine {done} by {who}");
+    Ok(engine)
+}
+
+/// What the engine's unit may have.
+pub(crate) async fn limits(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    answer(&uri, agent::engine_limits(&app.bus).await)
+}
+
+/// Sets what the engine's unit may have.
+pub(crate) async fn set_limits(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
+    answer(&uri, limit(&app, request).await)
+}
+
+async fn limit(app: &App, request: Request) -> Result<EngineLimits, Refusal> {
+    let who = who(app, request.extensions());
+    let new: NewLimits = read(request, LIMITS).await?;
+    let limits = agent::limit_engine(&app.bus, &new).await?;
+    tracing::info!(who, "engine's limits set to {:?} by {who}", limits.chosen);
+    Ok(limits)
+}
 
 /// Lets a quarantined model be loaded again.
 pub(crate) async fn release(

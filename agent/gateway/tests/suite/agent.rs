@@ -1,6 +1,6 @@
 //! A fake hearthd on a bus of its own: it takes what it is asked for, within hearthd's limits, and shows it.
 
-use api::engine::{Engine, Quarantined};
+use api::engine::{Engine, EngineLimits as UnitLimits, NewLimits, Quarantined};
 use api::memory::{Goal, MemoryUse, Reclaiming};
 use api::power::{Power, Step, Thermal};
 use machine::{
@@ -87,15 +87,18 @@ impl Drop for Agent {
 async fn appear(address: &str, thermal: Arc<Mutex<Thermal>>) -> Connection {
     let power = Arc::new(Mutex::new(balanced()));
     let engine = Arc::new(Mutex::new(failing()));
+    let limits = Arc::new(Mutex::new(UnitLimits::default()));
     let read = Read {
         power: power.clone(),
         thermal: thermal.clone(),
         engine: engine.clone(),
+        limits: limits.clone(),
     };
     let control = Control {
         power,
         thermal,
         engine,
+        limits,
     };
     connection::Builder::address(address)
         .name(api::agent::BUS_NAME)
@@ -157,6 +160,7 @@ struct Read {
     power: Arc<Mutex<Power>>,
     thermal: Arc<Mutex<Thermal>>,
     engine: Arc<Mutex<Engine>>,
+    limits: Arc<Mutex<UnitLimits>>,
 }
 
 #[interface(name = "org.hearth.Agent1")]
@@ -179,6 +183,10 @@ impl Read {
 
     fn engine(&self) -> String {
         serde_json::to_string(&*self.engine.lock().unwrap()).unwrap()
+    }
+
+    fn engine_limits(&self) -> String {
+        serde_json::to_string(&*self.limits.lock().unwrap()).unwrap()
     }
 
     fn memory(&self) -> String {
@@ -208,6 +216,7 @@ struct Control {
     power: Arc<Mutex<Power>>,
     thermal: Arc<Mutex<Thermal>>,
     engine: Arc<Mutex<Engine>>,
+    limits: Arc<Mutex<UnitLimits>>,
 }
 
 #[interface(name = "org.hearth.Control1")]
@@ -249,6 +258,31 @@ impl Control {
                 "the model {model:?} is not quarantined"
             )));
         }
+        Ok(())
+    }
+
+    fn start_engine(&self) {
+        self.engine.lock().unwrap().held_since = None;
+    }
+
+    fn stop_engine(&self) {
+        self.engine.lock().unwrap().held_since = Some("2026-01-02T03:04:05Z".to_owned());
+    }
+
+    /// Not while it is held, and never well.
+    fn restart_engine(&self) -> fdo::Result<()> {
+        Err(match &self.engine.lock().unwrap().held_since {
+            Some(_) => fdo::Error::InvalidArgs("the engine is held stopped".to_owned()),
+            None => fdo::Error::Failed("the job ended as `timeout`".to_owned()),
+        })
+    }
+
+    fn set_engine_limits(&self, limits: &str) -> fdo::Result<()> {
+        let new: NewLimits = serde_json::from_str(limits).unwrap();
+        if new.chosen.cpu_weight == Some(0) {
+            return Err(fdo::Error::InvalidArgs("cpu_weight: 1 to 10000".to_owned()));
+        }
+        self.limits.lock().unwrap().chosen = new.chosen;
         Ok(())
     }
 

@@ -15,3 +15,4 @@ mod models;
 mod power;
 mod streaming;
 mod systemd;
+mod unit;

@@ -21,7 +21,7 @@ fn hash(text: &str) -> String {
 }
 
 /// A gateway with an agent, an administrator's token named desk and one for reading.
-fn gateway_with_agent() -> (Setup, Gateway, Agent) {
+pub(crate) fn gateway_with_agent() -> (Setup, Gateway, Agent) {
     let agent = Agent::start();
     let hashes = format!(
         "sha256:{} admin desk\nsha256:{} read wall\n",
@@ -33,8 +33,8 @@ fn gateway_with_agent() -> (Setup, Gateway, Agent) {
     (setup, gateway, agent)
 }
 
-const ADMIN: &[&str] = &["Authorization: Bearer hearth_admin"];
-const READ: &[&str] = &["Authorization: Bearer hearth_read"];
+pub(crate) const ADMIN: &[&str] = &["Authorization: Bearer hearth_admin"];
+pub(crate) const READ: &[&str] = &["Authorization: Bearer hearth_read"];
 
 #[test]
 fn a_profile_is_chosen_and_shown_and_who_chose_it_is_logged() {
