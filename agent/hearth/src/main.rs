@@ -7,6 +7,7 @@ mod ask;
 mod cli;
 mod client;
 mod endpoint;
+mod engine;
 mod events;
 mod manual;
 mod memory;
@@ -21,7 +22,7 @@ mod token;
 mod upload;
 
 use clap::Parser;
-use cli::{Cli, Command, PowerCommand, ThermalCommand};
+use cli::{Cli, Command, EngineCommand, PowerCommand, ThermalCommand};
 use client::Client;
 use std::{io, process::ExitCode};
 
@@ -80,6 +81,9 @@ async fn talk(client: &Client, command: Command, parts: Vec<upload::Part>) -> an
             thermal::thermal(client, command.unwrap_or(ThermalCommand::Show { json })).await
         }
         Command::Memory { json } => memory::memory(client, json).await,
+        Command::Engine { command, json } => {
+            engine::engine(client, command.unwrap_or(EngineCommand::Show { json })).await
+        }
         Command::Token { command } => token::token(client, command).await,
         // Answered before there was a client.
         Command::Completions { .. } | Command::Man { .. } => Ok(()),

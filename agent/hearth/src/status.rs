@@ -112,7 +112,8 @@ fn supply(supply: &machine::SupplySample) -> String {
 fn engine(status: &Status, asked: bool) -> String {
     match &status.engine {
         None if asked => format!("{BAD}does not answer{BAD:#}"),
-        None => seen(status).unwrap_or_else(|| "not asked, as that would wake it (--engine asks)".to_owned()),
+        None => engine_seen(status)
+            .unwrap_or_else(|| "not asked, as that would wake it (--engine asks)".to_owned()),
         Some(EngineStatus {
             status,
             model,
@@ -133,7 +134,8 @@ fn engine(status: &Status, asked: bool) -> String {
     }
 }
 
-fn seen(status: &Status) -> Option<String> {
+/// What is known of the engine without waking it.
+pub(crate) fn engine_seen(status: &Status) -> Option<String> {
     if let Some(engine) = status.sample.as_ref().and_then(|sample| sample.engine.as_ref()) {
         let state = match engine.state {
             EngineState::Empty => "awake, no model loaded".to_owned(),
@@ -144,7 +146,14 @@ fn seen(status: &Status) -> Option<String> {
         let (active, queued) = (engine.active, engine.queue_depth);
         return Some(format!("{state}, {active} answering, {queued} waiting"));
     }
-    let unit = status.supervision.as_ref()?.unit.as_ref()?;
+    let supervision = status.supervision.as_ref()?;
+    if let Some(since) = &supervision.held_since {
+        let since = screen::one_line(since);
+        return Some(format!(
+            "{WARN}stopped by an administrator at {since}{WARN:#}; \"hearth engine start\" starts it"
+        ));
+    }
+    let unit = supervision.unit.as_ref()?;
     Some(match unit.active_state {
         ActiveState::Inactive => "asleep; a request wakes it".to_owned(),
         ActiveState::Activating if unit.sub_state.starts_with("auto-restart") => {
@@ -157,7 +166,7 @@ fn seen(status: &Status) -> Option<String> {
 }
 
 /// Failures and quarantined models; nothing where there are none.
-fn supervision(text: &mut String, engine: Option<&Engine>) {
+pub(crate) fn supervision(text: &mut String, engine: Option<&Engine>) {
     let Some(engine) = engine else { return };
     for held in &engine.quarantined {
         let name = screen::one_line(&held.model);
@@ -336,6 +345,14 @@ mod tests {
         });
         assert!(
             shown.contains("Engine       asleep; a request wakes it\n"),
+            "{shown}"
+        );
+        let shown = supervised(Engine {
+            held_since: Some("2026-01-02T03:04:05Z".to_owned()),
+            ..Engine::default()
+        });
+        assert!(
+            shown.contains("stopped by an administrator at 2026-01-02T03:04:05Z; \"hearth engine start\""),
             "{shown}"
         );
         let parked = EngineSample {

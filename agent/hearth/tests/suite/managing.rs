@@ -1,4 +1,4 @@
-//! `hearth status`, `models`, `token`, `power`, `thermal` and `memory`.
+//! `hearth status`, `models`, `token`, `power`, `thermal`, `memory` and `engine`.
 
 use crate::command::{Local, end};
 
@@ -56,6 +56,8 @@ fn each_table_has_its_json() {
         (&["power", "release", "3"], POWER),
         (&["thermal", "show"], THERMAL),
         (&["memory"], MEMORY),
+        (&["engine", "stop"], HELD),
+        (&["engine", "limits"], LIMITS),
     ];
     for (arguments, json) in table {
         let local = Local::new();
@@ -165,6 +167,72 @@ fn power_and_heat_are_asked_for_and_changed() {
     }
 }
 
+const HELD: &str = r#"{"unit":null,"failures":[],"quarantined":[],"fallback":null,
+    "held_since":"2026-01-02T03:04:05Z"}"#;
+const LIMITS: &str = r#"{"chosen":{"memory_high":null,"memory_max":3221225472,"cpu_weight":null,"allowed_cpus":[1]},
+    "in_force":{"memory_high":null,"memory_max":3221225472,"cpu_weight":null,"allowed_cpus":[1]},
+    "own":{"memory_high":null,"memory_max":4294967296,"cpu_weight":null,"allowed_cpus":null}}"#;
+
+#[test]
+fn the_engine_is_ordered_and_what_is_shown_is_why_it_does_not_run() {
+    for (job, shown) in [
+        ("start", "the engine runs\n"),
+        (
+            "stop",
+            "the engine is stopped; \"hearth engine start\" starts it\n",
+        ),
+        ("restart", "the engine runs anew\n"),
+    ] {
+        let local = Local::new();
+        let child = local.start(&["engine", job]);
+        let call = local.gateway.next();
+        assert!(
+            call.head.starts_with(&format!("post /api/v1/engine/{job} ")),
+            "{}",
+            call.head
+        );
+        call.answer("200 OK", HELD);
+        assert_eq!(end(child).stdout, shown);
+    }
+    let status = format!(
+        r#"{{"hostname":"h","version":"1","uptime_seconds":1.0,"capabilities":null,"sample":null,
+        "supervision":{HELD},"agent_problem":null,"engine":null}}"#
+    );
+    let local = Local::new();
+    let child = local.start(&["engine"]);
+    let call = local.gateway.next();
+    assert!(call.head.starts_with("get /api/v1/status "), "{}", call.head);
+    call.answer("200 OK", &status);
+    let shown = end(child).stdout;
+    assert!(
+        shown.contains("stopped by an administrator at 2026-01-02T03:04:05Z"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_limit_is_changed_beside_those_that_were_chosen_before() {
+    let local = Local::new();
+    let child = local.start(&["engine", "limit", "--memory-high", "2.5G", "--cpus", "0,2-3"]);
+    local.gateway.next().answer("200 OK", LIMITS);
+    let call = local.gateway.next();
+    assert!(
+        call.head.starts_with("put /api/v1/engine/limits "),
+        "{}",
+        call.head
+    );
+    let chosen = serde_json::json!({"memory_high": 5_u64 << 29, "memory_max": 3_u64 << 30, "cpu_weight": null,
+        "allowed_cpus": [0, 2, 3]});
+    let body = serde_json::json!({"chosen": chosen, "beyond_unit": false});
+    assert_eq!(call.json(), body);
+    call.answer("200 OK", LIMITS);
+    let shown = end(child).stdout;
+    assert!(
+        shown.contains("UNIT'S OWN") && shown.contains("4.0 GiB"),
+        "{shown}"
+    );
+}
+
 #[test]
 fn how_long_a_hold_lasts_is_told_by_the_appliances_own_clock() {
     let hold =
@@ -183,7 +251,7 @@ fn how_long_a_hold_lasts_is_told_by_the_appliances_own_clock() {
 }
 
 #[test]
-fn what_no_hold_and_no_target_can_be_is_wrong_usage() {
+fn what_no_hold_no_target_and_no_limit_can_be_is_wrong_usage() {
     for arguments in [
         &["power", "hold", "balanced", "--reason", "x"][..],
         &["power", "hold", "performance"],
@@ -191,6 +259,11 @@ fn what_no_hold_and_no_target_can_be_is_wrong_usage() {
         &["power", "set", "fast"],
         &["power", "release", "-1"],
         &["thermal", "set", "warm"],
+        &["engine", "limit"],
+        &["engine", "limit", "--memory-max", "much"],
+        &["engine", "limit", "--cpu-weight", "0"],
+        &["engine", "limit", "--beyond-unit"],
+        &["engine", "limit", "--reset", "everything"],
     ] {
         let ended = end(Local::new().start(arguments));
         assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.stderr);
