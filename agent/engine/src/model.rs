@@ -207,7 +207,7 @@ impl Model {
         let template = ChatTemplate::read(metadata, path, &vocabulary, renderer)?;
         pulse.beat();
         Ok(Self {
-            template,
+            template: template.beating(pulse.clone()),
             vocabulary,
             share,
             kv,

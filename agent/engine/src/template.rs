@@ -13,6 +13,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use store::metadata::Metadata;
 
+use crate::activity::Pulse;
 use crate::error::{LoadError, RequestError};
 use crate::keys::Keys;
 use crate::quote::quoted;
@@ -103,6 +104,12 @@ impl ChatTemplate {
             bos: spelling("tokenizer.ggml.bos_token_id")?,
             eos: spelling("tokenizer.ggml.eos_token_id")?,
         })
+    }
+
+    /// The pulse beats for as long as somebody waits for its process, which is never for ever.
+    pub(crate) fn beating(mut self, pulse: Pulse) -> Self {
+        self.prepared.beat(pulse);
+        self
     }
 
     /// The tokens of a conversation, with the beginning of the assistant's answer.

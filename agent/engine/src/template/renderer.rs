@@ -10,7 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
@@ -19,12 +19,15 @@ use serde::{Deserialize, Serialize};
 
 use super::jinja::{Conversation, Jinja, STACK_BYTES, with_stack};
 use super::{Message, Role};
+use crate::activity::Pulse;
 
 /// Seconds of the processor that a template may take for a conversation: the longest that is real takes a twentieth.
 const CPU_SECONDS: u64 = 5;
-/// How long a process may take in all, whatever it waits for; less than the time after which hearthd holds an engine that
-/// has nothing to show for stuck.
-const PATIENCE: Duration = Duration::from_secs(7);
+/// How long a process may take in all, whatever it waits for: on a busy machine, or a slowed one, its own seconds of the
+/// processor take several times as long.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often the pulse beats until then: what ends in any case is no standstill.
+const BEAT: Duration = Duration::from_secs(1);
 /// Memory that it may take beside its stack, in bytes: its program, the conversation several times over, and room.
 const MEMORY_BYTES: u64 = 384 << 20;
 
@@ -49,6 +52,7 @@ pub(super) enum Prepared {
         program: &'static str,
         argument: &'static str,
         source: String,
+        pulse: Pulse,
     },
 }
 
@@ -95,11 +99,22 @@ impl Renderer {
                 .map(|jinja| Prepared::Here(Box::new(jinja)))
                 .map_err(RenderError::Refused),
             Self::Process { program, argument } => {
-                run(program, argument, source, None, PATIENCE)?;
+                let pulse = Pulse::default();
+                run(
+                    program,
+                    argument,
+                    source,
+                    None,
+                    Wait {
+                        patience: PATIENCE,
+                        pulse: &pulse,
+                    },
+                )?;
                 Ok(Prepared::Process {
                     program,
                     argument,
                     source: source.to_owned(),
+                    pulse,
                 })
             }
         }
@@ -115,18 +130,44 @@ impl Prepared {
                 program,
                 argument,
                 source,
-            } => run(program, argument, source, Some(conversation), PATIENCE),
+                pulse,
+            } => run(
+                program,
+                argument,
+                source,
+                Some(conversation),
+                Wait {
+                    patience: PATIENCE,
+                    pulse,
+                },
+            ),
+        }
+    }
+
+    /// The pulse beats for as long as a process is waited for.
+    pub(super) fn beat(&mut self, with: Pulse) {
+        if let Self::Process { pulse, .. } = self {
+            *pulse = with;
         }
     }
 }
 
-/// Has a process do one job within that time.
+/// How a process is waited for.
+#[derive(Clone, Copy)]
+struct Wait<'a> {
+    /// How long at most.
+    patience: Duration,
+    /// Beats meanwhile.
+    pulse: &'a Pulse,
+}
+
+/// Has a process do one job.
 fn run(
     program: &str,
     argument: &str,
     template: &str,
     conversation: Option<&Conversation>,
-    patience: Duration,
+    wait: Wait,
 ) -> Result<String, RenderError> {
     let none = |error: io::Error| RenderError::Failed(format!("no process for its template: {error}"));
     let failed = |error: io::Error| RenderError::Failed(format!("the process of its template: {error}"));
@@ -141,7 +182,7 @@ fn run(
         .stderr(Stdio::null())
         .spawn()
         .map_err(none)?;
-    let exchanged = within(patience, &mut child, |child| exchange(child, &job, limit));
+    let exchanged = within(wait, &mut child, |child| exchange(child, &job, limit));
     if exchanged.is_err() {
         // It may have ended already.
         let _ended = child.kill();
@@ -172,7 +213,7 @@ fn job<'a>(template: &'a str, conversation: Option<&Conversation<'a>>) -> Job<'a
 
 /// Does something with a process that ends at the latest when the process does, which is killed after that time.
 fn within<T>(
-    patience: Duration,
+    Wait { patience, pulse }: Wait,
     child: &mut Child,
     work: impl FnOnce(&mut Child) -> io::Result<T>,
 ) -> io::Result<T> {
@@ -182,9 +223,18 @@ fn within<T>(
     thread::scope(|scope| {
         let timer = thread::Builder::new().name("patience".to_owned());
         let timer = timer.spawn_scoped(scope, move || {
-            let is_late = waiting.recv_timeout(patience) == Err(RecvTimeoutError::Timeout);
-            // It may have ended just now.
-            is_late && kill(process, Signal::SIGKILL).is_ok()
+            let deadline = Instant::now() + patience;
+            loop {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if waiting.recv_timeout(left.min(BEAT)) != Err(RecvTimeoutError::Timeout) {
+                    return false;
+                }
+                if left <= BEAT {
+                    // It may have ended just now.
+                    return kill(process, Signal::SIGKILL).is_ok();
+                }
+                pulse.beat();
+            }
         })?;
         let worked = work(child);
         drop(done);
@@ -297,12 +347,18 @@ mod tests {
 
     #[test]
     fn a_process_that_says_nothing_is_given_up() {
-        let silent = run("/bin/sleep", "600", "", None, Duration::from_millis(50));
+        let pulse = Pulse::default();
+        let wait = |patience| Wait {
+            patience,
+            pulse: &pulse,
+        };
+        let silent = run("/bin/sleep", "600", "", None, wait(Duration::from_millis(1050)));
         assert!(
-            matches!(&silent, Err(RenderError::Failed(reason)) if reason.contains("has not answered in 50 ms")),
+            matches!(&silent, Err(RenderError::Failed(reason)) if reason.contains("has not answered in 1050 ms")),
             "{silent:?}"
         );
-        let early = run("/bin/true", "", "", None, Duration::from_secs(600));
+        assert_eq!(pulse.count(), 1, "it was waited for, which is no standstill");
+        let early = run("/bin/true", "", "", None, wait(Duration::from_secs(600)));
         assert!(
             matches!(&early, Err(RenderError::Failed(reason)) if reason.contains("exit status: 0")),
             "{early:?}"
