@@ -3,13 +3,14 @@
 use super::Malformed;
 use std::fmt;
 
-/// At most 64 bytes of UTF-8; a longer name is cut at a character. Empty for none.
+/// At most 128 bytes of UTF-8, which is as long as a store lets a name be; a longer one is cut at a character. Empty for
+/// none.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ModelName([u8; Self::LENGTH]);
 
 impl ModelName {
     /// Bytes of it in a packet, unused ones zero.
-    pub const LENGTH: usize = 64;
+    pub const LENGTH: usize = 128;
 
     /// The name, or as much of it as there is room for.
     pub fn new(name: &str) -> Self {
@@ -72,10 +73,10 @@ mod tests {
     fn a_long_name_is_cut_at_a_character() {
         assert_eq!(ModelName::new("").as_str(), "");
         assert_eq!(ModelName::new("tiny").as_str(), "tiny");
-        let full = "a".repeat(64);
+        let full = "a".repeat(128);
         assert_eq!(ModelName::new(&full).as_str(), full);
-        let cut = format!("{}é", "a".repeat(63));
-        assert_eq!(ModelName::new(&cut).as_str(), "a".repeat(63));
+        let cut = format!("{}é", "a".repeat(127));
+        assert_eq!(ModelName::new(&cut).as_str(), "a".repeat(127));
     }
 
     #[test]

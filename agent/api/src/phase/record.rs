@@ -3,13 +3,13 @@
 use super::{Eye, Malformed, ModelName, Pen};
 use machine::{BootTime, EngineSample, EngineState, Phase};
 
-const MAGIC: [u8; 8] = *b"HRTHPHA\x02";
+const MAGIC: [u8; 8] = *b"HRTHPHA\x03";
 
 /// What the engine is doing.
 ///
 /// | bytes | what |
 /// |---|---|
-/// | 0–7 | `HRTHPHA` and the version, 2 |
+/// | 0–7 | `HRTHPHA` and the version, 3 |
 /// | 8–11 | phase: 0 idle, 1 loading, 2 prefill, 3 decode |
 /// | 12–15 | state: 0 empty, 1 loading, 2 ready, 3 parked |
 /// | 16–19 | requests waiting |
@@ -21,7 +21,7 @@ const MAGIC: [u8; 8] = *b"HRTHPHA\x02";
 /// | 48–55 | pieces of work done since the start |
 /// | 56–63 | bytes of memory held for idle sessions' KV |
 /// | 64–71 | the model's tag, 0 for none |
-/// | 72–135 | the model's name in UTF-8, then zeros |
+/// | 72–199 | the model's name in UTF-8, then zeros |
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PhaseRecord {
     /// What the engine is busy with.
@@ -53,7 +53,7 @@ pub struct PhaseRecord {
 
 impl PhaseRecord {
     /// The packet's length.
-    pub const LENGTH: usize = 136;
+    pub const LENGTH: usize = 200;
 
     /// As a packet.
     pub fn encode(&self) -> [u8; Self::LENGTH] {
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn the_layout_is_the_documented_one() {
         let packet = record().encode();
-        assert_eq!(&packet[..16], b"HRTHPHA\x02\x03\0\0\0\x02\0\0\0");
+        assert_eq!(&packet[..16], b"HRTHPHA\x03\x03\0\0\0\x02\0\0\0");
         assert_eq!(packet[28..32], [0, 0, 0xf0, 0x40]);
         assert_eq!(packet[32..40], (1u64 << 40).to_le_bytes());
         assert_eq!(packet[64..72], [0xff; 8]);
@@ -220,15 +220,15 @@ mod tests {
             bad[at..at + bytes.len()].copy_from_slice(bytes);
             PhaseRecord::decode(&bad)
         };
-        assert_eq!(PhaseRecord::decode(&good[..135]), Err(Malformed::Length(135)));
-        assert_eq!(PhaseRecord::decode(&[0; 136]), Err(Malformed::Magic));
-        assert_eq!(spoiled(7, &[1]), Err(Malformed::Magic), "another version");
+        assert_eq!(PhaseRecord::decode(&good[..199]), Err(Malformed::Length(199)));
+        assert_eq!(PhaseRecord::decode(&[0; 200]), Err(Malformed::Magic));
+        assert_eq!(spoiled(7, &[2]), Err(Malformed::Magic), "another version");
         assert_eq!(spoiled(8, &[4]), Err(Malformed::Phase(4)));
         assert_eq!(spoiled(12, &[4]), Err(Malformed::State(4)));
         for rate in [-1.0, f32::NAN, f32::INFINITY] {
             assert_eq!(spoiled(28, &rate.to_le_bytes()), Err(Malformed::Rate));
         }
-        assert_eq!(spoiled(135, &[1]), Err(Malformed::Name));
+        assert_eq!(spoiled(199, &[1]), Err(Malformed::Name));
     }
 
     #[test]
