@@ -14,8 +14,8 @@ use crate::guest::Guest;
 
 const ENGINE: &str = "hearth-inferd.service";
 
-/// The most that an idle guest may use, MiB. The mission's figure.
-const LIMIT_MIB: f64 = 200.0;
+/// The most that an idle guest may use, MiB: 200 MB.
+const LIMIT_MIB: f64 = 200e6 / 1_048_576.0;
 
 /// Memory in use, MiB: MemTotal − MemAvailable.
 pub(crate) fn used_mib(guest: &mut Guest) -> Result<f64> {
