@@ -21,6 +21,10 @@ use tokio::time::Instant;
 
 /// What was heard, and when.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time is handed on: copying 200 bytes costs less than a box"
+)]
 pub(crate) enum Heard {
     /// The engine's word.
     Engine(EngineWord),
