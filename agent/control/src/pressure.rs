@@ -30,8 +30,8 @@ pub const LAST_SETTLE_USEC: u64 = 10_000_000;
 pub const CALM_USEC: u64 = 10_000_000;
 /// How long there must have been no lack at all before the context grows again, in microseconds.
 pub const LONG_CALM_USEC: u64 = 600_000_000;
-/// Tokens of a sequence as the engine is set up if nobody says otherwise (`inferd serve --context`): the first smaller
-/// context is half of it.
+/// Tokens of a sequence as the engine is set up if nobody says otherwise (`inferd serve --context`): of them the first
+/// smaller context is half where the engine has not told how many it has.
 pub const WHOLE_CONTEXT: u32 = 4096;
 /// Per cent of the memory: where less is available, whoever waits for memory waits for what others have taken.
 pub const LITTLE_AVAILABLE: f32 = 12.0;
@@ -73,6 +73,8 @@ const HOLD_AVAILABLE: f32 = 1.25;
 pub struct PressureLaw {
     level: PressureLevel,
     context: Option<u32>,
+    /// The context that was in force when it was first halved.
+    whole: u32,
     /// When the level was last another.
     changed_at: BootTime,
     /// Since when the level has been needless.
@@ -92,14 +94,14 @@ impl PressureLaw {
         }
         let seen = seen(sample, before);
         self.last = Some(sample.clone());
-        self.follow(now, &seen, sample.engine_runs);
+        self.follow(now, &seen, sample);
         self.grow(now);
         self.decision(sample, seen)
     }
 
     /// One level up or down, if it is time to.
-    fn follow(&mut self, now: BootTime, seen: &PressureSeen, engine_runs: bool) {
-        let most = if engine_runs {
+    fn follow(&mut self, now: BootTime, seen: &PressureSeen, sample: &PressureSample) {
+        let most = if sample.engine_runs {
             PressureLevel::Shrink
         } else {
             PressureLevel::Refuse
@@ -114,13 +116,13 @@ impl PressureLaw {
             self.calm_since = None;
         }
         if wanted > self.level {
-            self.rise(now);
+            self.rise(now, sample.context);
         } else if held < self.level {
             self.fall(now);
         }
     }
 
-    fn rise(&mut self, now: BootTime) {
+    fn rise(&mut self, now: BootTime, context: Option<u32>) {
         let next = above(self.level);
         let settle = match next {
             PressureLevel::Trim => 0,
@@ -132,9 +134,19 @@ impl PressureLaw {
         }
         self.change(next, now);
         if next == PressureLevel::Shrink {
-            let half = self.context.unwrap_or(WHOLE_CONTEXT) / 2;
-            self.context = Some(half.max(LEAST_CONTEXT));
+            self.halve(context);
         }
+    }
+
+    /// The next engine has half of the context that is in force: of what it tells, or of what it is allowed if that is
+    /// less.
+    fn halve(&mut self, told: Option<u32>) {
+        let least = told.into_iter().chain(self.context).min();
+        let in_force = least.unwrap_or(WHOLE_CONTEXT);
+        if self.context.is_none() {
+            self.whole = in_force;
+        }
+        self.context = Some((in_force / 2).max(LEAST_CONTEXT));
     }
 
     fn fall(&mut self, now: BootTime) {
@@ -162,7 +174,7 @@ impl PressureLaw {
         }
         self.well_since = Some(now);
         let more = self.context.map(|context| context.saturating_mul(2));
-        self.context = more.filter(|context| *context < WHOLE_CONTEXT);
+        self.context = more.filter(|context| *context < self.whole);
     }
 
     fn decision(&self, sample: &PressureSample, seen: PressureSeen) -> PressureDecision {

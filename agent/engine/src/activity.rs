@@ -60,6 +60,8 @@ pub struct Activity {
     pub active: usize,
     /// Tokens in the KV cache of the longest of them.
     pub kv_tokens: usize,
+    /// Tokens that a sequence may have: with the model that is loaded, or with the next one if nobody says otherwise.
+    pub context: usize,
     /// Tokens run through the model since the engine started, prompts' and answers'.
     pub progress: u64,
     /// Tokens generated since the engine started.
@@ -71,11 +73,15 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// Whether more has changed than the counters: phase, state, depth or model.
+    /// Whether more has changed than the counters: phase, state, depth, room or model.
     pub fn differs(&self, other: &Self) -> bool {
         let depth = |activity: &Self| (activity.queued, activity.active);
-        let life = |activity: &Self| (activity.phase, activity.state, activity.loads, activity.kv_bytes);
-        life(self) != life(other) || depth(self) != depth(other) || self.model != other.model
+        let life = |activity: &Self| (activity.phase, activity.state, activity.loads);
+        let room = |activity: &Self| (activity.kv_bytes, activity.context);
+        life(self) != life(other)
+            || depth(self) != depth(other)
+            || room(self) != room(other)
+            || self.model != other.model
     }
 }
 
@@ -138,13 +144,14 @@ mod tests {
             ..Activity::default()
         };
         assert!(!counted.differs(&before));
-        let changes: [fn(&mut Activity); 7] = [
+        let changes: [fn(&mut Activity); 8] = [
             |activity| activity.phase = Phase::Decode,
             |activity| activity.state = State::Parked,
             |activity| activity.queued = 1,
             |activity| activity.active = 1,
             |activity| activity.loads = 1,
             |activity| activity.kv_bytes = 1,
+            |activity| activity.context = 1,
             |activity| {
                 activity.model = Some(Named {
                     name: "tiny".into(),

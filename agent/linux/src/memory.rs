@@ -40,5 +40,6 @@ pub(crate) fn pressure(tree: &Tree, now: BootTime) -> PressureSample {
         memory: meminfo::sample(&mut reader),
         stall: pressure::memory(&mut reader),
         engine_runs: false,
+        context: None,
     }
 }

@@ -76,13 +76,17 @@ pub struct EngineSample {
     /// Tells models apart, also two of one name: the beginning of a hash of what the model is. While one is being made
     /// ready it is that one's; 0 for none.
     pub model: u64,
-    /// That model's name, cut to 64 bytes; empty for none, and in recordings older than this field.
+    /// That model's name, cut to 128 bytes; empty for none, and in recordings older than this field.
     #[serde(default)]
     pub model_name: String,
     /// Tokens generated per second over the record's own time, all sequences together; `null` outside decode.
     pub tokens_per_second: Option<f32>,
     /// Tokens in the KV cache of the longest active sequence.
     pub kv_tokens: u32,
+    /// Tokens that a sequence may have: with the model that is loaded, or with the next one if nobody says otherwise. 0 in
+    /// recordings older than this field.
+    #[serde(default)]
+    pub context: u32,
     /// Bytes of memory that idle sessions' KV holds; 0 in recordings older than this field.
     #[serde(default)]
     pub kv_bytes: u64,

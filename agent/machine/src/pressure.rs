@@ -14,6 +14,10 @@ pub struct PressureSample {
     pub stall: Option<Stall>,
     /// Whether there is an engine that could give memory up.
     pub engine_runs: bool,
+    /// Tokens that a sequence may have now, as the engine tells; `null` if it has not, and in recordings older than this
+    /// field.
+    #[serde(default)]
+    pub context: Option<u32>,
 }
 
 /// What the law of pressure wants of the engine.

@@ -3,13 +3,13 @@
 use super::{Eye, Malformed, ModelName, Pen};
 use machine::{BootTime, EngineSample, EngineState, Phase};
 
-const MAGIC: [u8; 8] = *b"HRTHPHA\x03";
+const MAGIC: [u8; 8] = *b"HRTHPHA\x04";
 
 /// What the engine is doing.
 ///
 /// | bytes | what |
 /// |---|---|
-/// | 0–7 | `HRTHPHA` and the version, 3 |
+/// | 0–7 | `HRTHPHA` and the version, 4 |
 /// | 8–11 | phase: 0 idle, 1 loading, 2 prefill, 3 decode |
 /// | 12–15 | state: 0 empty, 1 loading, 2 ready, 3 parked |
 /// | 16–19 | requests waiting |
@@ -21,7 +21,8 @@ const MAGIC: [u8; 8] = *b"HRTHPHA\x03";
 /// | 48–55 | pieces of work done since the start |
 /// | 56–63 | bytes of memory held for idle sessions' KV |
 /// | 64–71 | the model's tag, 0 for none |
-/// | 72–199 | the model's name in UTF-8, then zeros |
+/// | 72–75 | tokens that a sequence may have, 0 for unknown |
+/// | 76–203 | the model's name in UTF-8, then zeros |
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PhaseRecord {
     /// What the engine is busy with.
@@ -47,13 +48,15 @@ pub struct PhaseRecord {
     /// The tag of the model that is held or being made ready; 0 for none. A file of the same name with other contents
     /// has another one.
     pub model: u64,
+    /// Tokens that a sequence may have, see [`EngineSample::context`]; 0 for unknown.
+    pub context: u32,
     /// That model's name.
     pub model_name: ModelName,
 }
 
 impl PhaseRecord {
     /// The packet's length.
-    pub const LENGTH: usize = 200;
+    pub const LENGTH: usize = 204;
 
     /// As a packet.
     pub fn encode(&self) -> [u8; Self::LENGTH] {
@@ -71,6 +74,7 @@ impl PhaseRecord {
             .u64(self.pulse)
             .u64(self.kv_bytes)
             .u64(self.model)
+            .u32(self.context)
             .bytes(self.model_name.bytes());
         packet
     }
@@ -93,6 +97,7 @@ impl PhaseRecord {
             pulse: eye.u64(),
             kv_bytes: eye.u64(),
             model: eye.u64(),
+            context: eye.u32(),
             model_name: ModelName::read(eye.bytes())?,
         })
     }
@@ -112,6 +117,7 @@ impl PhaseRecord {
             model_name: self.model_name.as_str().to_owned(),
             tokens_per_second: (self.tokens_per_second > 0.0).then_some(self.tokens_per_second),
             kv_tokens: self.kv_tokens,
+            context: self.context,
             kv_bytes: self.kv_bytes,
         }
     }
@@ -180,6 +186,7 @@ mod tests {
             pulse: 6,
             kv_bytes: 7,
             model: u64::MAX,
+            context: 2048,
             model_name: ModelName::new("tiny"),
         }
     }
@@ -205,11 +212,12 @@ mod tests {
     #[test]
     fn the_layout_is_the_documented_one() {
         let packet = record().encode();
-        assert_eq!(&packet[..16], b"HRTHPHA\x03\x03\0\0\0\x02\0\0\0");
+        assert_eq!(&packet[..16], b"HRTHPHA\x04\x03\0\0\0\x02\0\0\0");
         assert_eq!(packet[28..32], [0, 0, 0xf0, 0x40]);
         assert_eq!(packet[32..40], (1u64 << 40).to_le_bytes());
         assert_eq!(packet[64..72], [0xff; 8]);
-        assert_eq!(&packet[72..77], b"tiny\0");
+        assert_eq!(packet[72..76], 2048_u32.to_le_bytes());
+        assert_eq!(&packet[76..81], b"tiny\0");
     }
 
     #[test]
@@ -220,15 +228,15 @@ mod tests {
             bad[at..at + bytes.len()].copy_from_slice(bytes);
             PhaseRecord::decode(&bad)
         };
-        assert_eq!(PhaseRecord::decode(&good[..199]), Err(Malformed::Length(199)));
-        assert_eq!(PhaseRecord::decode(&[0; 200]), Err(Malformed::Magic));
-        assert_eq!(spoiled(7, &[2]), Err(Malformed::Magic), "another version");
+        assert_eq!(PhaseRecord::decode(&good[..203]), Err(Malformed::Length(203)));
+        assert_eq!(PhaseRecord::decode(&[0; 204]), Err(Malformed::Magic));
+        assert_eq!(spoiled(7, &[3]), Err(Malformed::Magic), "another version");
         assert_eq!(spoiled(8, &[4]), Err(Malformed::Phase(4)));
         assert_eq!(spoiled(12, &[4]), Err(Malformed::State(4)));
         for rate in [-1.0, f32::NAN, f32::INFINITY] {
             assert_eq!(spoiled(28, &rate.to_le_bytes()), Err(Malformed::Rate));
         }
-        assert_eq!(spoiled(199, &[1]), Err(Malformed::Name));
+        assert_eq!(spoiled(203, &[1]), Err(Malformed::Name));
     }
 
     #[test]

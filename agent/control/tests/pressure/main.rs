@@ -42,6 +42,7 @@ fn sample(at_usec: u64, some: u64, full: u64, available: u64) -> PressureSample 
         },
         stall: Some(stall(some, full)),
         engine_runs: true,
+        context: None,
     }
 }
 
@@ -177,6 +178,30 @@ fn the_context_is_halved_each_time_down_to_the_least_and_grows_after_long_calm()
     );
 }
 
+#[test]
+fn the_context_in_force_is_halved_whatever_was_set() {
+    let mut machine = Machine::new();
+    let mut shrink = |told: u32| {
+        for _ in 0..30 {
+            machine.lost += SECOND / 1000 * 600;
+            machine.look(|sample| sample.context = Some(told));
+        }
+        machine.look(|sample| sample.engine_runs = false).context
+    };
+    assert_eq!(shrink(32_768), Some(16_384));
+    assert_eq!(shrink(16_384), Some(8192));
+    assert_eq!(shrink(2048), Some(1024), "the next model has less by itself");
+    let start = machine.now;
+    let mut grown = vec![Some(1024)];
+    while grown.last() != Some(&None) {
+        let context = machine.look(|_| {}).context;
+        grown.extend((grown.last() != Some(&context)).then_some(context));
+    }
+    let doubled = [1024, 2048, 4096, 8192, 16_384].map(Some);
+    assert_eq!(grown, [&doubled[..], &[None]].concat());
+    assert!(machine.now - start >= 5 * LONG_CALM_USEC);
+}
+
 /// The decision of the law's documentation: unknown counts as calm.
 #[test]
 fn what_cannot_be_read_raises_nothing_and_holds_nothing_for_ever() {
@@ -238,20 +263,18 @@ fn maybe<T: Clone + std::fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strat
     prop::option::weighted(0.9, of)
 }
 
-/// What passes between two looks: time, and of it what is lost; what is available; whether an engine runs.
+/// Microseconds, and of them what some and what all lost, in thousandths; bytes; the engine.
+type Passed = (u64, Option<u64>, Option<u64>, Option<u64>, (bool, Option<u32>));
+
+/// What passes between two looks: time, and of it what is lost; what is available; whether an engine runs, and its context.
 fn steps() -> impl Strategy<Value = Vec<PressureSample>> {
     let times = prop_oneof![8 => SECOND / 10..3 * SECOND, 1 => SECOND..700 * SECOND];
     let lost = || maybe(prop_oneof![Just(0), 0..1000_u64]);
-    let step = (times, lost(), lost(), maybe(0..TOTAL), prop::bool::weighted(0.8));
+    let engine = (prop::bool::weighted(0.8), maybe(1..200_000_u32));
+    let step = (times, lost(), lost(), maybe(0..TOTAL), engine);
     prop::collection::vec(step, 2..60).prop_map(|steps| {
         let (mut at, mut some, mut full) = (0, 0, 0);
-        let next = |(elapsed, more, fully, available, engine_runs): (
-            u64,
-            Option<u64>,
-            Option<u64>,
-            Option<u64>,
-            bool,
-        )| {
+        let next = |(elapsed, more, fully, available, (engine_runs, context)): Passed| {
             at += elapsed;
             some += elapsed / 1000 * more.unwrap_or(0);
             full += elapsed / 1000 * fully.unwrap_or(0);
@@ -267,6 +290,7 @@ fn steps() -> impl Strategy<Value = Vec<PressureSample>> {
                     full: fully.map(|_| window(full)),
                 }),
                 engine_runs,
+                context,
             }
         };
         steps.into_iter().map(next).collect()
@@ -359,10 +383,25 @@ proptest! {
         let decisions = run(&samples).1;
         for (sample, decision) in samples.iter().zip(&decisions) {
             prop_assert!(decision.wake_at > sample.at_usec);
-            prop_assert!(decision.context.is_none_or(|context| (LEAST_CONTEXT..WHOLE_CONTEXT).contains(&context)));
+            prop_assert!(decision.context.is_none_or(|context| context >= LEAST_CONTEXT));
             prop_assert!(sample.engine_runs || decision.level <= Refuse);
         }
         prop_assert_eq!(decisions, run(&samples).1);
+    }
+
+    /// An engine that is ended for want of memory comes back with at most half of what it has said that it had.
+    #[test]
+    fn each_smaller_context_is_half_of_the_one_in_force(samples in steps()) {
+        let decisions = run(&samples).1;
+        for (pair, sample) in decisions.windows(2).zip(&samples[1..]) {
+            let [before, after] = [pair[0].context, pair[1].context];
+            if pair[0].level == pair[1].level || pair[1].level < Shrink {
+                prop_assert!(after.is_none_or(|after| before.is_some_and(|before| before <= after)));
+                continue;
+            }
+            let in_force = sample.context.into_iter().chain(before).min().unwrap_or(WHOLE_CONTEXT);
+            prop_assert_eq!(after, Some((in_force / 2).max(LEAST_CONTEXT)));
+        }
     }
 
     /// The same lack for long: the level moves in one direction, and then no more.

@@ -39,6 +39,7 @@ pub(crate) struct Plant {
 
 /// What the engine holds beside its weights.
 struct Engine {
+    context: u32,
     idle: u64,
     answered: u64,
 }
@@ -146,15 +147,18 @@ impl Plant {
             },
             stall: Some(stall(self.some, self.full)),
             engine_runs: self.engine.is_some(),
+            context: self.engine.as_ref().map(|engine| engine.context),
         }
     }
 }
 
 impl Engine {
     fn new(context: Option<u32>) -> Self {
+        let context = context.unwrap_or(WHOLE_CONTEXT);
         Self {
+            context,
             idle: IDLE,
-            answered: u64::from(context.unwrap_or(WHOLE_CONTEXT)) * TOKEN,
+            answered: u64::from(context) * TOKEN,
         }
     }
 

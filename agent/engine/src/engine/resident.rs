@@ -145,13 +145,24 @@ impl Worker {
             budget: self.settings.memory_budget,
             wanted: Capacity {
                 slots: self.sequences.len(),
-                context: context.unwrap_or(self.settings.context).min(self.context),
+                context: self.allowed(context),
             },
             kv: self.settings.kv,
             memory: self.settings.memory,
             idle_kv: self.settings.parking.memory,
             renderer: self.settings.renderer,
         }
+    }
+
+    /// Most tokens of a sequence of a model that is loaded now, of which that was said.
+    fn allowed(&self, context: Option<usize>) -> usize {
+        context.unwrap_or(self.settings.context).min(self.context)
+    }
+
+    /// Most tokens of a sequence of the resident model; where there is none, of the next one, of which nothing was said.
+    pub(super) fn context_in_force(&self) -> usize {
+        let resident = self.resident.as_ref();
+        resident.map_or_else(|| self.allowed(None), |resident| resident.model.context())
     }
 
     /// Gives out as many slots as the model has memory for, and no more than was said.

@@ -353,6 +353,7 @@ impl Worker {
             queued: self.scheduler.waiting(),
             active: self.scheduler.active(),
             kv_tokens: sequences.map(Sequence::kv_tokens).max().unwrap_or(0),
+            context: self.context_in_force(),
             progress: self.progress,
             generated: self.generated,
             generated_at: None,

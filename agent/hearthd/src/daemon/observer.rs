@@ -131,10 +131,17 @@ impl Observer {
         self.last.engine.is_some()
     }
 
+    /// Tokens that a sequence may have, as the engine told last.
+    fn context(&self) -> Option<u32> {
+        let told = self.last.engine.as_ref().map(|engine| engine.context);
+        told.filter(|context| *context > 0)
+    }
+
     /// What the law of pressure is told.
     pub(crate) fn pressure_sample(&self, now: BootTime) -> PressureSample {
         PressureSample {
             engine_runs: self.engine_runs(),
+            context: self.context(),
             ..self.sampler.pressure_sample(now)
         }
     }
@@ -297,6 +304,23 @@ mod tests {
             None,
             "it runs, and nobody knows what it does"
         );
+    }
+
+    #[test]
+    fn the_law_of_pressure_is_told_which_context_the_engine_has() {
+        let mut observer = observer("qemu");
+        let mut told = |context: Option<u32>| {
+            let record = context.map(|context| PhaseRecord {
+                context,
+                ..PhaseRecord::default()
+            });
+            observer.hear_engine(record, BootTime(1));
+            let sample = observer.pressure_sample(BootTime(2));
+            (sample.engine_runs, sample.context)
+        };
+        assert_eq!(told(Some(16_384)), (true, Some(16_384)));
+        assert_eq!(told(Some(0)), (true, None));
+        assert_eq!(told(None), (false, None));
     }
 
     #[test]

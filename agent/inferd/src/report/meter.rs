@@ -33,6 +33,7 @@ impl Meter {
             queue_depth: number(activity.queued),
             active: number(activity.active),
             kv_tokens: number(activity.kv_tokens),
+            context: number(activity.context),
             progress: activity.progress,
             generated: activity.generated,
             pulse: self.pulse.count(),
@@ -131,17 +132,21 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_told_by_its_name_and_tag_and_work_by_the_pulse() {
+    fn a_model_is_told_by_its_name_tag_and_context_and_work_by_the_pulse() {
         let pulse = Pulse::default();
         let mut meter = Meter::new(pulse.clone());
         let mut told = |model: Option<Named>| {
             let activity = Activity {
                 state: State::Loading,
+                context: 2048,
                 model,
                 ..Activity::default()
             };
             let record = meter.record(&activity);
-            assert_eq!(record.state, machine::EngineState::Loading);
+            assert_eq!(
+                (record.state, record.context),
+                (machine::EngineState::Loading, 2048)
+            );
             (record.model, record.model_name.to_string(), record.pulse)
         };
         assert_eq!(told(None), (0, String::new(), 0));

@@ -27,7 +27,19 @@ fn a_model_is_loaded_for_nothing_and_with_the_context_that_is_wanted() {
         let (_, end) = text_and_end(engine.submit(unlimited));
         let summary = summary(&end);
         assert_eq!(summary.prompt_tokens + summary.completion_tokens, room);
+        assert_eq!(engine.activity().borrow().context, room, "it is told, too");
     }
+}
+
+#[test]
+fn the_context_of_the_next_model_is_told_where_none_is_loaded() {
+    let folder = folder(&["tiny"]);
+    let engine = start(folder.path(), 1, 1, 256);
+    until(&engine, |now| now.context == 256);
+    engine.limit_context(Some(128));
+    until(&engine, |now| now.context == 128);
+    engine.limit_context(None);
+    until(&engine, |now| now.context == 256);
 }
 
 #[test]
