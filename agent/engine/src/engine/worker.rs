@@ -95,7 +95,6 @@ impl Worker {
                 Some(work) => self.compute(&work),
                 None => {
                     self.let_go();
-                    self.sessions.work(Instant::now());
                     match self.inbox.wait(self.sessions.deadline()) {
                         Some(command) => self.obey(command),
                         None => return,
@@ -112,10 +111,19 @@ impl Worker {
     pub(super) fn next_turn(&mut self) -> Option<Work> {
         self.drop_cancelled();
         self.deliver();
+        self.keep_sessions();
         self.foretell();
         self.admit();
         self.publish(self.phase());
         self.scheduler.next_turn(self.pace.chunk())
+    }
+
+    /// Sees to idle sessions whose time has come, also while others are being answered.
+    fn keep_sessions(&mut self) {
+        let now = Instant::now();
+        if self.sessions.deadline().is_some_and(|due| due <= now) {
+            self.sessions.work(now);
+        }
     }
 
     /// Says, before anything is done for whoever is let in next, that it is: what never ends there would otherwise look

@@ -307,6 +307,20 @@ fn conversations_leave_memory_and_the_model_stays_or_half_of_them_do() {
 }
 
 #[test]
+fn conversations_leave_memory_in_time_while_others_are_answered() {
+    let mut place = Place::new(KvKind::F16, 100 * BLOCK, 100 * BLOCK);
+    place.settings.parking.pack_after = Duration::from_nanos(1);
+    let mut runner = place.begin();
+    runner.ask(&[said(Role::User, "hello")], 5);
+    assert!(!runner.worker.sessions.is_busy(), "it has just been answered");
+    let (outbox, _answer) = answer(|| {});
+    let request = request("another", 5);
+    runner.worker.obey(Command::Submit(Waiting { request, outbox }));
+    assert!(runner.worker.next_turn().is_some());
+    assert!(runner.worker.sessions.is_busy());
+}
+
+#[test]
 fn without_the_thread_that_keeps_them_no_conversation_is_in_memory() {
     let place = Place::new(KvKind::F16, 100 * BLOCK, 0);
     let mut runner = place.begin();
