@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use engine::capacity::Memory;
+use engine::capacity::Limit;
 use engine::catalog::Source;
 use engine::engine::{Engine, Settings};
 use engine::parking;
@@ -107,7 +107,8 @@ fn settings(models: &Path, kv: KvKind, parking: parking::Settings) -> Settings {
         fused: Fusions::ALL,
         kv,
         memory_budget: None,
-        memory: Memory::default(),
+        available: None,
+        limit: Limit::default(),
         parking,
         renderer: Renderer::Here,
     }

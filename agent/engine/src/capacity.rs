@@ -5,6 +5,7 @@
 //! the memory there is before the first is written.
 
 use std::fmt;
+use std::sync::Arc;
 
 use kernels::kv::POSITIONS;
 
@@ -36,6 +37,35 @@ pub struct Memory {
     pub available: Option<u64>,
     /// What this process and its like may not go above.
     pub limit: Option<u64>,
+}
+
+/// Says how many bytes a process may not go above, each time that it is asked: an administrator may have set another limit
+/// since. By default nobody says.
+#[derive(Clone)]
+pub struct Limit(Arc<dyn Fn() -> Option<u64> + Send + Sync>);
+
+impl Limit {
+    /// What `read` says, `None` where nobody does.
+    pub fn new(read: impl Fn() -> Option<u64> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// Asks.
+    pub(crate) fn now(&self) -> Option<u64> {
+        (self.0)()
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self::new(|| None)
+    }
+}
+
+impl fmt::Debug for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Limit")
+    }
 }
 
 /// What a model's weights take of the memory.

@@ -18,7 +18,7 @@ use kernels::kv::KvKind;
 use tokio::sync::{oneshot, watch};
 
 use crate::activity::{Activity, Pulse, Witness};
-use crate::capacity::Memory;
+use crate::capacity::Limit;
 use crate::catalog::{Catalog, Entry};
 use crate::error::RequestError;
 use crate::parking::{self, Outcome};
@@ -49,8 +49,11 @@ pub struct Settings {
     pub kv: KvKind,
     /// Most bytes of weights in memory at a time; what is over it is read again for each token. `None`: all are mapped.
     pub memory_budget: Option<usize>,
-    /// The memory there is: where it is not enough for all slots, a model has fewer, or shorter ones.
-    pub memory: Memory,
+    /// Bytes that the machine has to give, before any model is loaded; `None`: nobody says. Where there is not enough
+    /// memory for all slots, a model has fewer, or shorter ones.
+    pub available: Option<u64>,
+    /// What this process may not go above. It is asked at each load.
+    pub limit: Limit,
     /// How conversations are kept between their turns.
     pub parking: parking::Settings,
     /// Where templates are run.

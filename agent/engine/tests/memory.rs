@@ -1,9 +1,11 @@
 //! The memory there is, and how many are answered at once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use engine::capacity::Memory;
+use engine::capacity::Limit;
 use engine::engine::{Engine, Settings};
 use engine::parking;
 use engine::request::{Event, Request};
@@ -20,8 +22,8 @@ const MIB: u64 = 1 << 20;
 /// A busy machine needs a moment; nothing takes so long.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// An engine that may take so many bytes.
-fn start(folder: &std::path::Path, limit: u64) -> Result<Engine> {
+/// An engine that may not go above that.
+fn start(folder: &std::path::Path, limit: Limit) -> Result<Engine> {
     tiny::write(&folder.join("tiny.gguf"), CONTEXT as u32)?;
     let settings = Settings {
         folders: vec![folder.to_owned()],
@@ -33,10 +35,8 @@ fn start(folder: &std::path::Path, limit: u64) -> Result<Engine> {
         fused: Fusions::ALL,
         kv: KvKind::F16,
         memory_budget: None,
-        memory: Memory {
-            available: None,
-            limit: Some(limit),
-        },
+        available: None,
+        limit,
         parking: parking::Settings::NONE,
         renderer: Renderer::Here,
     };
@@ -64,7 +64,7 @@ fn request() -> Request {
 /// How many of two answers that nobody reads are made at once where so many bytes are there.
 fn at_once(limit: u64) -> Result<usize> {
     let folder = tempfile::tempdir()?;
-    let engine = start(folder.path(), limit)?;
+    let engine = start(folder.path(), Limit::new(move || Some(limit)))?;
     let answers = [engine.submit(request()), engine.submit(request())];
     let activity = engine.activity();
     // A state that lasts, for both wait for their readers.
@@ -94,10 +94,29 @@ fn no_more_are_answered_at_once_than_there_is_memory_for() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_limit_that_was_set_since_counts_for_the_next_load() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let bytes = Arc::new(AtomicU64::new(1));
+    let now = Arc::clone(&bytes);
+    let engine = start(
+        folder.path(),
+        Limit::new(move || Some(now.load(Ordering::Relaxed))),
+    )?;
+    assert!(!is_loaded(&engine)?, "a model in a byte");
+    bytes.store(1024 * MIB, Ordering::Relaxed);
+    assert!(is_loaded(&engine)?);
+    Ok(())
+}
+
 /// Whether a model is loaded where so many bytes are there.
 fn loads(limit: u64) -> Result<bool> {
     let folder = tempfile::tempdir()?;
-    let engine = start(folder.path(), limit)?;
+    is_loaded(&start(folder.path(), Limit::new(move || Some(limit)))?)
+}
+
+/// Whether the engine has a model for a request, or says that there is no memory for it.
+fn is_loaded(engine: &Engine) -> Result<bool> {
     let mut answer = engine.submit(Request {
         max_tokens: Some(1),
         ..request()

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use axum::Router;
+use engine::capacity::Limit;
 use engine::engine::{Ended, Engine, Settings};
 use engine::parking;
 use kernels::compute::Fusions;
@@ -87,7 +88,8 @@ fn settings(arguments: &Serve) -> Result<Settings> {
         fused: Fusions::ALL,
         kv: arguments.kv.into(),
         memory_budget: arguments.memory_budget.map(|Size(bytes)| bytes),
-        memory: memory::read()?,
+        available: memory::available()?,
+        limit: Limit::new(memory::limit),
         parking: parking(arguments),
         renderer: render::IN_A_PROCESS,
     })

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Wanted;
 use super::worker::Worker;
 use crate::activity::{Named, Phase, State};
-use crate::capacity::Capacity;
+use crate::capacity::{Capacity, Memory};
 use crate::catalog::{Catalog, Entry};
 use crate::error::{LoadError, RequestError};
 use crate::graph::Graph;
@@ -148,7 +148,10 @@ impl Worker {
                 context: self.allowed(context),
             },
             kv: self.settings.kv,
-            memory: self.settings.memory,
+            memory: Memory {
+                available: self.settings.available,
+                limit: self.settings.limit.now(),
+            },
             idle_kv: self.settings.parking.memory,
             renderer: self.settings.renderer,
         }

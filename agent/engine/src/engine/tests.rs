@@ -30,7 +30,8 @@ fn settings(folder: &Path, slots: usize, queue: usize, context: usize) -> Settin
         fused: Fusions::ALL,
         kv: KvKind::F16,
         memory_budget: None,
-        memory: Memory::default(),
+        available: None,
+        limit: Limit::default(),
         parking: parking::Settings {
             memory: 64 << 20,
             ..parking::Settings::NONE

@@ -23,7 +23,8 @@ fn engine(folder: &Path) -> Engine {
         fused: kernels::compute::Fusions::ALL,
         kv: kernels::kv::KvKind::F16,
         memory_budget: None,
-        memory: engine::capacity::Memory::default(),
+        available: None,
+        limit: engine::capacity::Limit::default(),
         parking: engine::parking::Settings::NONE,
         renderer: engine::template::renderer::Renderer::Here,
     };

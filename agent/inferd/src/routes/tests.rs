@@ -53,7 +53,8 @@ fn ordered(
         fused: kernels::compute::Fusions::ALL,
         kv: kernels::kv::KvKind::F16,
         memory_budget: None,
-        memory: engine::capacity::Memory::default(),
+        available: None,
+        limit: engine::capacity::Limit::default(),
         parking,
         renderer: engine::template::renderer::Renderer::Here,
     };
