@@ -74,7 +74,7 @@ mod tests {
         let begin = Instant::now();
         let packet = porter.admit().await.newest().await.unwrap();
         assert_eq!(packet.unwrap().bytes(), b"here");
-        assert!(begin.elapsed() <= Duration::from_secs(2));
+        assert!(begin.elapsed() <= Duration::from_millis(100));
     }
 
     #[tokio::test(start_paused = true)]
@@ -87,13 +87,9 @@ mod tests {
             drop(UnixStream::connect(&path).unwrap());
             porter.admit().await;
             if count == 8 {
-                assert!(begin.elapsed() < Duration::from_secs(1), "a few are no flood");
+                assert_eq!(begin.elapsed(), Duration::ZERO, "a few are no flood");
             }
         }
-        assert!(
-            begin.elapsed() >= Duration::from_secs(20),
-            "{:?}",
-            begin.elapsed()
-        );
+        assert!(begin.elapsed() >= Duration::from_secs(1), "{:?}", begin.elapsed());
     }
 }
