@@ -23,6 +23,7 @@ check: lint
 prove: setup
     {{tests}} vm -- prove
     {{tests}} cycles
+    {{tests}} cycles -- --park
     cargo run --release --quiet --package control --example energy
 
 # Compare products on every path with their definition, AVX-VNNI and AMX too, on an emulated processor

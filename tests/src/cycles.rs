@@ -1,29 +1,63 @@
-//! Waking the engine and letting it go to sleep, again and again: what is lost, and what grows.
+//! Waking the engine and letting it rest, again and again: what is lost, and what grows.
+//!
+//! Memory moves in steps of a page, and a step says nothing of the next: no line through what was seen tells how sure its
+//! slope is. So floors are compared, the least that a daemon had in the last quarter of the cycles with the least in the
+//! quarter before. What is held for a moment is in no floor, and what was taken once, however late, is in both floors when
+//! there were twice as many cycles. What is lost in each cycle is always between them. So where something seems to grow,
+//! as many cycles again are run, a few times: only what rises at each look grows.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde::Serialize;
 
 use crate::client::greedy;
 use crate::host::{HostStack, Options};
-use crate::report::table;
+use crate::report::{say, table};
 use crate::wait;
 
-/// How long the engine may take to end when nobody wants anything.
-const ASLEEP: Duration = Duration::from_secs(30);
-/// Cycles at the beginning that are not counted, of so many: allocators and caches fill.
-const WARM_UP: usize = 5;
-/// 95 of 100 normally distributed values lie within so many standard errors.
-const CONFIDENCE: f64 = 1.96;
-/// What a daemon may seem to grow by, in bytes a cycle: less than a connection's buffers in all cycles together.
-const TOLERATED: f64 = 512.0;
+/// How long the engine may take to rest when nobody wants anything, and hearthd to hear of it.
+const AT_REST: Duration = Duration::from_secs(30);
+/// How often as many cycles again are run where something seems to grow.
+const DOUBLINGS: usize = 3;
+/// What a daemon may seem to grow by, in bytes a cycle: half of a small buffer. Whoever loses twice as much is found as soon
+/// as a page more or less in a quarter of the cycles makes no difference, from 64 cycles on.
+const TOLERATED: f64 = 256.0;
+/// What the kernel gives and counts memory in, bytes.
+const PAGE: f64 = 4096.0;
+/// What hearthd says of each engine that it has heard.
+const HEARD: &str = "the engine has gone";
+/// What inferd says when it has parked.
+const PARKED: &str = " parked ";
+
+/// How the engine rests between two answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// It lets its model go after each answer, and ends.
+    Ends,
+    /// It lets its model go after each answer, and stays.
+    Parks,
+}
+
+impl Rest {
+    /// An engine that rests so.
+    pub fn of(self, options: Options) -> Options {
+        let exit_idle = match self {
+            Self::Ends => 0,
+            Self::Parks => -1,
+        };
+        options.inferd("--keep-alive", 0).inferd("--exit-idle", exit_idle)
+    }
+}
 
 /// An engine that lets its model go after each answer, and ends.
 pub fn sleepy(options: Options) -> Options {
-    options.inferd("--keep-alive", 0).inferd("--exit-idle", 0)
+    Rest::Ends.of(options)
 }
 
 /// What was seen of a daemon after each cycle.
+#[derive(Debug, Serialize)]
 struct Watched {
     name: &'static str,
     pid: u32,
@@ -33,69 +67,78 @@ struct Watched {
     descriptors: Vec<f64>,
 }
 
-/// A straight line through what was seen.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Slope {
-    /// What is added in a cycle.
-    pub per_cycle: f64,
-    /// By how much that may be wrong, with a confidence of 95 %.
-    pub error: f64,
-}
-
 /// What cycles came to.
+#[derive(Debug)]
 pub struct Cycles {
-    /// How many.
-    pub count: usize,
-    /// How long each took, from the question to the end of the engine's process.
+    rest: Rest,
+    /// How long each took, from the question to the engine's rest.
     times: Vec<Duration>,
     watched: Vec<Watched>,
 }
 
 impl Cycles {
-    /// Asks a stopped engine for a short answer so many times, and waits for its end each time. An error if a request is
-    /// not answered or is answered by an engine that was there.
-    pub fn run(stack: &mut HostStack, model: &str, count: usize) -> Result<Self> {
+    /// Asks a resting engine for a short answer so many times, and waits for its rest each time; more often, while something
+    /// seems to grow. An error if a request is not answered, if a daemon ends that should stay, or if hearthd does not hear
+    /// each engine.
+    pub fn run(stack: &mut HostStack, model: &str, rest: Rest, count: usize) -> Result<Self> {
+        let mut cycles = Self::begin(stack, model, rest)?;
+        cycles.go_on(stack, model, count)?;
+        for _ in 0..DOUBLINGS {
+            let Err(growth) = cycles.must_not_grow() else {
+                break;
+            };
+            let more = cycles.times.len();
+            say(&format!(
+                "     {growth:#}: {more} cycles more show whether it goes on"
+            ));
+            cycles.go_on(stack, model, more)?;
+        }
+        Ok(cycles)
+    }
+
+    fn begin(stack: &mut HostStack, model: &str, rest: Rest) -> Result<Self> {
         let [hearthd, gateway] = stack.others()?;
-        let mut cycles = Self {
-            count,
-            times: Vec::new(),
-            watched: vec![Watched::new("hearthd", hearthd), Watched::new("gateway", gateway)],
-        };
+        let mut watched = vec![Watched::new("hearthd", hearthd), Watched::new("gateway", gateway)];
         asleep(stack)?;
+        if rest == Rest::Parks {
+            let pid =
+                cycle(stack, model, rest).and_then(|()| stack.inferd_pid().context("inferd has ended"))?;
+            watched.push(Watched::new("inferd", pid));
+        }
+        Ok(Self {
+            rest,
+            times: Vec::new(),
+            watched,
+        })
+    }
+
+    fn go_on(&mut self, stack: &mut HostStack, model: &str, count: usize) -> Result<()> {
         let before = stack.inferd_starts();
-        for index in 0..count {
-            let begun = Instant::now();
-            let answer = stack.admin().chat(&greedy(model, "Say yes.", 2));
-            let answer = answer.with_context(|| format!("cycle {index}"))?;
-            ensure!(
-                answer.usage.completion_tokens > 0,
-                "cycle {index}: an empty answer"
-            );
-            asleep(stack).with_context(|| format!("cycle {index}"))?;
-            cycles.times.push(begun.elapsed());
-            for watched in &mut cycles.watched {
-                watched.look()?;
-            }
+        for _ in 0..count {
+            let (index, begun) = (self.times.len(), Instant::now());
+            cycle(stack, model, self.rest).with_context(|| format!("cycle {index}"))?;
+            self.times.push(begun.elapsed());
+            self.watched.iter_mut().try_for_each(Watched::look)?;
         }
         let starts = stack.inferd_starts() - before;
+        let wanted = match self.rest {
+            Rest::Ends => count,
+            Rest::Parks => 0,
+        };
         ensure!(
-            starts == count,
+            starts == wanted,
             "inferd was started {starts} times for {count} requests"
         );
-        ensure!(stack.others()? == [hearthd, gateway], "another daemon restarted");
-        Ok(cycles)
+        let [hearthd, gateway] = stack.others()?;
+        let same = [hearthd, gateway] == [self.watched[0].pid, self.watched[1].pid];
+        ensure!(same, "another daemon restarted");
+        Ok(())
     }
 
     /// A line for each daemon.
     pub fn table(&self) -> String {
         let rows: Vec<_> = self.watched.iter().map(Watched::row).collect();
-        let header = [
-            "",
-            "memory",
-            "bytes a cycle (95 %)",
-            "descriptors",
-            "a cycle (95 %)",
-        ];
+        let header = ["", "memory", "bytes a cycle", "descriptors", "a cycle"];
         format!("{}\n{}", table(&header, &rows), self.summary())
     }
 
@@ -104,31 +147,61 @@ impl Cycles {
         let mut times = self.times.clone();
         times.sort_unstable();
         let at = |share: usize| times[(times.len() - 1) * share / 100].as_millis();
-        let (median, most) = (at(50), at(100));
-        format!(
-            "{} cycles, none lost; question to end {median} ms (median), {most} ms (most)",
-            self.count
-        )
+        let (count, median, most) = (times.len(), at(50), at(100));
+        format!("{count} cycles, none lost; question to rest {median} ms (median), {most} ms (most)")
+    }
+
+    /// What was seen of each daemon after each cycle, as JSON.
+    pub fn series(&self) -> Result<String> {
+        serde_json::to_string(&self.watched).context("what was seen")
     }
 
     /// An error if a daemon grows.
     pub fn must_not_grow(&self) -> Result<()> {
-        for watched in &self.watched {
-            let (memory, descriptors) = (watched.memory(), watched.descriptors());
-            let name = watched.name;
-            ensure!(!memory.exceeds(TOLERATED), "{name} grows by {memory:?} bytes");
+        for Watched {
+            name,
+            memory,
+            descriptors,
+            ..
+        } in &self.watched
+        {
+            let (memory, descriptors) = (growth(memory), growth(descriptors));
+            ensure!(memory <= TOLERATED, "{name} grows by {memory:.0} bytes a cycle");
             ensure!(
-                !descriptors.exceeds(0.0),
-                "{name} opens {descriptors:?} descriptors"
+                descriptors <= 0.0,
+                "{name} opens {descriptors:.3} descriptors a cycle"
             );
         }
         Ok(())
     }
 }
 
+/// Has the engine answer, and waits for its rest.
+fn cycle(stack: &HostStack, model: &str, rest: Rest) -> Result<()> {
+    let before = rests(stack, rest)?;
+    let answer = stack.admin().chat(&greedy(model, "Say yes.", 2))?;
+    ensure!(answer.usage.completion_tokens > 0, "an empty answer");
+    let what = match rest {
+        Rest::Ends => {
+            asleep(stack)?;
+            "hearthd to hear of the engine"
+        }
+        Rest::Parks => "the engine's parking",
+    };
+    wait::until(what, AT_REST, || Ok((rests(stack, rest)? > before).then_some(())))
+}
+
+/// How often the engine has rested until now: as hearthd has heard, or as inferd says.
+fn rests(stack: &HostStack, rest: Rest) -> Result<usize> {
+    Ok(match rest {
+        Rest::Ends => stack.hearthd_log()?.matches(HEARD).count(),
+        Rest::Parks => stack.inferd_log()?.matches(PARKED).count(),
+    })
+}
+
 /// Waits until the engine's process has ended.
 pub fn asleep(stack: &HostStack) -> Result<()> {
-    wait::until("the engine's end", ASLEEP, || {
+    wait::until("the engine's end", AT_REST, || {
         Ok(stack.inferd_pid().is_none().then_some(()))
     })
 }
@@ -158,104 +231,114 @@ impl Watched {
         Ok(())
     }
 
-    fn memory(&self) -> Slope {
-        Slope::of(counted(&self.memory))
-    }
-
-    fn descriptors(&self) -> Slope {
-        Slope::of(counted(&self.descriptors))
-    }
-
+    /// The figures of the second half, and what they grow by.
     fn row(&self) -> Vec<String> {
-        let span = |values: &[f64], unit: f64| {
-            let of = |fold: fn(f64, f64) -> f64| {
-                counted(values).iter().copied().reduce(fold).unwrap_or(0.0) / unit
-            };
+        let span = |values: &[f64]| {
+            let values = &values[values.len() / 2..];
+            let of = |fold: fn(f64, f64) -> f64| values.iter().copied().reduce(fold).unwrap_or(0.0);
             (of(f64::min), of(f64::max))
         };
-        let (least, most) = span(&self.memory, 1024.0 * 1024.0);
-        let (fewest, greatest) = span(&self.descriptors, 1.0);
-        let slope = |slope: Slope| format!("{:+.1} ± {:.1}", slope.per_cycle, slope.error);
+        let mib = |bytes: f64| bytes / f64::from(1 << 20);
+        let ((least, most), (fewest, greatest)) = (span(&self.memory), span(&self.descriptors));
+        let resolution = PAGE / quarters(self.memory.len())[1].len() as f64;
         vec![
             self.name.to_owned(),
-            format!("{least:.2} to {most:.2} MiB"),
-            slope(self.memory()),
+            format!("{:.2} to {:.2} MiB", mib(least), mib(most)),
+            format!("{:+.1} ± {resolution:.1}", growth(&self.memory)),
             format!("{fewest} to {greatest}"),
-            format!(
-                "{:+.4} ± {:.4}",
-                self.descriptors().per_cycle,
-                self.descriptors().error
-            ),
+            format!("{:+.4}", growth(&self.descriptors)),
         ]
     }
 }
 
-/// Without the first cycles.
-fn counted(values: &[f64]) -> &[f64] {
-    &values[values.len() / WARM_UP..]
+/// By how much the floor of the last quarter is above that of the quarter before, for each cycle between them. Of memory
+/// it is right but for a page. Nothing is known of fewer than four values.
+fn growth(values: &[f64]) -> f64 {
+    let [before, last] = quarters(values.len()).map(|quarter| (quarter.len(), floor(&values[quarter])));
+    if before.0 == 0 {
+        return 0.0;
+    }
+    (last.1 - before.1) / before.0 as f64
 }
 
-impl Slope {
-    /// By least squares, of values one cycle apart.
-    fn of(values: &[f64]) -> Self {
-        let count = values.len() as f64;
-        let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / count;
-        let (x, y) = ((count - 1.0) / 2.0, mean(&mut values.iter().copied()));
-        let points = || {
-            values
-                .iter()
-                .enumerate()
-                .map(|(index, value)| (index as f64 - x, value - y))
-        };
-        let spread: f64 = points().map(|(x, _)| x * x).sum();
-        if values.len() < 3 {
-            return Self {
-                per_cycle: 0.0,
-                error: f64::INFINITY,
-            };
-        }
-        let per_cycle = points().map(|(x, y)| x * y).sum::<f64>() / spread;
-        let rest: f64 = points().map(|(x, y)| (y - per_cycle * x).powi(2)).sum();
-        let error = CONFIDENCE * (rest / (count - 2.0) / spread).sqrt();
-        Self { per_cycle, error }
-    }
+/// The third and the last quarter of so many, equally long.
+fn quarters(count: usize) -> [Range<usize>; 2] {
+    let quarter = count / 4;
+    [count - 2 * quarter..count - quarter, count - quarter..count]
+}
 
-    /// Whether it is above a bound with confidence.
-    fn exceeds(self, bound: f64) -> bool {
-        self.per_cycle - self.error > bound
-    }
+fn floor(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Pages, of a daemon that has so many bytes after each cycle.
+    fn pages(bytes: impl Fn(u32) -> f64, cycles: u32) -> Vec<f64> {
+        (0..cycles)
+            .map(|index| (bytes(index) / PAGE).ceil() * PAGE)
+            .collect()
+    }
+
     #[test]
-    fn a_line_is_found_and_noise_is_none() {
-        let line: Vec<f64> = (0..50).map(|index| 7.0 + 3.0 * f64::from(index)).collect();
-        let slope = Slope::of(&line);
-        assert!((slope.per_cycle - 3.0).abs() < 1e-9 && slope.error < 1e-6);
-        assert!(slope.exceeds(2.9) && !slope.exceeds(3.1));
-        let noise: Vec<f64> = (0..50).map(|index| f64::from(index * 37 % 11)).collect();
-        assert!(!Slope::of(&noise).exceeds(0.0));
-        assert!(!Slope::of(&[1.0, 2.0]).exceeds(0.0), "nothing is known of two");
+    fn what_is_lost_in_each_cycle_is_seen_from_64_cycles_on() {
+        for count in [64, 96, 192, 768, 1000] {
+            for start in 0..8 {
+                let lost = pages(|index| f64::from(start * 512 + 512 * index), count);
+                assert!(growth(&lost) > TOLERATED, "{count} cycles from {start}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_held_for_a_moment_is_no_growth() {
+        let held = |index: u32| {
+            if index.is_multiple_of(3) {
+                1e5
+            } else {
+                1e6 + f64::from(index) * 1e4
+            }
+        };
+        assert_eq!(growth(&pages(held, 96)), 0.0);
+    }
+
+    #[test]
+    fn what_is_taken_once_is_no_growth_when_there_were_twice_as_many_cycles() {
+        for at in 0..96 {
+            let once = pages(|index| if index < at { 1e5 } else { 1e6 }, 192);
+            assert_eq!(growth(&once), 0.0, "taken in cycle {at}");
+        }
+        assert_eq!(
+            growth(&pages(|index| f64::from(index / 60) * PAGE, 96)),
+            PAGE / 24.0
+        );
+        const {
+            assert!(
+                PAGE / 24.0 < TOLERATED,
+                "a page in a quarter of 96 cycles is tolerated"
+            )
+        }
     }
 
     #[test]
     fn growth_is_told() {
         let mut watched = Watched::new("x", 1);
-        watched.memory = (0..100).map(|index| 1e6 + 4096.0 * f64::from(index)).collect();
+        watched.memory = (0..100).map(|index| 1e6 + PAGE * f64::from(index)).collect();
         watched.descriptors = vec![9.0; 100];
         let mut cycles = Cycles {
-            count: 100,
+            rest: Rest::Ends,
             times: vec![Duration::ZERO; 100],
             watched: vec![watched],
         };
         let error = cycles.must_not_grow().unwrap_err().to_string();
-        assert!(error.starts_with("x grows by"), "{error}");
+        assert_eq!(error, "x grows by 4096 bytes a cycle");
         cycles.watched[0].memory = vec![1e6; 100];
         cycles.must_not_grow().unwrap();
-        cycles.watched[0].descriptors = (0..100).map(f64::from).collect();
-        assert!(cycles.must_not_grow().is_err());
+        cycles.watched[0].descriptors = (0..100).map(|index| f64::from(index / 10)).collect();
+        let error = cycles.must_not_grow().unwrap_err().to_string();
+        assert!(error.starts_with("x opens "), "{error}");
+        assert_eq!(growth(&[1.0, 2.0, 3.0]), 0.0, "nothing is known of three");
     }
 }

@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use api::openai::{ChatRequest, KeepAlive};
 use tests::client::{Client, greedy};
-use tests::cycles::{Cycles, asleep, sleepy};
+use tests::cycles::{Cycles, Rest, asleep, sleepy};
 use tests::host::{HostStack, Options, with_stack};
 use tests::report::say;
 use tests::wait;
 
 use crate::models::{TINY, tiny_store};
 
-/// Cycles of waking and sleeping; `just prove` has more.
-const CYCLES: usize = 50;
+/// Cycles of waking and ending; `just prove` has more.
+const CYCLES: usize = 96;
+/// Cycles of waking and parking, each a fifth as long.
+const PARKINGS: usize = 192;
 /// Requests of each client in a row.
 const ROW: usize = 60;
 /// What inferd says when it is about to look whether somebody is there, and when it has looked and ends.
@@ -121,10 +123,22 @@ fn requests_in_the_very_moment_of_the_exit_are_answered_once() -> Result<()> {
 #[test]
 fn waking_and_sleeping_loses_nothing_and_nothing_grows() -> Result<()> {
     with_options(sleepy, |stack| {
-        let cycles = Cycles::run(stack, TINY, CYCLES)?;
+        let cycles = Cycles::run(stack, TINY, Rest::Ends, CYCLES)?;
         say(&cycles.table());
         cycles.must_not_grow()
     })
+}
+
+#[test]
+fn parking_loses_nothing_and_nothing_grows_the_engine_least_of_all() -> Result<()> {
+    with_options(
+        |options| Rest::Parks.of(options),
+        |stack| {
+            let cycles = Cycles::run(stack, TINY, Rest::Parks, PARKINGS)?;
+            say(&cycles.table());
+            cycles.must_not_grow()
+        },
+    )
 }
 
 /// As Ollama has it: 0 lets the model go at once, a negative one keeps it, an empty conversation does no more than that.
