@@ -65,6 +65,9 @@ pub struct Unit {
     pub result: ServiceResult,
     /// `ExecMainStatus`: the exit code of the last run, or the signal that ended it.
     pub exec_main_status: i32,
+    /// `ExecMainPID`: the main process of the newest run; 0 before the first.
+    #[serde(default)]
+    pub exec_main_pid: u32,
     /// `NRestarts`: how often systemd has started it again by itself.
     pub n_restarts: u32,
     /// `InvocationID` of the newest run in hexadecimal digits; empty before the first.

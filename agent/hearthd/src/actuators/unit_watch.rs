@@ -85,9 +85,10 @@ mod tests {
         );
         let unit = "org.freedesktop.systemd1.Unit";
         let service = "org.freedesktop.systemd1.Service";
-        let failed: [(&str, Variant<'_>); 3] = [
+        let failed: [(&str, Variant<'_>); 4] = [
             ("Result", "core-dump".into()),
             ("ExecMainStatus", 6_i32.into()),
+            ("ExecMainPID", 7_u32.into()),
             ("MemoryCurrent", 5_u64.into()),
         ];
         FakeSystemd::change(&server, SERVICE, service, &failed).await;
@@ -105,8 +106,8 @@ mod tests {
         FakeSystemd::change(&server, SERVICE, unit, &runs).await;
         let second = changes.recv().await.unwrap();
         assert_eq!(
-            (second.result, second.exec_main_status),
-            (ServiceResult::CoreDump, 6)
+            (second.result, second.exec_main_status, second.exec_main_pid),
+            (ServiceResult::CoreDump, 6, 7)
         );
         let third = changes.recv().await.unwrap();
         assert_eq!(

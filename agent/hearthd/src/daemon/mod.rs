@@ -149,6 +149,8 @@ impl Daemon<'_> {
                     events.ignore_kernel();
                 }
                 Event::Unit(unit) => {
+                    // What the engine said last may be why it ended, and systemd's word has come first.
+                    self.steward.hear_engine(&events.doors().engine(), boot_time()?);
                     self.steward.hear_systemd(unit)?;
                     self.step(events, None)?;
                 }

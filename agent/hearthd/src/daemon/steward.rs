@@ -147,11 +147,11 @@ impl Steward {
 
     /// The engine says something, or has gone.
     pub(crate) fn hear_engine(&mut self, word: &EngineWord, now: BootTime) {
-        if let Some((record, at)) = word.said
-            && self.heard_at != Some(at)
+        if let Some(said) = &word.said
+            && self.heard_at != Some(said.at)
         {
-            self.heard_at = Some(at);
-            let news = self.overseer.hear(&record, Now::at(now));
+            self.heard_at = Some(said.at);
+            let news = self.overseer.hear(&said.record, said.process, Now::at(now));
             told::engine(&news);
         }
         if word.record().is_none() {

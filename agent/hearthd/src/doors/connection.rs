@@ -44,6 +44,12 @@ impl Connection {
         Ok(Self(newest))
     }
 
+    /// The process that has connected, as the kernel tells it.
+    pub(super) fn process(&self) -> Option<u32> {
+        let peer = self.0.peer_cred().ok()?;
+        u32::try_from(peer.pid()?).ok()
+    }
+
     /// Waits for a packet and takes the newest of those that have come; `None` once the speaker has hung up.
     pub(super) async fn newest(&self) -> io::Result<Option<Packet>> {
         loop {

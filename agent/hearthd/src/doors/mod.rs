@@ -44,23 +44,32 @@ pub(crate) struct Doors {
 /// What the engine has said.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EngineWord {
-    /// Its newest record and when that came, even if it has gone since: that it was about to load a model may be all
-    /// that it said.
-    pub(crate) said: Option<(PhaseRecord, Instant)>,
+    /// What it said last, even if it has gone since: that it was about to load a model may be all that it said.
+    pub(crate) said: Option<Said>,
     /// When it went; `None` while it is there.
     pub(crate) gone_at: Option<Instant>,
+}
+
+/// A record of the engine's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said {
+    pub(crate) record: PhaseRecord,
+    /// When it came.
+    pub(crate) at: Instant,
+    /// Whose it is, where the kernel tells: each run of the engine is another process.
+    pub(crate) process: Option<u32>,
 }
 
 impl EngineWord {
     /// Its newest record, if it is there.
     pub(crate) fn record(&self) -> Option<PhaseRecord> {
-        let (record, _) = self.said.filter(|_| self.gone_at.is_none())?;
-        Some(record)
+        let said = self.said.filter(|_| self.gone_at.is_none())?;
+        Some(said.record)
     }
 
     /// When it said something, or went.
     pub(crate) fn at(&self) -> Option<Instant> {
-        self.gone_at.or(self.said.map(|(_, at)| at))
+        self.gone_at.or(self.said.map(|said| said.at))
     }
 }
 
@@ -99,6 +108,11 @@ impl Doors {
             // Nobody is at either door.
             else => pending().await,
         }
+    }
+
+    /// The engine's newest word, whether it was heard by [`Self::next`] or not.
+    pub(crate) fn engine(&self) -> EngineWord {
+        *self.engine.borrow()
     }
 
     /// Tells the engine what is wanted of it, now and whenever it comes anew.

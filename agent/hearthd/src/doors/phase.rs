@@ -1,9 +1,9 @@
 //! The engine's door. There is one engine: a new connection replaces the old one.
 
-use super::EngineWord;
 use super::connection::{Connection, Packet, newest};
 use super::pace::Pace;
 use super::porter::Porter;
+use super::{EngineWord, Said};
 use api::phase::{EngineOrder, Malformed, PhaseRecord};
 use std::future::pending;
 use std::io;
@@ -78,7 +78,11 @@ impl Door {
     fn heard(&mut self, record: PhaseRecord) {
         self.complained = false;
         self.say.send_replace(EngineWord {
-            said: Some((record, Instant::now())),
+            said: Some(Said {
+                record,
+                at: Instant::now(),
+                process: self.engine.as_ref().and_then(Connection::process),
+            }),
             gone_at: None,
         });
     }

@@ -75,6 +75,35 @@ pub(crate) enum News {
     NotKept(FileError),
 }
 
+/// A run of the engine, by what it has said.
+#[derive(Debug, Default)]
+struct Speaker {
+    /// Its process; `None` where that is not known.
+    process: Option<u32>,
+    /// The model that it has, or had.
+    model: Option<Model>,
+    /// Tokens that this model has generated, by the newest record; `None` before the first.
+    generated: Option<u64>,
+}
+
+impl Speaker {
+    /// Whether it is the run with that main process, as far as that is known.
+    fn is(&self, process: u32) -> bool {
+        process == 0 || self.process.is_none_or(|own| own == process)
+    }
+
+    /// The record tells of its model. Whether that has generated something and nobody waits for more of it: it has
+    /// answered well.
+    fn has_answered(&mut self, record: &PhaseRecord) -> bool {
+        let before = *self.generated.get_or_insert(record.generated);
+        let rests = record.phase == Phase::Idle && record.active == 0;
+        if rests {
+            self.generated = Some(record.generated);
+        }
+        rests && record.generated > before
+    }
+}
+
 /// Watches the engine.
 #[derive(Debug)]
 pub(crate) struct Overseer {
@@ -86,10 +115,10 @@ pub(crate) struct Overseer {
     unit: Option<Unit>,
     /// The run whose end was counted last, by its invocation.
     counted: String,
-    /// The model that the run that goes on has, or had.
-    model: Option<Model>,
-    /// Tokens that this model has generated, by the newest record; `None` before the first of this run.
-    generated: Option<u64>,
+    /// The run that has said something last.
+    speaker: Speaker,
+    /// The one that did before, of whose end systemd may tell when the next has spoken already.
+    earlier: Speaker,
     /// The engine was asked for a record then, and none has come since.
     asked_at: Option<BootTime>,
     /// Why hearthd has ended the run that goes on.
@@ -108,26 +137,33 @@ impl Overseer {
             has_complained: false,
             unit: None,
             counted: String::new(),
-            model: None,
-            generated: None,
+            speaker: Speaker::default(),
+            earlier: Speaker::default(),
             asked_at: None,
             stuck: None,
             failures: VecDeque::new(),
         }
     }
 
-    /// The engine says something. What it said last counts for its end, too.
-    pub(crate) fn hear(&mut self, record: &PhaseRecord, now: Now) -> Vec<News> {
+    /// The engine says something, by the process of its run. What it said last counts for its end, too.
+    pub(crate) fn hear(&mut self, record: &PhaseRecord, process: Option<u32>, now: Now) -> Vec<News> {
         self.asked_at = None;
+        if self.speaker.process != process {
+            let next = Speaker {
+                process,
+                ..Speaker::default()
+            };
+            self.earlier = std::mem::replace(&mut self.speaker, next);
+        }
         let model = (record.model != 0).then(|| Model {
             tag: record.model,
             name: record.model_name.as_str().to_owned(),
         });
-        if self.model != model {
-            self.generated = None;
+        if self.speaker.model != model {
+            self.speaker.generated = None;
         }
-        self.model = model;
-        let Some(model) = self.model.clone() else {
+        self.speaker.model.clone_from(&model);
+        let Some(model) = model else {
             return Vec::new();
         };
         let mut news = Vec::new();
@@ -135,7 +171,7 @@ impl Overseer {
             news.push(News::Replaced(model.clone()));
             news.extend(self.keep(now, ""));
         }
-        if self.has_answered(record) {
+        if self.speaker.has_answered(record) {
             news.extend(self.answered(&model, now));
         }
         news
@@ -170,16 +206,6 @@ impl Overseer {
         news
     }
 
-    /// Whether the model has generated something and nobody waits for more of it: it has answered well.
-    fn has_answered(&mut self, record: &PhaseRecord) -> bool {
-        let before = *self.generated.get_or_insert(record.generated);
-        let rests = record.phase == Phase::Idle && record.active == 0;
-        if rests {
-            self.generated = Some(record.generated);
-        }
-        rests && record.generated > before
-    }
-
     /// The engine's connection is closed: it is not watched any more. What it said last counts for its end.
     pub(crate) fn gone(&mut self) {
         self.asked_at = None;
@@ -202,25 +228,39 @@ impl Overseer {
             self.counted.clone_from(&unit.invocation_id);
         }
         let is_excused = what.is_memory_short && is_kill(&unit);
-        let result = unit.result;
-        self.unit = Some(unit);
         let news = if counts {
-            self.failed(result, is_excused, now)
+            self.failed(&unit, is_excused, now)
         } else {
             Vec::new()
         };
         if is_over {
-            self.model = None;
-            self.stuck = None;
+            self.end(unit.exec_main_pid);
         }
+        self.unit = Some(unit);
         news
     }
 
-    fn failed(&mut self, result: ServiceResult, is_excused: bool, now: Now) -> Vec<News> {
+    /// The run with that main process is over. The next may have spoken already.
+    fn end(&mut self, process: u32) {
+        if self.speaker.is(process) {
+            self.speaker.model = None;
+        }
+        self.earlier = Speaker::default();
+        self.stuck = None;
+    }
+
+    /// The model of the run with that main process.
+    fn model_of(&self, process: u32) -> Option<&Model> {
+        let runs = [&self.speaker, &self.earlier];
+        runs.into_iter().find(|run| run.is(process))?.model.as_ref()
+    }
+
+    fn failed(&mut self, unit: &Unit, is_excused: bool, now: Now) -> Vec<News> {
+        let model = self.model_of(unit.exec_main_pid).cloned();
         let failure = Failure {
             at: rfc3339(now.wall),
-            model: self.model.as_ref().map(|model| model.name.clone()),
-            result,
+            model: model.as_ref().map(|model| model.name.clone()),
+            result: unit.result,
             stuck: self.stuck.map(|stuck| stuck.to_string()),
         };
         self.failures.push_back((now.boot, failure.clone()));
@@ -228,7 +268,7 @@ impl Overseer {
             self.failures.pop_front();
         }
         let mut news = vec![News::Failed(failure.clone())];
-        match self.model.clone() {
+        match model {
             Some(model) if is_excused => news.push(News::Excused(model)),
             Some(model) => news.extend(self.blame(model, &failure, now)),
             None => {}

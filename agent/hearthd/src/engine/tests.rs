@@ -43,9 +43,14 @@ impl Rig {
         self.hear_systemd(unit, false)
     }
 
+    fn process(&self) -> u32 {
+        1000 + self.run
+    }
+
     fn unit(&self) -> Unit {
         Unit {
             invocation_id: self.run.to_string(),
+            exec_main_pid: self.process(),
             ..Unit::default()
         }
     }
@@ -74,7 +79,7 @@ impl Rig {
     }
 
     fn hear(&mut self, record: PhaseRecord) -> Vec<News> {
-        self.overseer.hear(&record, self.now())
+        self.overseer.hear(&record, Some(self.process()), self.now())
     }
 
     /// The engine starts, says that it loads that model, if any, and fails.
@@ -257,6 +262,59 @@ fn only_an_answer_makes_a_model_good() {
     });
     rig.hear(answered(2, "two", 6));
     assert_eq!(fallback(&rig), 1, "these tokens were another's");
+}
+
+#[test]
+fn a_failure_is_put_down_to_the_model_of_its_own_run_whichever_word_comes_first() {
+    let mut rig = Rig::new();
+    let blamed = |news: &[News]| match news {
+        [News::Failed(failure)] => failure.model.clone(),
+        _ => panic!("{news:?}"),
+    };
+    rig.hear(loading(1, "one"));
+    let ended = Unit {
+        active_state: ActiveState::Activating,
+        result: ServiceResult::CoreDump,
+        ..rig.unit()
+    };
+    // The next run speaks before systemd tells how this one has ended.
+    rig.run += 1;
+    rig.hear(loading(2, "two"));
+    assert_eq!(blamed(&rig.hear_systemd(ended, false)).as_deref(), Some("one"));
+    rig.tell(ActiveState::Active, ServiceResult::Success);
+    let second = rig.tell(ActiveState::Activating, ServiceResult::CoreDump);
+    assert_eq!(blamed(&second).as_deref(), Some("two"));
+    // One that ends before it says a word has had no model that anybody knows of.
+    rig.run += 1;
+    rig.tell(ActiveState::Active, ServiceResult::Success);
+    let silent = rig.tell(ActiveState::Activating, ServiceResult::CoreDump);
+    assert_eq!(blamed(&silent), None);
+}
+
+#[test]
+fn the_last_word_of_a_run_is_not_put_down_to_the_next() {
+    let mut rig = Rig::new();
+    rig.tell(ActiveState::Activating, ServiceResult::CoreDump);
+    rig.hear(loading(1, "one"));
+    rig.run += 1;
+    rig.tell(ActiveState::Active, ServiceResult::Success);
+    let next = rig.tell(ActiveState::Activating, ServiceResult::CoreDump);
+    assert!(
+        matches!(&*next, [News::Failed(failure)] if failure.model.is_none()),
+        "{next:?}"
+    );
+}
+
+#[test]
+fn a_new_run_answers_well_however_much_the_one_before_has_generated() {
+    let mut rig = Rig::new();
+    let fallback = |rig: &Rig| rig.overseer.told().1;
+    rig.hear(answered(1, "one", 500));
+    rig.run += 1;
+    rig.hear(answered(1, "one", 0));
+    assert_eq!(fallback(&rig), 0);
+    rig.hear(answered(1, "one", 5));
+    assert_eq!(fallback(&rig), 1);
 }
 
 #[test]

@@ -85,6 +85,7 @@ fn note(unit: &mut Unit, name: &str, value: &Variant<'_>) {
             .map(|state: &str| unit.sub_state = state.to_owned()),
         "Result" => word(value).map(|result| unit.result = result),
         "ExecMainStatus" => value.downcast_ref().map(|status| unit.exec_main_status = status),
+        "ExecMainPID" => value.downcast_ref().map(|pid| unit.exec_main_pid = pid),
         "NRestarts" => value.downcast_ref().map(|restarts| unit.n_restarts = restarts),
         "InvocationID" => value.try_clone().and_then(Vec::<u8>::try_from).map(|id| {
             unit.invocation_id = hexadecimal(&id);
