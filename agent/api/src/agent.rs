@@ -68,6 +68,8 @@ pub trait Control {
     fn release_profile(&self, hold: u32) -> zbus::Result<()>;
     /// Lets a quarantined model be loaded again.
     fn release_model(&self, model: &str) -> zbus::Result<()>;
+    /// Tells that a model was removed: it is neither quarantined any more, nor stands in for another.
+    fn forget_model(&self, model: &str) -> zbus::Result<()>;
     /// Ends an administrator's hold and starts the engine. Returns once systemd's job is over.
     fn start_engine(&self) -> zbus::Result<()>;
     /// Stops the engine and its socket, and holds them so until it is started. Returns once systemd's jobs are over.

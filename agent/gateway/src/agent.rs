@@ -7,7 +7,9 @@ mod engine;
 mod memory;
 mod power;
 
-pub(crate) use engine::{EngineJob, engine, engine_limits, limit_engine, order_engine, release_model};
+pub(crate) use engine::{
+    EngineJob, engine, engine_limits, forget_model, limit_engine, order_engine, release_model,
+};
 pub(crate) use memory::memory;
 pub(crate) use power::{hold, power, release, set_profile, set_target, thermal};
 

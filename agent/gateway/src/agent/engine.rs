@@ -32,6 +32,14 @@ pub(crate) async fn release_model(bus: &Bus, model: &str) -> Result<Engine, Agen
     .await
 }
 
+/// Tells that a model was removed.
+pub(crate) async fn forget_model(bus: &Bus, model: &str) -> Result<(), AgentError> {
+    ask(bus, async |connection| {
+        Ok(control(connection).await?.forget_model(model).await?)
+    })
+    .await
+}
+
 /// Has the engine started or stopped, and waits until it is. How it fares then.
 pub(crate) async fn order_engine(bus: &Bus, job: EngineJob) -> Result<Engine, AgentError> {
     ask_within(PATIENCE, bus, async |connection| {

@@ -3,6 +3,7 @@
 
 use super::{answer, power::who, read};
 use crate::{
+    agent,
     app::App,
     import::{Conversation, ImportError},
     intake::Intake,
@@ -73,6 +74,12 @@ async fn forget(app: &App, name: Name, extensions: &Extensions) -> Result<Remove
     };
     let who = who(app, extensions);
     tracing::info!(who, model = removed.id, "model {} removed by {who}", removed.id);
+    if let Err(error) = agent::forget_model(&app.bus, &removed.id).await {
+        tracing::warn!(
+            "hearthd does not know that model {} was removed: {error}",
+            removed.id
+        );
+    }
     Ok(removed)
 }
 

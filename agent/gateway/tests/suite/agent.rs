@@ -261,6 +261,11 @@ impl Control {
         Ok(())
     }
 
+    fn forget_model(&self, model: &str) {
+        let mut engine = self.engine.lock().unwrap();
+        engine.quarantined.retain(|held| held.model != model);
+    }
+
     fn start_engine(&self) {
         self.engine.lock().unwrap().held_since = None;
     }

@@ -1,6 +1,7 @@
 //! `/api/v1/models`: what passes between clients and the import service.
 
 use crate::{
+    agent::Agent,
     client::{Answer, Client},
     engine::DEADLINE,
     process::{Gateway, Setup},
@@ -75,7 +76,10 @@ impl Call {
 }
 
 fn gateway() -> (Setup, Gateway, Service) {
-    let setup = Setup::new();
+    served(Setup::new())
+}
+
+fn served(setup: Setup) -> (Setup, Gateway, Service) {
     let listener = UnixListener::bind(setup.import_socket()).unwrap();
     let gateway = setup.serve();
     (setup, gateway, Service { listener })
@@ -326,12 +330,34 @@ fn models_are_listed_verified_and_removed() {
     }));
     assert_eq!(answer.join().unwrap().status, 200);
     gateway.wait_for_line("model m removed by ");
+    gateway.wait_for_line("hearthd does not know that model m was removed");
 
     let answer = ask(&gateway, "DELETE /api/v1/models/image", "");
     let mut call = service.next();
     call.request();
     call.reply(&refused(RefusedKind::Fixed, "part of the image"));
     assert_eq!(answer.join().unwrap().status, 409);
+}
+
+#[test]
+fn a_model_that_was_removed_is_not_quarantined_any_more() {
+    let agent = Agent::start();
+    let (_setup, gateway, service) = served(Setup::new().on_bus(&agent.address));
+    let quarantined = || {
+        let status = ask(&gateway, "GET /api/v1/status", "").join().unwrap().json();
+        status["supervision"]["quarantined"].as_array().map(Vec::len)
+    };
+    assert_eq!(quarantined(), Some(1));
+    let answer = ask(&gateway, "DELETE /api/v1/models/bad", "");
+    let mut call = service.next();
+    call.request();
+    call.reply(&Reply::Removed(RemovedModel {
+        id: "bad".to_owned(),
+        freed: 10,
+        note: None,
+    }));
+    assert_eq!(answer.join().unwrap().status, 200);
+    assert_eq!(quarantined(), Some(0));
 }
 
 #[test]

@@ -106,6 +106,17 @@ impl Control {
         self.requests.change(Change::ReleaseModel(model), caller).await
     }
 
+    /// Tells that a model was removed: it is neither quarantined any more, nor stands in for another.
+    async fn forget_model(
+        &self,
+        model: String,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        let caller = Caller::of(connection, &header).await?;
+        self.requests.change(Change::ForgetModel(model), caller).await
+    }
+
     /// Ends an administrator's hold and starts the engine. Returns once systemd's job is over.
     async fn start_engine(
         &self,

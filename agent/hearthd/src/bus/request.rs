@@ -53,6 +53,8 @@ pub(crate) enum Change {
     ReleaseOwn(u32),
     /// A quarantined model, by its name.
     ReleaseModel(String),
+    /// A model that was removed, by its name.
+    ForgetModel(String),
 }
 
 /// Who asked for a change.

@@ -81,6 +81,7 @@ impl Daemon<'_> {
             Change::Target(target) => self.aim(target, caller),
             Change::Release(id) => self.release(id, &Owner::Administrator, caller),
             Change::ReleaseOwn(id) => self.release(id, &Owner::Connection(caller.name.clone()), caller),
+            Change::ForgetModel(name) => self.forget_model(&name, now),
             Change::ReleaseModel(name) => self.release_model(name, caller, now),
         }
     }
@@ -146,6 +147,15 @@ impl Daemon<'_> {
         told::released(&name, "it was released");
         // What cannot be kept is in force all the same.
         released.map(drop).map_err(Refusal::NotKept)
+    }
+
+    /// Who has removed it has told so already.
+    fn forget_model(&mut self, name: &str, now: BootTime) -> Result<(), Refusal> {
+        let overseer = &mut self.steward.overseer;
+        if overseer.holds(name) {
+            told::released(name, "it was removed");
+        }
+        overseer.forget(name, Now::at(now)).map_err(Refusal::NotKept)
     }
 
     /// An administrator orders something of the engine's unit. What is wanted is in force at once; who has asked is told

@@ -316,6 +316,20 @@ impl Overseer {
         Ok(was_held)
     }
 
+    /// Whether a model of this name is quarantined.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.quarantine.holds_named(name)
+    }
+
+    /// A model was removed: it is neither quarantined any more, nor can it stand in.
+    pub(crate) fn forget(&mut self, name: &str, now: Now) -> Result<(), FileError> {
+        if !self.quarantine.forget(name) {
+            return Ok(());
+        }
+        self.book.note(&self.quarantine, now.wall, "");
+        self.book.keep()
+    }
+
     fn keep(&mut self, now: Now, reason: &str) -> Option<News> {
         self.book.note(&self.quarantine, now.wall, reason);
         self.write()

@@ -108,6 +108,18 @@ impl Quarantine {
         self.release_where(|held| held.name == name)
     }
 
+    /// Whether a model of this name is held.
+    pub(crate) fn holds_named(&self, name: &str) -> bool {
+        self.held.iter().any(|held| held.name == name)
+    }
+
+    /// There is no model of this name any more. Whether anything was known of it.
+    pub(crate) fn forget(&mut self, name: &str) -> bool {
+        let known = self.good.len();
+        self.good.retain(|good| good.name != name);
+        self.release(name) || self.good.len() < known
+    }
+
     /// Models that are held, longest first.
     pub(crate) fn held(&self) -> &[Model] {
         &self.held
@@ -242,6 +254,19 @@ mod tests {
             (resumed.held(), resumed.good()),
             (quarantine.held(), quarantine.good())
         );
+    }
+
+    #[test]
+    fn a_model_that_was_removed_is_neither_held_nor_a_stand_in() {
+        let mut quarantine = Quarantine::default();
+        (1..=3).for_each(|tag| assert!(quarantine.answered(&model(tag))));
+        fails_five_times(&mut quarantine, 1);
+        let name = |tag| model(tag).name;
+        assert!(quarantine.holds_named(&name(1)) && !quarantine.holds_named(&name(3)));
+        assert!(quarantine.forget(&name(3)) && !quarantine.forget(&name(3)));
+        assert_eq!(quarantine.fallback(), Some(&model(2)));
+        assert!(quarantine.forget(&name(1)));
+        assert_eq!((quarantine.held(), quarantine.good()), (&[][..], &[model(2)][..]));
     }
 
     #[test]

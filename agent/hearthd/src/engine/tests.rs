@@ -318,6 +318,22 @@ fn a_new_run_answers_well_however_much_the_one_before_has_generated() {
 }
 
 #[test]
+fn a_model_that_was_removed_is_forgotten_over_a_restart_too() {
+    let mut rig = Rig::new();
+    rig.hear(answered(1, "good", 0));
+    rig.hear(answered(1, "good", 9));
+    (0..5).for_each(|_| drop(rig.fail(Some((2, "bad")))));
+    assert_eq!(rig.held(), ["bad"]);
+    let now = rig.now();
+    for name in ["bad", "good", "unknown"] {
+        rig.overseer.forget(name, now).unwrap();
+        assert!(!rig.overseer.holds(name));
+    }
+    let next = Overseer::open(Some(rig.folder.path().join("quarantine.json")));
+    assert_eq!(next.told(), ([0; 8], 0));
+}
+
+#[test]
 fn a_stuck_engine_is_named_in_its_failure() {
     let mut rig = Rig::new();
     rig.hear(loading(2, "bad"));

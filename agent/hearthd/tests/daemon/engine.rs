@@ -102,7 +102,7 @@ async fn an_engine_at_rest_is_asked_whether_it_lives_when_a_request_is_announced
 }
 
 #[tokio::test]
-async fn a_model_that_is_not_quarantined_cannot_be_released() {
+async fn a_model_that_is_not_quarantined_cannot_be_released_but_forgotten() {
     let (bus, machine) = (Bus::start(), Machine::copy("n100"));
     let hearthd = Hearthd::start(&bus, &machine, 60_000);
     let connection = bus.connect().await;
@@ -115,6 +115,7 @@ async fn a_model_that_is_not_quarantined_cannot_be_released() {
         error.contains("tiny") && error.contains("not quarantined"),
         "{error}"
     );
+    control.forget_model("tiny").await.unwrap();
     hearthd.stop(Signal::SIGTERM);
 }
 
