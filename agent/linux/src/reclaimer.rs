@@ -39,19 +39,7 @@ impl Reclaimer {
     /// Asks one control group. Takes as long as the kernel takes to compress what it takes.
     pub fn reclaim(&self, request: &ReclaimRequest) -> Reclaimed {
         let before = self.current(&request.cgroup);
-        let problem = match self.ask(request) {
-            Ok(()) => None,
-            // It has tried and not found all of it, or a signal came meanwhile: the two readings tell how much it found.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                ) =>
-            {
-                None
-            }
-            Err(error) => Some(error.to_string()),
-        };
+        let problem = self.ask(request).err().and_then(|error| problem(&error, request));
         Reclaimed {
             request: request.clone(),
             before,
@@ -60,26 +48,55 @@ impl Reclaimer {
         }
     }
 
-    /// Kernels before 6.10 take no more than a number.
     fn ask(&self, request: &ReclaimRequest) -> io::Result<()> {
         let path = format!("{DIR}/{}/memory.reclaim", request.cgroup);
         let bytes = request.bytes.0;
-        let Some(swappiness) = request.swappiness else {
-            return self.tree.write(&path, &bytes.to_string());
+        let words = match request.swappiness {
+            Some(swappiness) => format!("{bytes} swappiness={swappiness}"),
+            None => bytes.to_string(),
         };
-        match self
-            .tree
-            .write(&path, &format!("{bytes} swappiness={swappiness}"))
-        {
-            Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => {
-                self.tree.write(&path, &bytes.to_string())
-            }
-            done => done,
-        }
+        self.tree.write(&path, &words)
     }
 
     fn current(&self, cgroup: &str) -> Option<Bytes> {
         let mut reader = Reader::new(&self.tree);
         reader.optional(&format!("{DIR}/{cgroup}/memory.current"), parse::bytes)
+    }
+}
+
+/// Why the kernel has not even tried, if it has not.
+fn problem(error: &io::Error, request: &ReclaimRequest) -> Option<String> {
+    match error.raw_os_error().map(Errno::from_raw) {
+        // It has tried and not found all of it, or a signal came meanwhile: the two readings tell how much it found.
+        Some(Errno::EAGAIN | Errno::EINTR) => None,
+        // Asked for a number alone it would rather take pages of files, weights among them, which nobody lacks.
+        Some(Errno::EINVAL) if request.swappiness.is_some() => Some(format!(
+            "{error}: kernels before 6.10 cannot be asked for programs' memory before files'"
+        )),
+        _ => Some(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_cannot_choose_is_not_asked_for_pages_of_files_instead() {
+        let told = |errno, swappiness| {
+            let request = ReclaimRequest {
+                cgroup: "system.slice".to_owned(),
+                bytes: Bytes(1),
+                swappiness,
+            };
+            problem(&io::Error::from(errno), &request)
+        };
+        assert!(told(Errno::EINVAL, Some(200)).unwrap().contains("before 6.10"));
+        assert!(!told(Errno::EINVAL, None).unwrap().contains("6.10"));
+        assert!(told(Errno::EACCES, Some(200)).unwrap().contains("denied"));
+        assert_eq!(
+            (told(Errno::EAGAIN, None), told(Errno::EINTR, None)),
+            (None, None)
+        );
     }
 }

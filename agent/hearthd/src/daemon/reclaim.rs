@@ -5,10 +5,10 @@ use control::{MemoryGoal, Reclaimer};
 use linux::Reclaimed;
 use machine::{BootTime, Bytes, MemorySample, Reclaim};
 
-/// The control groups that are asked: all services, systemd itself, and who is logged in. They are there from the boot on,
-/// so that hearthd's sandbox can name their files; the kernel shares out among the units what it takes of a slice, and
-/// leaves each its `MemoryMin=`.
-pub(crate) const RECLAIMED: [&str; 3] = ["system.slice", "user.slice", "init.scope"];
+/// The control groups that are asked: all services, and systemd itself. They are there from the boot on, so that hearthd's
+/// sandbox can name their files; the kernel shares out among the units what it takes of a slice, and leaves each its
+/// `MemoryMin=`. Who is logged in on the appliance has no slice of his own, but is in that of the service that let him in.
+pub(crate) const RECLAIMED: [&str; 2] = ["system.slice", "init.scope"];
 
 /// Decides, and counts.
 #[derive(Debug)]
