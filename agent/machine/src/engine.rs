@@ -47,7 +47,8 @@ pub enum PressureLevel {
     Park,
     /// New requests are refused; those that are being answered go on.
     Refuse,
-    /// It ends as soon as nobody is being answered, and comes back with a smaller context.
+    /// It ends, whoever is being answered having a few seconds yet, and comes back with half the context, but no less than
+    /// 512 tokens.
     Shrink,
 }
 

@@ -150,7 +150,7 @@ fn relief(level: PressureLevel) -> &'static str {
         PressureLevel::Trim => "the engine gives half of its idle conversations' memory back",
         PressureLevel::Park => "the engine puts idle conversations on the disk",
         PressureLevel::Refuse => "the engine refuses new requests",
-        PressureLevel::Shrink => "the engine ends, and comes back with a smaller context",
+        PressureLevel::Shrink => "the engine ends, and begins anew when somebody asks",
     }
 }
 

@@ -45,7 +45,8 @@ pub(crate) enum Step {
     ParkSessions,
     /// No connection is to be accepted any more; then [`Law::may_leave`] is to be asked once more.
     Leave,
-    /// The process is to end as soon as nobody is being answered, and to come back with a smaller context.
+    /// The process is to end, and to come back with what context it is told then. Answers that are under way have the time
+    /// to end that they have at each end.
     Shrink,
 }
 
