@@ -24,6 +24,7 @@ const FIRST_PAUSE_USEC: u64 = 60_000_000;
 pub(super) struct Instant {
     at: BootTime,
     current: Option<Bytes>,
+    swappable: Option<Bytes>,
     stalled: Option<MicroSeconds>,
     refaults: Option<Pages>,
 }
@@ -39,7 +40,7 @@ pub(super) struct Group {
     calm: bool,
     /// The factor by which its shares are smaller.
     caution: f64,
-    /// What it is left with, in bytes, and until when.
+    /// What it is left with of what can go to swap, in bytes, and until when.
     kept: Option<(u64, BootTime)>,
     pause_usec: u64,
 }
@@ -49,6 +50,7 @@ impl Instant {
         Self {
             at,
             current: load.current,
+            swappable: load.swappable,
             stalled: load.stalled_usec,
             refaults: load.refaults,
         }
@@ -62,9 +64,10 @@ impl Instant {
         Some(is_felt(stalled, self.at.0.saturating_sub(before.at.0)) || many)
     }
 
-    /// What a group holds less than at an earlier instant, in bytes.
+    /// What a group holds less of what can go to swap than at an earlier instant, in bytes. Pages of files do not count: a
+    /// kernel that gave those instead has made nothing available.
     fn yielded(&self, before: &Self) -> Option<u64> {
-        Some(before.current?.0.saturating_sub(self.current?.0))
+        Some(before.swappable?.0.saturating_sub(self.swappable?.0))
     }
 }
 
@@ -90,12 +93,12 @@ impl Group {
             return;
         };
         if felt || missed != Some(false) {
-            self.back_off(now.at, before.current);
+            self.back_off(now.at, before.swappable);
         } else if now
             .yielded(&before)
             .is_none_or(|yielded| yielded < self.taken / PART)
         {
-            self.back_off(now.at, now.current);
+            self.back_off(now.at, now.swappable);
         } else {
             self.recover(now.at);
         }
@@ -112,10 +115,11 @@ impl Group {
             .kept
             .filter(|(_, until)| now < *until)
             .map_or(0, |(kept, _)| kept);
-        let most = current.0.saturating_sub(floor.0.max(kept)).min(BITE.0);
+        let above_floor = current.0.saturating_sub(floor.0);
+        let most = above_floor.min(swappable.0.saturating_sub(kept)).min(BITE.0);
         // However cautious: without a crumb nobody would learn that more can be had again.
         let part = (swappable.0 as f64 * share * self.caution) as u64;
-        most.min(part.max(CRUMB.0)).min(swappable.0)
+        most.min(part.max(CRUMB.0))
     }
 
     /// It is left with as much as it had when all was well.

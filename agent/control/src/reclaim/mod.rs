@@ -9,8 +9,8 @@
 //! - **When.** Only after nobody has wanted anything of the engine for [`SETTLE_USEC`]. While the engine works, or while it is
 //!   not known whether it does, nothing is taken of anybody.
 //! - **What.** Pages that can go to swap. `used` is `MemTotal − MemAvailable`, and pages of files count as available as they
-//!   are: to drop them frees nothing by that measure, and costs reading them again. Without room in swap there is
-//!   nothing to take.
+//!   are: to drop them frees nothing by that measure, and costs reading them again. A kernel that gives them all the same
+//!   has yielded nothing. Without room in swap there is nothing to take.
 //! - **How much.** A share of a group's swappable memory each second; never below its floor, never more than a bite
 //!   ([`BITE`]), since whoever carries it out waits for the compression.
 //! - **How far.** Stalled time and refaults are what it costs. As soon as either shows, or a bite yields nothing, the group

@@ -196,6 +196,19 @@ fn where_nothing_can_be_had_without_harm_it_wears_itself_out() {
     );
 }
 
+/// MGLRU does: files' pages go first, however high the swappiness. They make nothing available and cost reading them again.
+#[test]
+fn a_kernel_that_gives_files_instead_keeps_most_of_them() {
+    let units = [Unit::new("system.slice", 30, 110).with_files(100)];
+    let mut plant = Plant::new(60 * MB, &units);
+    plant.run(&mut Reclaimer::default(), 3600);
+    let lost = 100 * MB - plant.files();
+    assert!(
+        lost < 16 * MB,
+        "{lost} bytes of files were dropped within an hour"
+    );
+}
+
 #[test]
 fn what_falls_idle_later_is_found_all_the_same() {
     let mut plant = Plant::new(70 * MB, &[Unit::new("system.slice", 100, 0)]);

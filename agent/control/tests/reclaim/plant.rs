@@ -22,6 +22,8 @@ pub(crate) struct Unit {
     /// Of its memory in use, what lies in swap until it is looked at.
     hot_swapped: u64,
     cold_swapped: u64,
+    /// Pages of files, which this kernel takes before all others, although it was asked not to.
+    files: u64,
     refaults: u64,
     stalled_usec: u64,
 }
@@ -34,8 +36,16 @@ impl Unit {
             cold: cold_mb * MB,
             hot_swapped: 0,
             cold_swapped: 0,
+            files: 0,
             refaults: 0,
             stalled_usec: 0,
+        }
+    }
+
+    pub(crate) fn with_files(self, mb: u64) -> Self {
+        Self {
+            files: mb * MB,
+            ..self
         }
     }
 
@@ -43,7 +53,11 @@ impl Unit {
         self.hot - self.hot_swapped + self.cold - self.cold_swapped
     }
 
+    /// Gives so many bytes. Returns what went to swap.
     fn take(&mut self, bytes: u64) -> u64 {
+        let files = bytes.min(self.files);
+        self.files -= files;
+        let bytes = bytes - files;
         let cold = bytes.min(self.cold - self.cold_swapped);
         self.cold_swapped += cold;
         let hot = (bytes - cold).min(self.hot - self.hot_swapped);
@@ -62,7 +76,7 @@ impl Unit {
     fn load(&self) -> CgroupLoad {
         CgroupLoad {
             path: self.path.to_owned(),
-            current: Some(Bytes(self.resident())),
+            current: Some(Bytes(self.resident() + self.files)),
             floor: Some(Bytes(MB)),
             swappable: Some(Bytes(self.resident())),
             refaults: Some(Pages(self.refaults)),
@@ -96,6 +110,11 @@ impl Plant {
     pub(crate) fn used(&self) -> u64 {
         let of = |unit: &Unit| unit.resident() + (unit.hot_swapped + unit.cold_swapped) / RATIO;
         self.base + self.units.iter().map(of).sum::<u64>()
+    }
+
+    /// Bytes of files that are still there.
+    pub(crate) fn files(&self) -> u64 {
+        self.units.iter().map(|unit| unit.files).sum()
     }
 
     /// Bytes that were put into swap so far.
