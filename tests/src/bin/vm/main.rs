@@ -58,6 +58,9 @@ enum Command {
         /// One of them alone
         #[arg(value_enum)]
         what: Option<prove::Part>,
+        /// Of the faults, those whose names have these words in them
+        #[arg(long, value_name = "WORDS", requires = "what")]
+        only: Option<String>,
     },
 }
 
@@ -68,7 +71,8 @@ const EXAMPLES: &str = "Examples:
   vm twin --scenario hold --seed 7
   vm prove | tee proof.txt
   vm prove memory
-  vm prove faults";
+  vm prove faults
+  vm prove faults --only SIGSTOP";
 
 fn main() -> ExitCode {
     exit_code(run(Cli::parse()))
@@ -81,7 +85,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Test => test(&parts()?),
         Command::Twin(wanted) => twin(&parts()?, &wanted),
         Command::Hold { process, thread } => hold::run(process, &thread).map(|()| ExitCode::SUCCESS),
-        Command::Prove { what } => prove::run(&parts()?, what),
+        Command::Prove { what, only } => prove::run(&parts()?, what, only.as_deref()),
     }
 }
 

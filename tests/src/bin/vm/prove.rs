@@ -40,11 +40,15 @@ pub(crate) enum Part {
 }
 
 /// Measures, prints, and fails if an answer differs or a goal is missed.
-pub(crate) fn run(parts: &Parts, what: Option<Part>) -> Result<ExitCode> {
+pub(crate) fn run(parts: &Parts, what: Option<Part>, only: Option<&str>) -> Result<ExitCode> {
+    ensure!(
+        only.is_none() || matches!(what, Some(Part::Faults)),
+        "--only chooses among the faults: vm prove faults --only WORDS"
+    );
     let mut report = Report::new();
     match what {
         Some(Part::Memory) => quiet::run(parts, &mut report)?,
-        Some(Part::Faults) => faults::run(parts, &mut report)?,
+        Some(Part::Faults) => faults::run(parts, only, &mut report)?,
         None => all(parts, &mut report)?,
     }
     Ok(report.finish())
@@ -66,7 +70,7 @@ fn all(parts: &Parts, report: &mut Report) -> Result<()> {
     }
     drop(setup);
     quiet::run(parts, report)?;
-    faults::run(parts, report)?;
+    faults::run(parts, None, report)?;
     heat(parts, report)
 }
 

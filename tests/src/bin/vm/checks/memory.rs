@@ -98,37 +98,61 @@ const HOG: &str = "systemd-run --wait --collect --unit=hog sh -c 'cat /dev/urand
 /// The most that it may take from the hog's end to an answer: under pressure requests are refused for a while.
 const RELIEF: Duration = Duration::from_secs(180);
 
+/// How all memory was taken, and what became of the appliance.
+#[derive(Debug)]
+pub(crate) struct Outlived {
+    /// From the hog's start to its end.
+    pub(crate) lasted: Duration,
+    /// From there to an answer.
+    pub(crate) recovery: Duration,
+    /// What became of the engine.
+    pub(crate) engine: &'static str,
+}
+
 /// Memory runs out: whoever took it goes, or the engine; all others stay, and the next question is answered.
 pub(crate) fn runs_out(guest: &mut Guest, expected: &Answer) -> Result<String> {
-    answers::first_token(guest, expected)?;
+    let ask = |guest: &mut Guest| answers::first_token(guest, expected).map(drop);
+    let outlived = outlive(guest, HOG, ask)?;
+    Ok(format!(
+        "the hog was killed after {}, the engine {}, an answer {} later",
+        seconds(outlived.lasted),
+        outlived.engine,
+        seconds(outlived.recovery)
+    ))
+}
+
+/// Has `hog` take all memory. The kernel must end it, nobody else but the engine may be ended for it, and it must be
+/// possible to `ask` again after that.
+pub(crate) fn outlive(
+    guest: &mut Guest,
+    hog: &str,
+    ask: impl Fn(&mut Guest) -> Result<()>,
+) -> Result<Outlived> {
+    ask(guest)?;
     let survivors = pids(guest)?;
     let engine = guest.main_pid(ENGINE)?;
     let start = Instant::now();
-    let words = guest.sudo(&format!("{HOG} 2>&1 || true"))?;
+    let words = guest.sudo(&format!("{hog} 2>&1 || true"))?;
     let lasted = start.elapsed();
     ensure!(words.contains("oom-kill"), "the hog ended otherwise: {words}");
     let recovery = Instant::now();
-    wait::until(
-        "an answer after the hog's end",
-        RELIEF,
-        || match answers::first_token(guest, expected) {
-            Err(refused) if format!("{refused:#}").contains("503") => Ok(None),
-            answered => answered.map(Some),
-        },
-    )?;
+    wait::until("an answer after the hog's end", RELIEF, || match ask(guest) {
+        Err(refused) if format!("{refused:#}").contains("503") => Ok(None),
+        asked => asked.map(Some),
+    })?;
     let recovery = recovery.elapsed();
     let now = pids(guest)?;
     ensure!(now == survivors, "{survivors:?} became {now:?}");
-    let fate = if guest.main_pid(ENGINE)? == engine {
+    let engine = if guest.main_pid(ENGINE)? == engine {
         "lives on"
     } else {
         "was ended and is back"
     };
-    Ok(format!(
-        "the hog was killed after {}, the engine {fate}, an answer {} later",
-        seconds(lasted),
-        seconds(recovery)
-    ))
+    Ok(Outlived {
+        lasted,
+        recovery,
+        engine,
+    })
 }
 
 fn pids(guest: &mut Guest) -> Result<Vec<(&'static str, u32)>> {

@@ -38,7 +38,7 @@ struct Row {
 /// A way to break something, and what came of it.
 type Fault = fn(&mut Guest) -> Result<Row>;
 
-const ALL: [(&str, Fault); 11] = [
+const ALL: [(&str, Fault); 12] = [
     ("SIGKILL in the middle of an answer", engine::killed),
     ("SIGSTOP in the middle of an answer", engine::stopped),
     (
@@ -49,7 +49,11 @@ const ALL: [(&str, Fault); 11] = [
         "SIGSTOP at rest, noticed by the next question",
         engine::stopped_at_rest,
     ),
-    ("more memory wanted than MemoryMax", memory::out_of_memory),
+    ("more memory wanted than MemoryMax", memory::past_the_limit),
+    (
+        "many processes that take all memory, in another unit",
+        memory::hogs,
+    ),
     (
         "a client that hangs up in the middle of an answer",
         engine::hung_up,
@@ -64,13 +68,14 @@ const ALL: [(&str, Fault); 11] = [
     ),
 ];
 
-/// Boots a machine, breaks it in every way, and prints the table.
-pub(crate) fn run(parts: &Parts, report: &mut Report) -> Result<()> {
+/// Boots a machine, breaks it in every way whose name has the words of `only` in it, and prints the table.
+pub(crate) fn run(parts: &Parts, only: Option<&str>, report: &mut Report) -> Result<()> {
+    let chosen = chosen(only)?;
     let (mut setup, _) = parts.flashed(String::new(), None)?;
     let mut machine = setup.boot(&[])?;
     let token = machine.wait_for_token()?;
     let mut guest = Guest { machine, token };
-    let rows = play(&mut guest, report);
+    let rows = play(&mut guest, &chosen, report);
     if !report.failures().is_empty() {
         guest.machine.collect_evidence()?;
         setup.keep();
@@ -90,20 +95,36 @@ pub(crate) fn run(parts: &Parts, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn play(guest: &mut Guest, report: &mut Report) -> Vec<Row> {
+fn chosen(only: Option<&str>) -> Result<Vec<(&'static str, Fault)>> {
+    let words = only.unwrap_or_default();
+    let chosen: Vec<_> = ALL.into_iter().filter(|(name, _)| name.contains(words)).collect();
+    let names = || ALL.map(|(name, _)| name).join("\n  ");
+    ensure!(
+        !chosen.is_empty(),
+        "no fault has {words:?} in its name; there are:\n  {}",
+        names()
+    );
+    Ok(chosen)
+}
+
+fn play(guest: &mut Guest, chosen: &[(&'static str, Fault)], report: &mut Report) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (name, fault) in ALL {
+    for &(name, fault) in chosen {
         report.check(name, || {
-            // Faults of several kinds with one model must not add up to its quarantine.
-            guest.sudo("systemctl restart hearthd.service")?;
-            answer(guest, MODEL)?;
-            let row = fault(guest)?;
+            let row = breaks(guest, fault)?;
             let told = row.told();
             rows.push(Row { fault: name, ..row });
             Ok(told)
         });
     }
     rows
+}
+
+fn breaks(guest: &mut Guest, fault: Fault) -> Result<Row> {
+    // Faults of several kinds with one model must not add up to its quarantine.
+    guest.sudo("systemctl restart hearthd.service")?;
+    answer(guest, MODEL)?;
+    fault(guest)
 }
 
 impl Row {
