@@ -13,7 +13,8 @@ use tests::report::{Report, say, seconds};
 use tests::vm::{Keys, Machine, Setup, token_on};
 
 use crate::checks::disk::{Identity, layout, root_is_verified};
-use crate::checks::{access, answers, bus, life, memory, models, recovery, sandbox, settled};
+use crate::checks::{access, answers, bus, engine, life, memory, models, recovery, sandbox, settled};
+use crate::faults;
 use crate::guest::Guest;
 use crate::parts::Parts;
 use crate::thermal::{self, Wanted};
@@ -155,12 +156,21 @@ fn first_checks(parts: &Parts, guest: &mut Guest, expected: &Answer, report: &mu
     report.check("a model comes over SSH, answers and goes", || {
         models::comes_over_ssh(guest)
     });
+    for (name, fault) in faults::QUICK {
+        report.check(name, || faults::check(guest, fault));
+    }
+    report.check("hearth engine limits, stops and starts it", || {
+        engine::obeys_an_administrator(guest)
+    });
     report.check(
         "an idle engine ends, its socket stays, and a request wakes it",
         || life::sleeps_and_wakes(guest, expected),
     );
     report.check("memory runs out", || memory::runs_out(guest, expected));
     report.check("memory of the idle guest", || memory::idle(guest));
+    report.check("a limit of the engine is set, to outlive the boot", || {
+        engine::is_limited(guest)
+    });
 }
 
 /// Boots with other means of access, to show that they work too and that what was made has stayed.
@@ -210,6 +220,9 @@ fn second_boot(setup: &Setup, first: &str, before: &Identity, report: &mut Repor
     });
     report.check("no unit has failed in the second boot", || {
         settled::no_failed_units(&mut guest)
+    });
+    report.check("the engine has the limit that was set before the boot", || {
+        engine::is_still_limited(&mut guest)
     });
     report.check("the first boot ended in order", || {
         settled::last_boot_ended_in_order(&mut guest)

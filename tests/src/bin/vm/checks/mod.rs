@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod answers;
 pub(crate) mod bus;
 pub(crate) mod disk;
+pub(crate) mod engine;
 pub(crate) mod life;
 pub(crate) mod memory;
 pub(crate) mod models;

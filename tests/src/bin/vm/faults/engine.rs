@@ -13,7 +13,7 @@ use crate::guest::{Guest, MODEL};
 
 /// The watchdog's shortest time, in seconds: `PATIENCE_USEC` of hearthd's law.
 const WATCHDOG: f64 = 8.0;
-/// Where a helper is put that holds a thread.
+/// Where a helper is put that holds a thread, in memory: it must not stay.
 const HELPER: &str = "/run/hold";
 
 pub(super) fn killed(guest: &mut Guest) -> Result<Row> {
@@ -44,7 +44,9 @@ pub(super) fn stuck(guest: &mut Guest) -> Result<Row> {
     let pid = guest.main_pid(ENGINE)?;
     let hold = format!("systemd-run --quiet --collect --unit hold {HELPER} hold {pid} model");
     let (since, begin) = break_it(guest, &hold)?;
-    ended_as_stuck(guest, since, begin, stream)
+    let row = ended_as_stuck(guest, since, begin, stream);
+    guest.sudo(&format!("rm {HELPER}"))?;
+    row
 }
 
 fn ended_as_stuck(guest: &mut Guest, since: f64, begin: Instant, mut stream: Stream) -> Result<Row> {
