@@ -9,8 +9,10 @@ use tempfile::TempDir;
 
 /// `hearth` with arguments and none of the caller's settings, its output caught.
 pub(crate) fn hearth(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
+    // What a shell starts in the background ignores Ctrl-C, and would hand that on.
+    let mut command = Command::new("env");
     command
+        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_hearth")])
         .env_remove("HEARTH_HOST")
         .env_remove("HEARTH_TOKEN")
         .args(arguments);
