@@ -25,6 +25,8 @@ use crate::activity::Pulse;
 use crate::kv::KvCache;
 use codec::Held;
 use file::Header;
+#[cfg(test)]
+pub(crate) use file::VERSION;
 use folder::{Folder, Found};
 use parker::{Job, Origin, Parker, Wanted};
 pub(crate) use parker::{Outcome, Ticket};
@@ -301,6 +303,15 @@ impl Sessions {
         let (root, tokens) = (self.policy.root(id)?, Arc::clone(self.policy.tokens(id)?));
         let (shape, _) = self.blocks(id)?;
         Some(Header { root, shape, tokens })
+    }
+
+    /// All blocks in memory as they are computed with, the oldest session's first.
+    #[cfg(test)]
+    pub(crate) fn computed(&self) -> Vec<Arc<KvBlock>> {
+        let mut ids: Vec<_> = self.kept.keys().copied().collect();
+        ids.sort_unstable();
+        let blocks = ids.into_iter().filter_map(|id| raw(&self.blocks(id)?.1));
+        blocks.flatten().collect()
     }
 
     /// Whether the other thread has something to do that is not waited for.

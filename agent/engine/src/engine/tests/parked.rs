@@ -332,6 +332,29 @@ fn without_the_thread_that_keeps_them_no_conversation_is_in_memory() {
     assert_eq!(runner.ask(&messages, 5).0, text);
 }
 
+/// The next version of this program takes what it finds for what it would compute itself.
+#[test]
+fn the_version_of_files_stands_for_what_is_computed() {
+    let computed = [KvKind::F16, KvKind::Q8].map(|kv| {
+        let mut place = Place::new(kv, 100 * BLOCK, 0);
+        place.settings.path = kernels::path::Path::SCALAR;
+        let mut runner = place.begin();
+        runner.ask(&[said(Role::User, &"hello world ".repeat(20))], 20);
+        let blocks = runner.worker.sessions.computed();
+        let bytes: Vec<u8> = blocks.iter().flat_map(|block| block.bytes().to_vec()).collect();
+        store::Hash::of(&bytes).to_string()
+    });
+    let known = [
+        "20418f73b284a76912db45cb74187b39a776b55b283e5e44177ceae3f2c9140e",
+        "7c9dec0816c56f4832a48b61111a58f5a97a15481354223bfcaf692fc78bf689",
+    ];
+    assert_eq!(
+        (parking::VERSION, computed),
+        (1, known.map(str::to_owned)),
+        "where other keys and values are computed than before, raise the version and note both here"
+    );
+}
+
 #[test]
 fn the_same_question_is_not_read_again_and_two_at_once_share_what_was_seen() {
     let place = Place::new(KvKind::F16, 100 * BLOCK, 0);
