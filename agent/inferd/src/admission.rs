@@ -10,6 +10,7 @@ use engine::engine::Engine;
 use engine::error::RequestError;
 
 use crate::age;
+use crate::apart::apart;
 use crate::life::{Asking, KeepAlive, Life, Wish};
 use crate::model_settings::Reader;
 use crate::preload::fallback;
@@ -58,19 +59,21 @@ impl Admission {
         let start = (!self.is_asked.swap(true, Ordering::Relaxed))
             .then(age::of_process)
             .flatten();
-        let own = self.settings.read().of(model);
-        let wish = Wish {
+        // Before anything is waited for: an engine that somebody asks has something to do.
+        let asking = self.life.ask().ok_or_else(Refusal::overloaded)?;
+        let (settings, name) = (Arc::clone(&self.settings), model.to_owned());
+        let own = apart(move || settings.read().of(&name)).await;
+        let asking = asking.wishing(Wish {
             model: model.into(),
             keep_alive,
             usual: own.keep_alive,
             pinned: own.pin,
-        };
-        let asking = self.life.ask(wish).ok_or_else(Refusal::overloaded)?;
+        });
         let order = self.orders.clone().first().await;
         if order.pressure >= machine::PressureLevel::Refuse {
             return Err(Refusal::overloaded());
         }
-        self.refuse_quarantined(model, &order)?;
+        self.refuse_quarantined(model, order).await?;
         Ok(Admitted {
             asking,
             context: own.context.map(|tokens| tokens as usize),
@@ -79,25 +82,30 @@ impl Admission {
     }
 
     /// Has a model let go of as soon as it has answered.
-    pub(crate) fn unload(&self, model: &str) -> Result<(), Refusal> {
-        if !self.engine.models().iter().any(|entry| entry.id == model) {
+    pub(crate) async fn unload(&self, model: &str) -> Result<(), Refusal> {
+        let engine = self.engine.clone();
+        let entries = apart(move || engine.models()).await;
+        if !entries.iter().any(|entry| entry.id == model) {
             return Err(RequestError::NoSuchModel(model.to_owned()).into());
         }
         self.life.unload(model);
         Ok(())
     }
 
-    fn refuse_quarantined(&self, model: &str, order: &EngineOrder) -> Result<(), Refusal> {
+    async fn refuse_quarantined(&self, model: &str, order: EngineOrder) -> Result<(), Refusal> {
         if order.quarantined.iter().all(|&tag| tag == 0) {
             return Ok(());
         }
-        let entries = self.engine.models();
-        let named = entries.iter().find(|entry| entry.id == model);
-        let is_quarantined = |entry: &Entry| entry.tag().is_ok_and(|tag| order.quarantines(tag));
-        if !named.is_some_and(is_quarantined) {
-            return Ok(());
-        }
-        let fallback = fallback(&entries, order).map(|entry| entry.id.as_str());
-        Err(Refusal::quarantined(model, fallback))
+        let (engine, model) = (self.engine.clone(), model.to_owned());
+        let refusal = apart(move || quarantined(&engine.models(), &model, &order)).await;
+        refusal.map_or(Ok(()), Err)
     }
+}
+
+/// Why a model is not loaded, if it is quarantined.
+fn quarantined(entries: &[Entry], model: &str, order: &EngineOrder) -> Option<Refusal> {
+    let named = entries.iter().find(|entry| entry.id == model)?;
+    let is_held = named.tag().is_ok_and(|tag| order.quarantines(tag));
+    let fallback = || fallback(entries, order).map(|entry| entry.id.as_str());
+    is_held.then(|| Refusal::quarantined(model, fallback()))
 }

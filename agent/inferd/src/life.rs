@@ -50,11 +50,19 @@ impl Drop for Connection {
 /// A request is being answered for as long as this is there.
 pub(crate) struct Asking {
     life: Life,
+    /// What it wishes for its model; `None` until that is known.
     wish: Option<Wish>,
     is_answered: bool,
 }
 
 impl Asking {
+    /// With what it wishes for its model.
+    pub(crate) fn wishing(self, wish: Wish) -> Self {
+        let mut asking = self;
+        asking.wish = Some(wish);
+        asking
+    }
+
     /// The model is loaded and answers: what the request wishes for it counts.
     pub(crate) fn answered(&mut self) {
         self.is_answered = true;
@@ -92,10 +100,10 @@ impl Life {
     }
 
     /// Somebody wants to be answered. None: memory is too short for that.
-    pub(crate) fn ask(&self, wish: Wish) -> Option<Asking> {
+    pub(crate) fn ask(&self) -> Option<Asking> {
         self.tell(Law::begin).then(|| Asking {
             life: self.clone(),
-            wish: Some(wish),
+            wish: None,
             is_answered: false,
         })
     }
@@ -103,7 +111,10 @@ impl Life {
     /// The same for what nobody has asked for: not where somebody has asked for something by now.
     pub(crate) fn ask_unless_asked(&self, wish: Wish) -> Option<Asking> {
         let was_asked = self.tell_silently(|law| law.was_asked());
-        (!was_asked).then(|| self.ask(wish)).flatten()
+        (!was_asked)
+            .then(|| self.ask())
+            .flatten()
+            .map(|asking| asking.wishing(wish))
     }
 
     /// Somebody wants a model out of memory.

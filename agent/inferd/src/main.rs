@@ -6,6 +6,7 @@
 
 mod admission;
 mod age;
+mod apart;
 mod arguments;
 mod bench;
 mod chat;

@@ -1,5 +1,6 @@
 //! The model that is loaded in an engine that was started and that nobody asks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::phase::EngineOrder;
@@ -8,6 +9,7 @@ use engine::engine::Engine;
 use machine::PressureLevel;
 use tokio::time::timeout;
 
+use crate::apart::apart;
 use crate::life::{Life, Wish};
 use crate::model_settings::Reader;
 use crate::report::Orders;
@@ -20,7 +22,7 @@ const ARRIVAL: Duration = Duration::from_secs(1);
 
 /// Loads the default model, the image's or the only one, so that the first question need not wait for it; but not in a
 /// process that somebody has started by connecting, who asks for what he wants, and not where memory is short.
-pub(crate) async fn preload(engine: Engine, life: Life, settings: &Reader, mut orders: Orders) {
+pub(crate) async fn preload(engine: Engine, life: Life, settings: Arc<Reader>, mut orders: Orders) {
     if timeout(ARRIVAL, life.met()).await.is_ok() {
         return;
     }
@@ -29,7 +31,8 @@ pub(crate) async fn preload(engine: Engine, life: Life, settings: &Reader, mut o
         tracing::info!("no model is loaded yet: memory is short");
         return;
     }
-    let (entries, settings) = (engine.models(), settings.read());
+    let looking = engine.clone();
+    let (entries, settings) = apart(move || (looking.models(), settings.read())).await;
     let Some(entry) = unnamed(&entries, settings.default_model(), &order) else {
         tracing::info!(models = entries.len(), folders = ?engine.folders(), "no model is loaded yet");
         return;

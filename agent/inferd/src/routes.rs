@@ -16,6 +16,7 @@ use http_body_util::LengthLimitError;
 use tokio::time::timeout;
 
 use crate::admission::{Admission, Admitted};
+use crate::apart::apart;
 use crate::chat;
 use crate::life::KeepAlive;
 use crate::log::RequestLine;
@@ -63,7 +64,8 @@ async fn models(State(Service { engine, .. }): State<Service>) -> Json<ModelList
         created: entry.written.map_or(0, seconds),
         owned_by: "hearth".to_owned(),
     };
-    let data = engine.models().into_iter().map(model).collect();
+    let data = apart(move || engine.models()).await;
+    let data = data.into_iter().map(model).collect();
     Json(ModelList {
         object: "list".to_owned(),
         data,
@@ -102,7 +104,7 @@ impl Service {
         keep_alive: Option<KeepAlive>,
     ) -> Result<(Answer, Option<Admitted>), Refusal> {
         if request.messages.is_empty() && keep_alive == Some(KeepAlive::For(Duration::ZERO)) {
-            self.admission.unload(&request.model)?;
+            self.admission.unload(&request.model).await?;
             return Ok((Answer::nothing(), None));
         }
         let admitted = self.admission.admit(&request.model, keep_alive).await?;

@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &Serve) -> Result<()> {
             interrupt: on(SignalKind::interrupt())?,
         };
         let first = engine.clone();
-        tokio::spawn(async move { preload(first, life, &settings, orders).await });
+        tokio::spawn(async move { preload(first, life, settings, orders).await });
         serve(sockets, routes::router(engine.clone(), admission), watched).await?;
         park(&engine).await;
         Ok(())

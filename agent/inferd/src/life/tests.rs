@@ -49,7 +49,7 @@ async fn answered(folder: &Path) -> (Engine, Life) {
         exit: at_once,
     });
     drop(life.connection());
-    let mut asking = life.ask(pinned()).unwrap();
+    let mut asking = life.ask().unwrap().wishing(pinned());
     engine.load("tiny", None).await.unwrap();
     asking.answered();
     (engine, life)

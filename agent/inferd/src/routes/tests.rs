@@ -167,6 +167,23 @@ async fn an_empty_conversation_loads_the_model_or_lets_it_go() {
     assert_eq!(fixture.ask(unknown).await.status(), 404);
 }
 
+/// A pipe that nobody writes is as a disk that does not answer.
+#[tokio::test]
+async fn a_disk_that_is_slow_keeps_those_waiting_who_need_it_and_nobody_else() {
+    let fixture = Arc::new(fixture(1, 1));
+    let slow = fixture.folder.path().join("settings.toml");
+    let made = std::process::Command::new("mkfifo").arg(&slow).status().unwrap();
+    assert!(made.success());
+    let asking = Arc::clone(&fixture);
+    let asked = tokio::spawn(async move { asking.ask(json!({})).await });
+    tokio::task::yield_now().await;
+    assert_eq!(fixture.send("GET", "/health", Body::empty()).await.status(), 200);
+    assert!(!asked.is_finished());
+    let answers = tokio::task::spawn_blocking(|| std::fs::write(slow, ""));
+    assert_eq!(asked.await.unwrap().status(), 200);
+    answers.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn memory_that_is_short_refuses_and_is_no_idleness() {
     let fixture = fixture(1, 1);
