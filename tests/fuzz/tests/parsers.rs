@@ -88,8 +88,38 @@ fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (result, (PEAK.get() - before) as usize)
 }
 
-/// Runs a campaign; what makes a parser fail is left in the folder.
-type Test = fn(&Path) -> Report;
+/// A campaign; what makes its parser fail is left in the folder.
+struct Test {
+    name: &'static str,
+    run: fn(&Path) -> Report,
+    /// How many different things its parser must have said, and how many inputs it must have taken: about half of what
+    /// was seen. With fewer the changes have become so coarse, or the parser so strict, that little of it is reached.
+    least: (usize, usize),
+}
+
+const TESTS: [Test; 4] = [
+    Test {
+        name: "gguf",
+        run: gguf,
+        least: (5000, 300),
+    },
+    Test {
+        name: "manifest",
+        run: manifest,
+        least: (1800, 350),
+    },
+    Test {
+        name: "template",
+        run: template,
+        least: (600, 500),
+    },
+    Test {
+        name: "phase",
+        run: phase,
+        // Both packets, and each reason to refuse a record.
+        least: (8, 11_000),
+    },
+];
 
 fn main() {
     let wanted: Vec<String> = std::env::args()
@@ -97,12 +127,6 @@ fn main() {
         .filter(|word| !word.starts_with('-'))
         .collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
-    let all: [(&str, Test); 4] = [
-        ("gguf", gguf),
-        ("manifest", manifest),
-        ("template", template),
-        ("phase", phase),
-    ];
     corpus_is_what_its_generator_makes();
     let folder = tempfile::Builder::new()
         .prefix("fuzz-")
@@ -110,8 +134,16 @@ fn main() {
         .tempdir()
         .unwrap();
     let mut passed = 0;
-    for (_, campaign) in all.into_iter().filter(|(name, _)| is_wanted(name)) {
-        println!("{}", campaign(folder.path()));
+    for test in TESTS.iter().filter(|test| is_wanted(test.name)) {
+        let report = (test.run)(folder.path());
+        println!("{report}");
+        let seen = (report.outcomes, report.taken);
+        assert!(
+            seen.0 >= test.least.0 && seen.1 >= test.least.1,
+            "{}: {seen:?}, at least {:?} are expected",
+            test.name,
+            test.least
+        );
         passed += 1;
     }
     fs::remove_dir_all(folder.path()).unwrap();
