@@ -35,6 +35,8 @@ const DEPLOY_GOAL: Duration = Duration::from_secs(15 * 60);
 pub(crate) enum Part {
     /// Used memory after answers, at two sizes of memory, and who holds it
     Memory,
+    /// From a stopped engine to the first text, and twenty requests at once
+    Waking,
     /// What goes wrong, when it is noticed, and when questions are answered again
     Faults,
 }
@@ -48,6 +50,7 @@ pub(crate) fn run(parts: &Parts, what: Option<Part>, only: Option<&str>) -> Resu
     let mut report = Report::new();
     match what {
         Some(Part::Memory) => quiet::run(parts, &mut report)?,
+        Some(Part::Waking) => waking_alone(parts, &mut report)?,
         Some(Part::Faults) => faults::run(parts, only, &mut report)?,
         None => all(parts, &mut report)?,
     }
@@ -193,6 +196,23 @@ fn deploy(guest: &mut Guest, setup: &Setup, flashed: Flashed, first: &Answer) ->
         seconds(total),
         seconds(DEPLOY_GOAL)
     ))
+}
+
+/// A guest for nothing but [`waking`].
+fn waking_alone(parts: &Parts, report: &mut Report) -> Result<()> {
+    let expected = parts.oracle(&[QUESTIONS[0].wordings[0]], TOKENS)?;
+    let token = Token::new()?;
+    let (setup, _) = parts.flashed(token.hash_line(), None)?;
+    let machine = step("boot the flashed disk", || setup.boot(&[]))?;
+    let mut guest = Guest {
+        machine,
+        token: token.text,
+    };
+    waking(
+        &mut guest,
+        expected.first().context("the oracle is silent")?,
+        report,
+    )
 }
 
 /// From a stopped engine to the first text, and twenty requests that wake it together.
