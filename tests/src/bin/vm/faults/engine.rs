@@ -13,6 +13,8 @@ use crate::guest::{Guest, MODEL};
 
 /// The watchdog's shortest time, in seconds: `PATIENCE_USEC` of hearthd's law.
 const WATCHDOG: f64 = 8.0;
+/// The longest that it may take in the guest, where all takes longer.
+const NOTICED: Duration = Duration::from_secs(5 * WATCHDOG as u64);
 /// Where a helper is put that holds a thread, in memory: it must not stay.
 const HELPER: &str = "/run/hold";
 
@@ -52,9 +54,15 @@ pub(super) fn stuck(guest: &mut Guest) -> Result<Row> {
 fn ended_as_stuck(guest: &mut Guest, since: f64, begin: Instant, mut stream: Stream) -> Result<Row> {
     let error = stream.read_error()?;
     let answered = answered(guest, begin)?;
+    let noticed = told(guest, STUCK, since)?;
+    ensure!(
+        noticed <= NOTICED,
+        "the watchdog took {} to notice",
+        seconds(noticed)
+    );
     Ok(Row {
         noticed_by: "hearthd's watchdog",
-        noticed: Some(told(guest, STUCK, since)?),
+        noticed: Some(noticed),
         answered: Some(answered),
         note: format!("the client was told: {}", error.message),
         ..Row::default()

@@ -94,6 +94,7 @@ pub(crate) fn run(parts: &Parts, only: Option<&str>, report: &mut Report) -> Res
         say(&format!("evidence is in {}", setup.folder().display()));
     }
     say("\n## Faults, noticed and mended without a hand (emulated guest, 2 processors, 2 GiB)\n");
+    say("What the test itself has limited, it gives back.\n");
     say(&table(
         &[
             "fault",
