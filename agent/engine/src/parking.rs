@@ -155,18 +155,18 @@ impl Sessions {
     }
 
     fn take_found(&mut self, Found { header, bytes, .. }: Found, now: Instant) {
-        let tokens = Arc::clone(&header.tokens);
-        let id = self.policy.insert_file(header.root, tokens, bytes, now);
+        let tokens = &header.tokens[..policy::whole(header.tokens.len())];
+        let id = self.policy.insert_file(header.root, tokens.into(), bytes, now);
         self.kept.insert(id, Kept::File(header));
     }
 
-    /// Keeps what was computed for `tokens`, of which `kv` may have fewer.
+    /// Keeps what was computed for `tokens`, of which `kv` may have fewer, but for what is behind the last whole block.
     pub(crate) fn store(&mut self, owner: Owner, tokens: &[u32], kv: KvCache, now: Instant) {
-        let tokens = &tokens[..kv.length().min(tokens.len())];
+        let tokens = &tokens[..policy::whole(kv.length().min(tokens.len()))];
         if self.parker.is_none() || tokens.is_empty() {
             return;
         }
-        let blocks = kv.blocks()[..tokens.len().div_ceil(POSITIONS)].iter();
+        let blocks = kv.blocks()[..tokens.len() / POSITIONS].iter();
         let blocks: Vec<_> = blocks.map(|block| Held::Raw(Arc::clone(block))).collect();
         let (id, gone) = self.policy.insert(owner.root, tokens.into(), bytes(&blocks), now);
         gone.into_iter().for_each(|id| self.forget(id));
@@ -183,7 +183,7 @@ impl Sessions {
         };
         let from = match self.kept.get(&id) {
             Some(Kept::Memory(shape, blocks)) if *shape == owner.shape => {
-                let blocks = &blocks[..length.div_ceil(POSITIONS)];
+                let blocks = &blocks[..length / POSITIONS];
                 if let Some(blocks) = raw(blocks) {
                     self.policy.touch(id, now);
                     return Resume::Now(Seen { blocks, length });
@@ -403,3 +403,6 @@ fn raw(blocks: &[Held]) -> Option<Vec<Arc<KvBlock>>> {
     };
     blocks.iter().map(raw).collect()
 }
+
+#[cfg(test)]
+mod tests;

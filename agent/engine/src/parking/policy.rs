@@ -2,6 +2,10 @@
 //!
 //! It holds no keys and values, asks no clock and does no IO. Whoever has them tells it of sessions and of the time, asks
 //! it for the next [`Step`], and reports back. One step that takes time is on its way at a time.
+//!
+//! Whoever asks sees how much of a prompt was there, be it by the time alone. So sessions consist of whole blocks of
+//! [`POSITIONS`] tokens ([`whole`]): what is behind the last one neither is gone on from, nor decides which of two sessions
+//! stays. Else others' conversations could be guessed one token after the other; so it takes a block's right ones at once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -124,7 +128,7 @@ impl Policy {
         }
     }
 
-    /// Takes a session of so many bytes in memory, unless it is larger than all that may be kept, or the beginning of one
+    /// Takes a session of whole blocks, of so many bytes in memory, unless it is larger than all that may be kept, or the beginning of one
     /// that is there, which counts as used then. Tells which others are to be forgotten: those that it goes on from, and
     /// the least recently used that there is no room for.
     pub(crate) fn insert(
@@ -166,7 +170,7 @@ impl Policy {
         })
     }
 
-    /// Takes a session that is in a file; of several the least recently used first.
+    /// Takes a session of whole blocks that is in a file; of several the least recently used first.
     pub(crate) fn insert_file(
         &mut self,
         root: Hash,
@@ -190,26 +194,19 @@ impl Policy {
         id
     }
 
-    /// The session that has most of a prompt's first tokens, how many that are, and where it is. One token of the prompt
-    /// is left in any case, for something must be run. A file is not read for less than a block.
-    ///
-    /// Of a session either all is taken, or whole blocks: whoever asks sees how much of a prompt was there, be it by the
-    /// time alone. Were that a single token, others' conversations could be guessed one token after the other; so it takes
-    /// [`POSITIONS`] right ones at once.
+    /// The session that has most of a prompt's first tokens, how many that are, and where it is: whole blocks. One token
+    /// of the prompt is left in any case, for something must be run.
     pub(crate) fn find(&self, root: Option<Hash>, prompt: &[u32]) -> Option<(SessionId, usize, Place)> {
         let most = prompt.len().checked_sub(1)?;
         let common = |session: &Session| {
             let pairs = session.tokens.iter().zip(&prompt[..most]);
-            match pairs.take_while(|(seen, asked)| seen == asked).count() {
-                all if all == session.tokens.len() => all,
-                some => some - some % POSITIONS,
-            }
+            whole(pairs.take_while(|(seen, asked)| seen == asked).count())
         };
         self.sessions
             .iter()
             .filter(|session| session.root == root)
             .map(|session| (common(session), session))
-            .filter(|(common, session)| *common >= least(session.place()))
+            .filter(|(common, _)| *common > 0)
             .max_by_key(|(common, session)| (*common, session.place() == Place::Memory, session.age()))
             .map(|(common, session)| (session.id, common, session.place()))
     }
@@ -381,8 +378,7 @@ impl Policy {
 
     fn can_write(&self, session: &Session) -> bool {
         let writable = matches!(session.form, Form::Memory { writable: true, .. });
-        let worth_it = session.tokens.len() >= least(Place::File);
-        writable && worth_it && session.root.is_some() && self.limits.disk > 0
+        writable && session.root.is_some() && self.limits.disk > 0
     }
 
     fn session(&self, id: SessionId) -> Option<&Session> {
@@ -424,12 +420,9 @@ impl Policy {
     }
 }
 
-/// Fewest tokens for which a session is gone on from.
-fn least(place: Place) -> usize {
-    match place {
-        Place::Memory => 1,
-        Place::File => POSITIONS,
-    }
+/// How many of so many tokens are in whole blocks.
+pub(crate) fn whole(tokens: usize) -> usize {
+    tokens - tokens % POSITIONS
 }
 
 #[cfg(test)]
