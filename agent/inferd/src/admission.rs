@@ -81,7 +81,7 @@ impl Admission {
         })
     }
 
-    /// Has a model let go of as soon as it has answered.
+    /// Has a model let go of as soon as it has answered, also where its first answer is under way.
     pub(crate) async fn unload(&self, model: &str) -> Result<(), Refusal> {
         let engine = self.engine.clone();
         let entries = apart(move || engine.models()).await;

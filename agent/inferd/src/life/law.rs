@@ -78,6 +78,8 @@ pub(crate) struct Law {
     idle_since: Instant,
     /// The model that the wishes are for.
     model: Option<Arc<str>>,
+    /// Models that are wanted out of memory by somebody who came while requests were being answered.
+    unwanted: Vec<Arc<str>>,
     /// What its stay was before a request said otherwise.
     usual: KeepAlive,
     /// A request's word holds until another's, or until the model goes.
@@ -102,6 +104,7 @@ impl Law {
             requests: 0,
             idle_since: now,
             model: None,
+            unwanted: Vec::new(),
             usual: limits.keep_alive,
             keep_alive: limits.keep_alive,
             pinned: false,
@@ -150,6 +153,9 @@ impl Law {
         if let Some(wish) = wish {
             self.heed(wish);
         }
+        if self.requests == 0 {
+            self.unwanted.clear();
+        }
     }
 
     /// There is no model in memory. If nobody is being answered, none has wishes any more: it was parked, or was removed.
@@ -169,15 +175,26 @@ impl Law {
         self.usual = usual;
         self.pinned = wish.pinned;
         self.keep_alive = wish.keep_alive.unwrap_or(self.keep_alive);
+        if self.unwanted.contains(&wish.model) {
+            self.let_go();
+        }
         self.model = Some(wish.model);
     }
 
-    /// A model is wanted out of memory as soon as nobody is being answered, if it is the one that is there.
+    /// A model is wanted out of memory as soon as nobody is being answered, if it is the one that is there then: whichever
+    /// answers under way are its own is known when they end, and what they wish for it was said before.
     pub(crate) fn unload(&mut self, model: &str) {
         if self.model.as_deref() == Some(model) {
-            self.keep_alive = KeepAlive::For(Duration::ZERO);
-            self.pinned = false;
+            self.let_go();
         }
+        if self.requests > 0 && self.unwanted.iter().all(|unwanted| **unwanted != *model) {
+            self.unwanted.push(model.into());
+        }
+    }
+
+    fn let_go(&mut self) {
+        self.keep_alive = KeepAlive::For(Duration::ZERO);
+        self.pinned = false;
     }
 
     /// So short is memory on the machine.

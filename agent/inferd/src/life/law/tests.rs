@@ -266,6 +266,42 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+#[test]
+fn a_model_that_is_unwanted_while_it_answers_goes_when_it_has() {
+    let pinned = Wish {
+        pinned: true,
+        ..wish(Some(KeepAlive::Ever))
+    };
+    for (wished, before) in [(wish(None), false), (pinned.clone(), false), (pinned, true)] {
+        let mut clock = Clock::new();
+        if before {
+            clock.ask(wished.clone());
+        }
+        clock.law.connect();
+        assert!(clock.law.begin() && clock.law.begin());
+        clock.law.unload("m");
+        clock.law.loaded();
+        clock.law.end(Some(wished.clone()), clock.now);
+        assert_eq!(clock.next(), None, "somebody is being answered");
+        clock.law.end(Some(wished), clock.now);
+        assert_eq!(clock.next(), Some(Step::Park));
+        clock.law.parked(true);
+        clock.law.disconnect();
+        clock.ask(wish(None));
+        assert_eq!(clock.due(), Some(300), "that was then");
+    }
+}
+
+#[test]
+fn a_model_that_is_unwanted_while_another_answers_says_nothing_of_that_one() {
+    let mut clock = Clock::new();
+    clock.law.connect();
+    assert!(clock.law.begin());
+    clock.law.unload("another");
+    clock.law.end(Some(wish(None)), clock.now);
+    assert_eq!(clock.due(), Some(300));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     /// Whatever comes in whatever order: idleness never refuses a request; what is pinned, or answers, is never parked;
