@@ -122,7 +122,7 @@ fn usable(source: &store::source::Source, renderer: Renderer) -> Result<(), Load
     })?;
     Graph::check(metadata, &table, path)?;
     let vocabulary = Vocabulary::read(metadata, path)?;
-    let template = ChatTemplate::read(metadata, path, &vocabulary, renderer)?;
+    let template = ChatTemplate::read(metadata, path, &vocabulary, renderer, &Pulse::default())?;
     let question = Message {
         role: Role::User,
         content: "Hello?".to_owned(),
@@ -204,10 +204,10 @@ impl Model {
     ) -> Result<Self, LoadError> {
         let vocabulary = Vocabulary::read(metadata, path)?;
         pulse.beat();
-        let template = ChatTemplate::read(metadata, path, &vocabulary, renderer)?;
+        let template = ChatTemplate::read(metadata, path, &vocabulary, renderer, pulse)?;
         pulse.beat();
         Ok(Self {
-            template: template.beating(pulse.clone()),
+            template,
             vocabulary,
             share,
             kv,

@@ -69,12 +69,13 @@ pub struct ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// Prepares the one in GGUF metadata to be run by `renderer`.
+    /// Prepares the one in GGUF metadata to be run by `renderer`. The pulse beats for as long as its process is waited for.
     pub fn read(
         metadata: &Metadata,
         path: &Path,
         vocabulary: &Vocabulary,
         renderer: Renderer,
+        pulse: &Pulse,
     ) -> Result<Self, LoadError> {
         let keys = Keys::new(metadata, path);
         let source = keys
@@ -93,23 +94,19 @@ impl ChatTemplate {
             let spelling = id.and_then(|id| vocabulary.spelling(id));
             Ok(spelling.unwrap_or_default().to_owned())
         };
-        let prepared = renderer.prepare(source).map_err(|error| LoadError::Template {
-            path: path.to_owned(),
-            reason: match error {
-                RenderError::Refused(reason) | RenderError::Failed(reason) => reason,
-            },
-        })?;
+        let prepared = renderer
+            .prepare(source, pulse)
+            .map_err(|error| LoadError::Template {
+                path: path.to_owned(),
+                reason: match error {
+                    RenderError::Refused(reason) | RenderError::Failed(reason) => reason,
+                },
+            })?;
         Ok(Self {
             prepared,
             bos: spelling("tokenizer.ggml.bos_token_id")?,
             eos: spelling("tokenizer.ggml.eos_token_id")?,
         })
-    }
-
-    /// The pulse beats for as long as somebody waits for its process, which is never for ever.
-    pub(crate) fn beating(mut self, pulse: Pulse) -> Self {
-        self.prepared.beat(pulse);
-        self
     }
 
     /// The tokens of a conversation, with the beginning of the assistant's answer.

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use engine::activity::Pulse;
 use engine::error::RequestError;
 use engine::template::renderer::Renderer;
 use engine::template::{ChatTemplate, Message, Role};
@@ -25,7 +26,7 @@ fn tokens(template: &str, messages: &[Message], renderer: Renderer) -> Result<Ve
     );
     let path = Path::new("tiny.gguf");
     let vocabulary = Vocabulary::read(&metadata, path).unwrap();
-    let template = ChatTemplate::read(&metadata, path, &vocabulary, renderer).unwrap();
+    let template = ChatTemplate::read(&metadata, path, &vocabulary, renderer, &Pulse::default()).unwrap();
     template.tokens(messages, &vocabulary)
 }
 
@@ -75,7 +76,7 @@ fn a_template_is_compiled_before_it_is_needed() {
         "tokenizer.chat_template".to_owned(),
         Value::Text("{% if %}".to_owned()),
     );
-    let error = ChatTemplate::read(&wrong, path, &vocabulary, PROCESS)
+    let error = ChatTemplate::read(&wrong, path, &vocabulary, PROCESS, &Pulse::default())
         .err()
         .unwrap();
     let error = error.to_string();
@@ -87,7 +88,7 @@ fn a_template_is_compiled_before_it_is_needed() {
         program: "/nowhere",
         argument: "",
     };
-    let error = ChatTemplate::read(&metadata, path, &vocabulary, nowhere)
+    let error = ChatTemplate::read(&metadata, path, &vocabulary, nowhere, &Pulse::default())
         .err()
         .unwrap();
     assert!(

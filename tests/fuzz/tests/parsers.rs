@@ -11,6 +11,7 @@ use std::io;
 use std::path::Path;
 
 use api::phase::{EngineOrder, PhaseRecord};
+use engine::activity::Pulse;
 use engine::graph::Graph;
 use engine::template::renderer::Renderer;
 use engine::template::{ChatTemplate, Message, Role};
@@ -344,7 +345,7 @@ fn template(folder: &Path) -> Report {
         let text = String::from_utf8(input.to_vec()).map_err(|_| "no text")?;
         let mut metadata = good.clone();
         metadata.insert("tokenizer.chat_template".to_owned(), Entry::Text(text));
-        let template = ChatTemplate::read(&metadata, path, &vocabulary, Renderer::Here);
+        let template = ChatTemplate::read(&metadata, path, &vocabulary, Renderer::Here, &Pulse::default());
         let template = template.map_err(|error| error.to_string())?;
         let tokens = template
             .tokens(&messages, &vocabulary)

@@ -52,7 +52,7 @@ pub(super) enum Prepared {
         program: &'static str,
         argument: &'static str,
         source: String,
-        pulse: Pulse,
+        wait: Wait,
     },
 }
 
@@ -92,29 +92,29 @@ const RENDERED: u8 = b'+';
 const REFUSED: u8 = b'-';
 
 impl Renderer {
-    /// Compiles a template, or has it compiled to see that it can be.
-    pub(super) fn prepare(self, source: &str) -> Result<Prepared, RenderError> {
+    /// Compiles a template, or has it compiled to see that it can be. The pulse beats for as long as a process is waited
+    /// for, now and later, which is never for ever.
+    pub(super) fn prepare(self, source: &str, pulse: &Pulse) -> Result<Prepared, RenderError> {
+        let wait = Wait {
+            patience: PATIENCE,
+            beat: BEAT,
+            pulse: pulse.clone(),
+        };
+        self.prepare_in(source, wait)
+    }
+
+    fn prepare_in(self, source: &str, wait: Wait) -> Result<Prepared, RenderError> {
         match self {
             Self::Here => with_stack(|| Jinja::compile(source))
                 .map(|jinja| Prepared::Here(Box::new(jinja)))
                 .map_err(RenderError::Refused),
             Self::Process { program, argument } => {
-                let pulse = Pulse::default();
-                run(
-                    program,
-                    argument,
-                    source,
-                    None,
-                    Wait {
-                        patience: PATIENCE,
-                        pulse: &pulse,
-                    },
-                )?;
+                run(program, argument, source, None, &wait)?;
                 Ok(Prepared::Process {
                     program,
                     argument,
                     source: source.to_owned(),
-                    pulse,
+                    wait,
                 })
             }
         }
@@ -130,35 +130,19 @@ impl Prepared {
                 program,
                 argument,
                 source,
-                pulse,
-            } => run(
-                program,
-                argument,
-                source,
-                Some(conversation),
-                Wait {
-                    patience: PATIENCE,
-                    pulse,
-                },
-            ),
-        }
-    }
-
-    /// The pulse beats for as long as a process is waited for.
-    pub(super) fn beat(&mut self, with: Pulse) {
-        if let Self::Process { pulse, .. } = self {
-            *pulse = with;
+                wait,
+            } => run(program, argument, source, Some(conversation), wait),
         }
     }
 }
 
 /// How a process is waited for.
-#[derive(Clone, Copy)]
-struct Wait<'a> {
+pub(super) struct Wait {
     /// How long at most.
     patience: Duration,
-    /// Beats meanwhile.
-    pulse: &'a Pulse,
+    /// How often the pulse beats until then.
+    beat: Duration,
+    pulse: Pulse,
 }
 
 /// Has a process do one job.
@@ -167,7 +151,7 @@ fn run(
     argument: &str,
     template: &str,
     conversation: Option<&Conversation>,
-    wait: Wait,
+    wait: &Wait,
 ) -> Result<String, RenderError> {
     let none = |error: io::Error| RenderError::Failed(format!("no process for its template: {error}"));
     let failed = |error: io::Error| RenderError::Failed(format!("the process of its template: {error}"));
@@ -213,7 +197,7 @@ fn job<'a>(template: &'a str, conversation: Option<&Conversation<'a>>) -> Job<'a
 
 /// Does something with a process that ends at the latest when the process does, which is killed after that time.
 fn within<T>(
-    Wait { patience, pulse }: Wait,
+    wait: &Wait,
     child: &mut Child,
     work: impl FnOnce(&mut Child) -> io::Result<T>,
 ) -> io::Result<T> {
@@ -223,17 +207,17 @@ fn within<T>(
     thread::scope(|scope| {
         let timer = thread::Builder::new().name("patience".to_owned());
         let timer = timer.spawn_scoped(scope, move || {
-            let deadline = Instant::now() + patience;
+            let deadline = Instant::now() + wait.patience;
             loop {
                 let left = deadline.saturating_duration_since(Instant::now());
-                if waiting.recv_timeout(left.min(BEAT)) != Err(RecvTimeoutError::Timeout) {
+                if waiting.recv_timeout(left.min(wait.beat)) != Err(RecvTimeoutError::Timeout) {
                     return false;
                 }
-                if left <= BEAT {
+                if left <= wait.beat {
                     // It may have ended just now.
                     return kill(process, Signal::SIGKILL).is_ok();
                 }
-                pulse.beat();
+                wait.pulse.beat();
             }
         })?;
         let worked = work(child);
@@ -241,7 +225,7 @@ fn within<T>(
         if timer.join().unwrap_or(false) {
             return Err(io::Error::other(format!(
                 "it has not answered in {} ms and was killed; memory or the disk may be busy",
-                patience.as_millis()
+                wait.patience.as_millis()
             )));
         }
         worked
@@ -348,17 +332,22 @@ mod tests {
     #[test]
     fn a_process_that_says_nothing_is_given_up() {
         let pulse = Pulse::default();
-        let wait = |patience| Wait {
-            patience,
-            pulse: &pulse,
+        let prepare = |program, argument, milliseconds| {
+            let wait = Wait {
+                patience: Duration::from_millis(milliseconds),
+                beat: Duration::from_millis(10),
+                pulse: pulse.clone(),
+            };
+            let renderer = Renderer::Process { program, argument };
+            renderer.prepare_in("", wait).map(drop)
         };
-        let silent = run("/bin/sleep", "600", "", None, wait(Duration::from_millis(1050)));
+        let silent = prepare("/bin/sleep", "600", 100);
         assert!(
-            matches!(&silent, Err(RenderError::Failed(reason)) if reason.contains("has not answered in 1050 ms")),
+            matches!(&silent, Err(RenderError::Failed(reason)) if reason.contains("has not answered in 100 ms")),
             "{silent:?}"
         );
-        assert_eq!(pulse.count(), 1, "it was waited for, which is no standstill");
-        let early = run("/bin/true", "", "", None, wait(Duration::from_secs(600)));
+        assert!(pulse.count() > 0, "it was waited for, which is no standstill");
+        let early = prepare("/bin/true", "", 600_000);
         assert!(
             matches!(&early, Err(RenderError::Failed(reason)) if reason.contains("exit status: 0")),
             "{early:?}"

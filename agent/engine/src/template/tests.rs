@@ -8,7 +8,7 @@ fn read(template: &str) -> Result<(ChatTemplate, Vocabulary), LoadError> {
     metadata.insert(key, Metadata::Text(template.to_owned()));
     let path = Path::new("tiny.gguf");
     let vocabulary = Vocabulary::read(&metadata, path)?;
-    let template = ChatTemplate::read(&metadata, path, &vocabulary, Renderer::Here)?;
+    let template = ChatTemplate::read(&metadata, path, &vocabulary, Renderer::Here, &Pulse::default())?;
     Ok((template, vocabulary))
 }
 

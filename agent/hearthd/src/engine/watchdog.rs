@@ -13,9 +13,9 @@
 use machine::{BootTime, EngineSample, Phase};
 use std::collections::HashMap;
 
-/// How long an engine of unknown speed may stand still, in microseconds of time it could have used: longer than the
-/// five seconds of the processor that the kernel lets a chat template have, which beats no pulse. On the slowest machine
-/// that Hearth is meant for a layer takes a few hundred milliseconds.
+/// How long an engine of unknown speed may stand still, in microseconds of time it could have used. On the slowest machine
+/// that Hearth is meant for a layer takes a few hundred milliseconds; while the process of a chat template is waited for,
+/// the pulse beats every second.
 const PATIENCE_USEC: u64 = 8_000_000;
 /// How many times longer than ever before it may stand still.
 const SLACK: u64 = 4;
