@@ -127,7 +127,8 @@ enum Kept {
 
 impl Sessions {
     /// Finds the sessions that an earlier process has parked. `report` is called by another thread; what it is called with
-    /// is to be given to [`Self::done`]. The pulse beats for each block that passes through that thread.
+    /// is to be given to [`Self::done`]. The pulse beats for each block that passes through that thread for somebody who
+    /// waits.
     pub(crate) fn start(
         settings: &Settings,
         kind: KvKind,
@@ -253,6 +254,13 @@ impl Sessions {
         self.work(now);
     }
 
+    /// Somebody waits until they have left it; until [`Self::cleared`].
+    pub(crate) fn await_clear(&mut self) {
+        if let Some(parker) = &self.parker {
+            parker.set_awaited(true);
+        }
+    }
+
     /// Whether no session is in memory.
     pub(crate) fn is_clear(&self) -> bool {
         self.parker.is_none() || self.policy.is_clear()
@@ -261,6 +269,9 @@ impl Sessions {
     /// Sessions may stay in memory again.
     pub(crate) fn cleared(&mut self) {
         self.policy.cleared();
+        if let Some(parker) = &self.parker {
+            parker.set_awaited(false);
+        }
     }
 
     /// Forgets the sessions of a model from a file: the next one of that kind may be another.

@@ -129,9 +129,15 @@ impl Worker {
     /// Says, before anything is done for whoever is let in next, that it is: what never ends there would otherwise look
     /// like rest to those who watch.
     fn foretell(&self) {
-        if self.scheduler.next_waiting().is_some() && self.phase() == Phase::Idle {
+        let is_let_in = |waiting: &Waiting| self.may_enter(&waiting.request.model);
+        if self.phase() == Phase::Idle && self.scheduler.next_waiting().is_some_and(is_let_in) {
             self.publish(Phase::Loading);
         }
+    }
+
+    /// Whether who wants that model may be let in: one is resident at a time, until its sequences are complete.
+    fn may_enter(&self, model: &str) -> bool {
+        self.scheduler.active() == 0 || self.is_resident(model)
     }
 
     /// What it is busy with: if with nothing else, with reading what somebody waits for.
@@ -162,6 +168,7 @@ impl Worker {
             }
             Command::Park(reply) => {
                 self.parking.push(reply);
+                self.sessions.await_clear();
                 self.sessions.clear(Instant::now());
                 self.finish_parking();
             }
@@ -211,15 +218,14 @@ impl Worker {
         }
     }
 
-    /// Gives free slots to those who wait. One model is resident at a time: who wants another waits until the
-    /// sequences of this one are complete.
+    /// Gives free slots to those who wait, in their order.
     fn admit(&mut self) {
         while let Some(waiting) = self.scheduler.next_waiting() {
             let wanted = Wanted {
                 model: waiting.request.model.clone(),
                 context: waiting.request.context,
             };
-            if self.scheduler.active() > 0 && !self.is_resident(&wanted.model) {
+            if !self.may_enter(&wanted.model) {
                 return;
             }
             let Some(Waiting { request, mut outbox }) = self.scheduler.take_waiting() else {

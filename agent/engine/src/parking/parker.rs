@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -66,25 +67,34 @@ pub(crate) enum Outcome {
 
 type Queue = Mutex<VecDeque<Wanted>>;
 
+/// What is between the thread and its handle, beside orders.
+#[derive(Default)]
+struct Desk {
+    waiting: Queue,
+    /// Whether somebody waits until all is done.
+    is_awaited: AtomicBool,
+}
+
 /// The thread's handle. Dropping it waits until what was ordered is done.
 pub(crate) struct Parker {
     jobs: Option<mpsc::Sender<Job>>,
-    waiting: Arc<Queue>,
+    desk: Arc<Desk>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Parker {
-    /// Starts the thread. Files are in `folder`, if there are any. The pulse beats for each block.
+    /// Starts the thread. Files are in `folder`, if there are any. The pulse beats for each block that somebody waits for:
+    /// what nobody waits for is no sign that those are served who do wait for something.
     pub(crate) fn start(
         folder: Option<&Path>,
         pulse: Pulse,
         report: impl Fn(Outcome) + Send + 'static,
     ) -> io::Result<Self> {
         let (jobs, orders) = mpsc::channel();
-        let waiting = Arc::<Queue>::default();
+        let desk = Arc::<Desk>::default();
         let work = Work {
             folder: folder.map(Folder::new),
-            waiting: Arc::clone(&waiting),
+            desk: Arc::clone(&desk),
             pulse,
             report: Farewell(report),
         };
@@ -94,7 +104,7 @@ impl Parker {
             .spawn(move || work.run(&orders, codec))?;
         Ok(Self {
             jobs: Some(jobs),
-            waiting,
+            desk,
             thread: Some(thread),
         })
     }
@@ -108,8 +118,13 @@ impl Parker {
 
     /// Has blocks restored before anything else.
     pub(crate) fn restore(&self, wanted: Wanted) {
-        locked(&self.waiting).push_back(wanted);
+        locked(&self.desk.waiting).push_back(wanted);
         self.order(Job::Serve);
+    }
+
+    /// Somebody waits until all that was ordered is done, or nobody does any more.
+    pub(crate) fn set_awaited(&self, is_awaited: bool) {
+        self.desk.is_awaited.store(is_awaited, Ordering::Relaxed);
     }
 }
 
@@ -136,7 +151,7 @@ impl<R: Fn(Outcome)> Drop for Farewell<R> {
 /// The thread's own.
 struct Work<R: Fn(Outcome)> {
     folder: Option<Folder>,
-    waiting: Arc<Queue>,
+    desk: Arc<Desk>,
     /// Somebody may wait for this thread while nothing is computed.
     pulse: Pulse,
     report: Farewell<R>,
@@ -200,16 +215,18 @@ impl<R: Fn(Outcome)> Work<R> {
         }
     }
 
-    /// Between two blocks of what nobody waits for.
+    /// Between two blocks of what is done in the background.
     fn pause(&self, codec: &mut Codec) {
-        self.pulse.beat();
+        if self.desk.is_awaited.load(Ordering::Relaxed) {
+            self.pulse.beat();
+        }
         self.serve(codec);
     }
 
     /// Restores what is waited for.
     fn serve(&self, codec: &mut Codec) {
         loop {
-            let Some(wanted) = locked(&self.waiting).pop_front() else {
+            let Some(wanted) = locked(&self.desk.waiting).pop_front() else {
                 return;
             };
             let blocks = self.restore(&wanted, codec);
@@ -273,18 +290,30 @@ mod tests {
 
     #[test]
     fn who_waits_is_served_before_the_work_that_was_ordered_first() {
+        for (is_awaited, beats) in [(false, 1), (true, 1 + 9)] {
+            assert_eq!(
+                pack_and_restore(is_awaited),
+                beats,
+                "each block that somebody waits for"
+            );
+        }
+    }
+
+    /// Has nine blocks compressed, and one restored meanwhile. How often the pulse beats.
+    fn pack_and_restore(is_awaited: bool) -> u64 {
         let (report, outcomes) = mpsc::channel();
         let work = Work {
             folder: None,
-            waiting: Arc::default(),
+            desk: Arc::default(),
             pulse: Pulse::default(),
             report: Farewell(move |outcome| report.send(outcome).unwrap()),
         };
+        work.desk.is_awaited.store(is_awaited, Ordering::Relaxed);
         let pulse = work.pulse.clone();
         let (jobs, orders) = mpsc::channel();
         jobs.send(Job::Pack(id(), blocks(9))).unwrap();
         jobs.send(Job::Serve).unwrap();
-        locked(&work.waiting).push_back(Wanted {
+        locked(&work.desk.waiting).push_back(Wanted {
             ticket: Ticket(7),
             id: id(),
             length: 64,
@@ -304,7 +333,7 @@ mod tests {
             ),
             "{told:?}"
         );
-        assert_eq!(pulse.count(), 1 + 9, "each block is progress");
+        pulse.count()
     }
 
     #[test]

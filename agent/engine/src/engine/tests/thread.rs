@@ -116,6 +116,35 @@ fn who_is_let_in_is_told_of_before_anything_is_done_for_him() {
 }
 
 #[test]
+fn who_cannot_be_let_in_wakes_nobody() {
+    let (publisher, mut activity) = watch::channel(Activity::default());
+    let folder = folder(&["tiny", "other"]);
+    let (mut worker, _commands) = worker(settings(folder.path(), 2, 2, 4096), publisher);
+    let submit = |worker: &mut Worker, model: &str| {
+        let (outbox, answer) = answer(|| {});
+        let request = Request {
+            model: model.to_owned(),
+            ..request("a", 4000)
+        };
+        worker.obey(Command::Submit(Waiting { request, outbox }));
+        answer
+    };
+    let _stalled = submit(&mut worker, "tiny");
+    while let Some(work) = worker.next_turn() {
+        worker.compute(&work);
+    }
+    let _other = submit(&mut worker, "other");
+    worker.next_turn();
+    let now = activity.borrow_and_update().clone();
+    assert_eq!((now.phase, now.active, now.queued), (Phase::Idle, 1, 1));
+    worker.next_turn();
+    assert!(
+        !activity.has_changed().unwrap(),
+        "a model that waits is not being read"
+    );
+}
+
+#[test]
 fn a_token_more_wakes_nobody() {
     let (publisher, mut activity) = watch::channel(Activity::default());
     let folder = folder(&["tiny"]);
