@@ -329,6 +329,13 @@ mod tests {
             assert_eq!(refusal.body.error.param.as_deref(), Some("keep_alive"), "{wrong}");
         }
         assert_eq!(param(json!({"keep_alive": true})).as_deref(), Some("keep_alive"));
+        let told = checked(json!({"keep_alive": true}))
+            .err()
+            .unwrap()
+            .body
+            .error
+            .message;
+        assert!(told.contains("30s") && told.contains("for ever"), "{told}");
         assert_eq!(
             param(json!({"messages": [], "keep_alive": null})).as_deref(),
             Some("messages")

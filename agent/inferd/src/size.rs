@@ -19,6 +19,18 @@ impl fmt::Display for NoSize {
 
 impl std::error::Error for NoSize {}
 
+/// What was written is neither a size nor 0, where that is for none.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NeitherSizeNorNone;
+
+impl fmt::Display for NeitherSizeNorNone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0 for none, or a size: {NoSize}")
+    }
+}
+
+impl std::error::Error for NeitherSizeNorNone {}
+
 impl FromStr for Size {
     type Err = NoSize;
 
@@ -43,10 +55,10 @@ impl FromStr for Size {
 }
 
 /// A size, or 0 for none.
-pub(crate) fn or_none(text: &str) -> Result<Size, NoSize> {
+pub(crate) fn or_none(text: &str) -> Result<Size, NeitherSizeNorNone> {
     match text {
         "0" => Ok(Size(0)),
-        _ => text.parse(),
+        _ => text.parse().map_err(|NoSize| NeitherSizeNorNone),
     }
 }
 
@@ -78,7 +90,9 @@ mod tests {
     fn nothing_is_a_size_where_it_may_be() {
         assert_eq!(or_none("0"), Ok(Size(0)));
         assert_eq!(or_none("1K"), Ok(Size(1024)));
-        assert_eq!(or_none("0M"), Err(NoSize));
+        assert_eq!(or_none("0M"), Err(NeitherSizeNorNone));
+        let error = or_none("-1").unwrap_err().to_string();
+        assert!(error.contains("0 for none") && error.contains("400M"), "{error}");
     }
 
     #[test]
