@@ -278,7 +278,9 @@ fn write(folder: &Path, file: &Table) -> io::Result<()> {
     let mut written = fs::File::create(&incoming)?;
     io::Write::write_all(&mut written, file.to_string().as_bytes())?;
     written.sync_all()?;
-    fs::rename(&incoming, &path)
+    fs::rename(&incoming, &path)?;
+    // What is told to be set is set also after a loss of power.
+    fs::File::open(folder)?.sync_all()
 }
 
 fn models(file: &mut Table) -> Result<&mut Table, String> {

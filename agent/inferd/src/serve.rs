@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::admission::Admission;
+use crate::apart;
 use crate::arguments::Serve;
 use crate::door::{Accepting, Door};
 use crate::life::{Departure, KeepAlive, Life, Limits};
@@ -39,40 +40,44 @@ const FAREWELL_TIME: Duration = Duration::from_secs(1);
 /// Serves until told to stop.
 pub(crate) fn run(arguments: &Serve) -> Result<()> {
     let (settings, limits) = (settings(arguments)?, limits(arguments));
-    let threads = settings.threads;
-    cpu::place(threads);
+    cpu::place(settings.threads);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(async {
-        let sockets = sockets::open(arguments.listen).await?;
-        let (engine, ended) = Engine::start(settings).context("cannot start the model's thread")?;
-        tracing::info!(
-            threads,
-            slots = arguments.slots,
-            context = arguments.context,
-            "started"
-        );
-        let orders = report::start(arguments.phase_socket.clone(), engine.clone());
-        let (life, settings) = (Life::new(limits), Arc::new(Reader::new(engine.folders())));
-        let admission = Admission::new(
-            engine.clone(),
-            life.clone(),
-            orders.clone(),
-            Arc::clone(&settings),
-        );
-        let watched = Watched {
-            engine: engine.clone(),
-            life: life.clone(),
-            orders: orders.clone(),
-            ended,
-            terminate: on(SignalKind::terminate())?,
-            interrupt: on(SignalKind::interrupt())?,
-        };
-        let first = engine.clone();
-        tokio::spawn(async move { preload(first, life, settings, orders).await });
-        serve(sockets, routes::router(engine.clone(), admission), watched).await?;
-        park(&engine).await;
-        Ok(())
-    })
+    let runtime = runtime.context("cannot start the runtime")?;
+    apart::run(runtime, serve_here(arguments, settings, limits), FAREWELL_TIME)
+}
+
+/// Serves until told to stop, on this thread.
+async fn serve_here(arguments: &Serve, settings: Settings, limits: Limits) -> Result<()> {
+    let sockets = sockets::open(arguments.listen).await?;
+    let threads = settings.threads;
+    let (engine, ended) = Engine::start(settings).context("cannot start the model's thread")?;
+    tracing::info!(
+        threads,
+        slots = arguments.slots,
+        context = arguments.context,
+        "started"
+    );
+    let orders = report::start(arguments.phase_socket.clone(), engine.clone());
+    let (life, settings) = (Life::new(limits), Arc::new(Reader::new(engine.folders())));
+    let admission = Admission::new(
+        engine.clone(),
+        life.clone(),
+        orders.clone(),
+        Arc::clone(&settings),
+    );
+    let watched = Watched {
+        engine: engine.clone(),
+        life: life.clone(),
+        orders: orders.clone(),
+        ended,
+        terminate: on(SignalKind::terminate())?,
+        interrupt: on(SignalKind::interrupt())?,
+    };
+    let first = engine.clone();
+    tokio::spawn(async move { preload(first, life, settings, orders).await });
+    serve(sockets, routes::router(engine.clone(), admission), watched).await?;
+    park(&engine).await;
+    Ok(())
 }
 
 fn settings(arguments: &Serve) -> Result<Settings> {
