@@ -27,7 +27,7 @@ use codec::Held;
 use file::Header;
 #[cfg(test)]
 pub(crate) use file::VERSION;
-use folder::{Folder, Found};
+use folder::{Folder, Found, Loss};
 use parker::{Job, Origin, Parker, Wanted};
 pub(crate) use parker::{Outcome, Ticket};
 use policy::{Limits, Policy, SessionId, Step};
@@ -123,6 +123,8 @@ pub(crate) struct Sessions {
 enum Kept {
     Memory(KvShape, Vec<Held>),
     File(Header),
+    /// In a file of that name, which could not be read when it was found.
+    Unread(String),
 }
 
 impl Sessions {
@@ -155,10 +157,19 @@ impl Sessions {
         Ok(sessions)
     }
 
-    fn take_found(&mut self, Found { header, bytes, .. }: Found, now: Instant) {
-        let tokens = &header.tokens[..policy::whole(header.tokens.len())];
-        let id = self.policy.insert_file(header.root, tokens.into(), bytes, now);
-        self.kept.insert(id, Kept::File(header));
+    fn take_found(&mut self, found: Found, now: Instant) {
+        let (id, kept) = match found.header {
+            Some(header) => {
+                let tokens = header.tokens[..policy::whole(header.tokens.len())].into();
+                let id = self.policy.insert_file(found.root, tokens, found.bytes, now);
+                (id, Kept::File(header))
+            }
+            None => {
+                let id = self.policy.insert_unreadable(found.root, found.bytes, now);
+                (id, Kept::Unread(found.name))
+            }
+        };
+        self.kept.insert(id, kept);
     }
 
     /// Keeps what was computed for `tokens`, of which `kv` may have fewer, but for what is behind the last whole block.
@@ -296,8 +307,13 @@ impl Sessions {
     }
 
     fn forget(&mut self, id: SessionId) {
-        if let (Some(Kept::File(header)), Some(parker)) = (self.kept.remove(&id), &self.parker) {
-            parker.order(Job::Remove(header.name()));
+        let name = match self.kept.remove(&id) {
+            Some(Kept::File(header)) => header.name(),
+            Some(Kept::Unread(name)) => name,
+            _ => return,
+        };
+        if let Some(parker) = &self.parker {
+            parker.order(Job::Remove(name));
         }
     }
 
@@ -305,7 +321,7 @@ impl Sessions {
     fn blocks(&self, id: SessionId) -> Option<(KvShape, Vec<Held>)> {
         match self.kept.get(&id)? {
             Kept::Memory(shape, blocks) => Some((*shape, blocks.clone())),
-            Kept::File(_) => None,
+            Kept::File(_) | Kept::Unread(_) => None,
         }
     }
 
@@ -366,26 +382,45 @@ impl Sessions {
     fn written(&mut self, id: SessionId, header: Header, bytes: Option<u64>) {
         let wanted = self.policy.written(id, bytes);
         match (bytes, &self.parker) {
-            (Some(_), _) if wanted => drop(self.kept.insert(id, Kept::File(header))),
+            (Some(_), _) if wanted => {
+                self.overwritten(&header.name());
+                self.kept.insert(id, Kept::File(header));
+            }
             // It was forgotten meanwhile.
             (Some(_), Some(parker)) => parker.order(Job::Remove(header.name())),
             _ => {}
         }
     }
 
+    /// A file that could not be read is another's now, if it had that name.
+    fn overwritten(&mut self, name: &str) {
+        let policy = &mut self.policy;
+        self.kept.retain(|&id, kept| {
+            let is_over = matches!(kept, Kept::Unread(unread) if *unread == name);
+            if is_over {
+                policy.remove(id);
+            }
+            !is_over
+        });
+    }
+
     fn restored(
         &mut self,
         ticket: Ticket,
         id: SessionId,
-        blocks: Option<Vec<Arc<KvBlock>>>,
+        blocks: Result<Vec<Arc<KvBlock>>, Loss>,
     ) -> Option<Restored> {
-        if blocks.is_none() {
-            self.policy.remove(id);
-            self.kept.remove(&id);
+        match &blocks {
+            Ok(_) => {}
+            Err(Loss::Unreadable) => self.policy.unreadable(id),
+            Err(Loss::Gone) => {
+                self.policy.remove(id);
+                self.kept.remove(&id);
+            }
         }
         let index = self.waiting.iter().position(|(waiting, _)| *waiting == ticket)?;
         let (_, length) = self.waiting.swap_remove(index);
-        let seen = blocks.map(|blocks| Seen { blocks, length });
+        let seen = blocks.ok().map(|blocks| Seen { blocks, length });
         Some(Restored { ticket, seen })
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use kernels::kv::{KvBlock, KvKind};
+use store::Hash;
 
 use super::codec::{Codec, Held};
 use super::file::{self, FileProblem, Header};
@@ -27,10 +28,23 @@ pub(crate) struct Folder {
 /// A session that was found.
 #[derive(Debug)]
 pub(crate) struct Found {
-    pub(crate) header: Header,
+    pub(crate) name: String,
+    /// Names the model.
+    pub(crate) root: Hash,
+    /// None if the file cannot be read for now.
+    pub(crate) header: Option<Header>,
     /// Bytes of the file.
     pub(crate) bytes: u64,
     used: SystemTime,
+}
+
+/// Why a file gives no keys and values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// It is not there any more.
+    Gone,
+    /// It takes room on disk, and cannot be read or removed for now.
+    Unreadable,
 }
 
 impl Folder {
@@ -79,10 +93,10 @@ impl Folder {
         }
         match found(path, kind) {
             Ok(found) => Some(found),
-            Err(problem) => {
-                refuse(path, &problem);
-                None
-            }
+            Err(problem) => match refuse(path, &problem) {
+                Loss::Gone => None,
+                Loss::Unreadable => unreadable(path),
+            },
         }
     }
 
@@ -105,8 +119,8 @@ impl Folder {
         })
     }
 
-    /// Reads the first `length` tokens' keys and values of a session. None if they cannot be had: then the file is gone, or
-    /// left to the next process.
+    /// Reads the first `length` tokens' keys and values of a session. If they cannot be had, the file is gone, or left to
+    /// the next process for as long as there is room for it.
     /// After each block `beat` is called.
     pub(crate) fn read(
         &self,
@@ -114,15 +128,9 @@ impl Folder {
         length: usize,
         codec: &mut Codec,
         beat: impl FnMut(),
-    ) -> Option<Vec<Arc<KvBlock>>> {
+    ) -> Result<Vec<Arc<KvBlock>>, Loss> {
         let path = self.path.join(header.name());
-        match read_file(&path, header, length, codec, beat) {
-            Ok(blocks) => Some(blocks),
-            Err(problem) => {
-                refuse(&path, &problem);
-                None
-            }
-        }
+        read_file(&path, header, length, codec, beat).map_err(|problem| refuse(&path, &problem))
     }
 
     /// Removes a session.
@@ -142,9 +150,26 @@ fn found(path: &Path, kind: KvKind) -> Result<Found, FileProblem> {
         return Err(FileProblem::Foreign);
     }
     Ok(Found {
-        header,
+        name: header.name(),
+        root: header.root,
+        header: Some(header),
         bytes: metadata.len(),
         used: metadata.modified()?,
+    })
+}
+
+/// What there is of a file that cannot be read, if it has a session's name.
+fn unreadable(path: &Path) -> Option<Found> {
+    let name = path.file_name()?.to_str()?;
+    let root = name.split_once('-')?.0.parse().ok()?;
+    // Where not even that can be had, the first error is the one that was told.
+    let metadata = fs::symlink_metadata(path).ok()?;
+    Some(Found {
+        name: name.to_owned(),
+        root,
+        header: None,
+        bytes: metadata.len(),
+        used: metadata.modified().ok()?,
     })
 }
 
@@ -175,31 +200,35 @@ fn read_file(
 }
 
 /// What cannot be read for now may be whole, and stays for the next process.
-fn refuse(path: &Path, problem: &FileProblem) {
+fn refuse(path: &Path, problem: &FileProblem) -> Loss {
     if let FileProblem::Io(error) = problem {
         tracing::warn!("the parked session {} cannot be read: {error}", path.display());
-        return;
+        return match error.kind() {
+            io::ErrorKind::NotFound => Loss::Gone,
+            _ => Loss::Unreadable,
+        };
     }
     tracing::warn!(
         "the parked session {} is not used: {problem}; it is removed",
         path.display()
     );
-    remove(path);
+    remove(path)
 }
 
-fn remove(path: &Path) {
+/// Whether it is gone then.
+fn remove(path: &Path) -> Loss {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!("cannot remove {}: {error}", path.display());
+            Loss::Unreadable
         }
-        _ => {}
+        _ => Loss::Gone,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use kernels::kv::KvShape;
-    use store::Hash;
 
     use super::*;
 
@@ -220,12 +249,12 @@ mod tests {
     fn read(folder: &Folder, header: &Header) -> bool {
         folder
             .read(header, 100, &mut Codec::new().unwrap(), || {})
-            .is_some()
+            .is_ok()
     }
 
     fn names(folder: &Folder) -> Vec<String> {
         let found = folder.scan(KvKind::F16).into_iter();
-        found.map(|found| found.header.name()).collect()
+        found.map(|found| found.name).collect()
     }
 
     #[test]
@@ -270,6 +299,14 @@ mod tests {
         // Nobody can open it, be he root.
         let unreadable = good.with_file_name("loop.kv");
         std::os::unix::fs::symlink("loop.kv", &unreadable).unwrap();
+        let unread = good.with_file_name(header(5).name());
+        std::os::unix::fs::symlink(header(5).name(), &unread).unwrap();
+        let found = folder.scan(KvKind::F16);
+        let found = found.iter().find(|found| found.header.is_none()).unwrap();
+        assert_eq!((&found.name, found.root), (&header(5).name(), header(5).root));
+        assert_eq!(found.bytes, found.name.len() as u64);
+        folder.remove(&found.name);
+        assert!(!unread.is_symlink());
         let others = place.path().join("notes.txt");
         fs::write(&others, "mine").unwrap();
         assert_eq!(names(&folder), [header(1).name()]);

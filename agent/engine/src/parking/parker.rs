@@ -16,7 +16,7 @@ use kernels::kv::{KvBlock, KvShape};
 
 use super::codec::{Codec, Held};
 use super::file::Header;
-use super::folder::Folder;
+use super::folder::{Folder, Loss};
 use super::policy::SessionId;
 use crate::activity::Pulse;
 
@@ -59,8 +59,8 @@ pub(crate) enum Outcome {
     Packed(SessionId, Option<Vec<Held>>),
     /// The bytes of a session's file, which begins like that; none if it could not be written.
     Written(SessionId, Header, Option<u64>),
-    /// The blocks that were asked for; none if they cannot be had.
-    Restored(Ticket, SessionId, Option<Vec<Arc<KvBlock>>>),
+    /// The blocks that were asked for, or why they cannot be had.
+    Restored(Ticket, SessionId, Result<Vec<Arc<KvBlock>>, Loss>),
     /// The thread has ended: nothing more will be done.
     Ended,
 }
@@ -234,10 +234,10 @@ impl<R: Fn(Outcome)> Work<R> {
         }
     }
 
-    fn restore(&self, wanted: &Wanted, codec: &mut Codec) -> Option<Vec<Arc<KvBlock>>> {
+    fn restore(&self, wanted: &Wanted, codec: &mut Codec) -> Result<Vec<Arc<KvBlock>>, Loss> {
         match &wanted.from {
             Origin::File(header) => {
-                let folder = self.folder.as_ref()?;
+                let folder = self.folder.as_ref().ok_or(Loss::Gone)?;
                 folder.read(header, wanted.length, codec, || self.pulse.beat())
             }
             Origin::Memory(shape, blocks) => {
@@ -247,11 +247,10 @@ impl<R: Fn(Outcome)> Work<R> {
                 };
                 let unpacked = blocks.iter().map(unpack);
                 let unpacked = unpacked.collect::<io::Result<_>>();
-                unpacked
-                    .inspect_err(|error| {
-                        tracing::error!("a session in memory cannot be decompressed: {error}")
-                    })
-                    .ok()
+                unpacked.map_err(|error| {
+                    tracing::error!("a session in memory cannot be decompressed: {error}");
+                    Loss::Gone
+                })
             }
         }
     }
@@ -326,7 +325,7 @@ mod tests {
             matches!(
                 &told[..],
                 [
-                    Outcome::Restored(Ticket(7), _, Some(restored)),
+                    Outcome::Restored(Ticket(7), _, Ok(restored)),
                     Outcome::Packed(_, Some(packed)),
                     Outcome::Ended,
                 ] if restored.len() == 1 && packed.len() == 9

@@ -86,6 +86,8 @@ enum Form {
     },
     File {
         bytes: u64,
+        /// Whether it is gone on from: what cannot be read for now only takes room.
+        is_readable: bool,
     },
 }
 
@@ -100,8 +102,18 @@ impl Session {
     fn disk(&self) -> u64 {
         match self.form {
             Form::Memory { .. } => 0,
-            Form::File { bytes } => bytes,
+            Form::File { bytes, .. } => bytes,
         }
+    }
+
+    fn is_readable(&self) -> bool {
+        !matches!(
+            self.form,
+            Form::File {
+                is_readable: false,
+                ..
+            }
+        )
     }
 
     fn place(&self) -> Place {
@@ -143,7 +155,7 @@ impl Policy {
             return (None, gone);
         }
         self.remove_where(&mut gone, |old| {
-            old.root == root && tokens.starts_with(&old.tokens)
+            old.root == root && !old.tokens.is_empty() && tokens.starts_with(&old.tokens)
         });
         while self.memory() + bytes > self.limits.memory
             && let Some(id) = self.oldest(Place::Memory)
@@ -178,7 +190,23 @@ impl Policy {
         bytes: u64,
         now: Instant,
     ) -> SessionId {
-        self.push(Some(root), tokens, Form::File { bytes }, now)
+        let is_readable = true;
+        self.push(Some(root), tokens, Form::File { bytes, is_readable }, now)
+    }
+
+    /// Takes a file of which no more is known, for it cannot be read: it takes room on disk until that is needed.
+    pub(crate) fn insert_unreadable(&mut self, root: Hash, bytes: u64, now: Instant) -> SessionId {
+        let is_readable = false;
+        self.push(Some(root), [].into(), Form::File { bytes, is_readable }, now)
+    }
+
+    /// A session's file turned out not to be readable for now: see [`Self::insert_unreadable`].
+    pub(crate) fn unreadable(&mut self, id: SessionId) {
+        if let Some(session) = self.session_mut(id)
+            && let Form::File { is_readable, .. } = &mut session.form
+        {
+            *is_readable = false;
+        }
     }
 
     fn push(&mut self, root: Option<Hash>, tokens: Arc<[u32]>, form: Form, used: Instant) -> SessionId {
@@ -204,7 +232,7 @@ impl Policy {
         };
         self.sessions
             .iter()
-            .filter(|session| session.root == root)
+            .filter(|session| session.root == root && session.is_readable())
             .map(|session| (common(session), session))
             .filter(|(common, _)| *common > 0)
             .max_by_key(|(common, session)| (*common, session.place() == Place::Memory, session.age()))
@@ -292,7 +320,12 @@ impl Policy {
             return false;
         };
         match (file, &mut session.form) {
-            (Some(bytes), form) => *form = Form::File { bytes },
+            (Some(bytes), form) => {
+                *form = Form::File {
+                    bytes,
+                    is_readable: true,
+                };
+            }
             (None, Form::Memory { writable, .. }) => *writable = false,
             (None, Form::File { .. }) => {}
         }

@@ -223,6 +223,33 @@ fn damaged_files_are_removed_and_the_answer_is_the_same() {
 }
 
 #[test]
+fn files_that_cannot_be_read_go_where_something_takes_their_place() {
+    for restart in [false, true] {
+        let mut place = Place::new(KvKind::F16, 100 * BLOCK, 100 * BLOCK);
+        let messages = [said(Role::User, &"tell me a story ".repeat(12))];
+        let mut runner = place.begin();
+        let (text, _) = runner.ask(&messages, 40);
+        assert!(runner.park());
+        let [path] = place.files().try_into().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        // Nobody can open it, be he root.
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        if restart {
+            runner = place.begin();
+        }
+        let (again, summary) = runner.ask(&messages, 40);
+        assert_eq!((again, summary.reused_tokens), (text, 0));
+        if restart {
+            assert!(path.is_symlink(), "there is room");
+            place.settings.parking.disk.as_mut().unwrap().quota = 0;
+            runner = place.begin();
+        }
+        drop(runner);
+        assert!(!path.is_symlink());
+    }
+}
+
+#[test]
 fn a_model_stored_anew_does_not_go_on_from_what_the_old_one_saw() {
     let place = Place::new(KvKind::F16, 100 * BLOCK, 100 * BLOCK);
     let (_, _, reused) = two_turns(&place, |runner| {

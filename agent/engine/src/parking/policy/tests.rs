@@ -189,6 +189,27 @@ fn nothing_is_gone_on_from_for_less_than_a_block() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_takes_room_until_it_is_needed() {
+    let limits = Limits {
+        write_after: Duration::ZERO,
+        ..LIMITS
+    };
+    let (mut policy, now) = (Policy::new(limits), Instant::now());
+    let read = policy.insert_file(root().unwrap(), tokens(1, 128), 250, now);
+    policy.unreadable(read);
+    let found = policy.insert_unreadable(root().unwrap(), 200, now);
+    assert_eq!(policy.find(root(), &tokens(1, 129)), None);
+    assert_eq!(policy.disk(), 450);
+    let id = policy.insert(root(), tokens(1_000, 128), 200, now).0.unwrap();
+    assert_eq!(policy.next(now), Some(Step::Forget(read)));
+    assert_eq!(policy.next(now), Some(Step::Write { id, room: 300 }));
+    assert!(policy.written(id, Some(300)));
+    let id = policy.insert(root(), tokens(1, 128), 100, now).0.unwrap();
+    assert_eq!(policy.next(now), Some(Step::Forget(found)));
+    assert_eq!(policy.next(now), Some(Step::Write { id, room: 200 }));
+}
+
+#[test]
 fn what_is_forgotten_while_it_is_written_is_not_wanted() {
     let limits = Limits {
         write_after: Duration::ZERO,
