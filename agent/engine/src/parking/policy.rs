@@ -140,9 +140,9 @@ impl Policy {
         }
     }
 
-    /// Takes a session of whole blocks, of so many bytes in memory, unless it is larger than all that may be kept, or the beginning of one
-    /// that is there, which counts as used then. Tells which others are to be forgotten: those that it goes on from, and
-    /// the least recently used that there is no room for.
+    /// Takes a session of whole blocks, of so many bytes in memory, unless it is larger than all that may be kept, or the
+    /// beginning of one that is there, which counts as used then. Tells which others are to be forgotten: those that it
+    /// goes on from, and the least recently used that there is no room for.
     pub(crate) fn insert(
         &mut self,
         root: Option<Hash>,
