@@ -97,9 +97,11 @@ impl Quarantine {
         true
     }
 
-    /// This model is there. Sets those free that had its name and were something else; whether there was one.
+    /// This model is there. Sets those free that had its name and were something else; whether there was one. Such a one
+    /// is not there any more, and cannot stand in.
     pub(crate) fn seen(&mut self, model: &Model) -> bool {
-        let replaced = |held: &Model| held.name == model.name && held.tag != model.tag;
+        let replaced = |known: &Model| known.name == model.name && known.tag != model.tag;
+        self.good.retain(|good| !replaced(good));
         self.release_where(replaced)
     }
 
@@ -130,9 +132,10 @@ impl Quarantine {
         &self.good
     }
 
-    /// The last model that answered well and is not held.
+    /// The last model that answered well and is not held, nor is another of its name, by which it would be asked for.
     pub(crate) fn fallback(&self) -> Option<&Model> {
-        self.good.iter().rev().find(|good| !self.holds(good.tag))
+        let is_free = |good: &&Model| !self.holds(good.tag) && !self.holds_named(&good.name);
+        self.good.iter().rev().find(is_free)
     }
 
     fn holds(&self, tag: u64) -> bool {
@@ -233,6 +236,30 @@ mod tests {
         let replaced = Model { tag: 9, ..model(1) };
         assert!(quarantine.seen(&replaced));
         assert!(quarantine.held().is_empty());
+    }
+
+    #[test]
+    fn one_that_was_replaced_stands_in_for_nobody() {
+        let replacing = Model { tag: 9, ..model(1) };
+        let fails_often = |quarantine: &mut Quarantine| {
+            (0..5).for_each(|at| drop(quarantine.failed(&replacing, BootTime(at))));
+            assert_eq!(quarantine.held(), std::slice::from_ref(&replacing));
+        };
+        let mut quarantine = Quarantine::default();
+        quarantine.answered(&model(1));
+        quarantine.seen(&replacing);
+        assert_eq!(quarantine.good(), []);
+        fails_often(&mut quarantine);
+        assert_eq!(quarantine.lapse(BootTime(0)), []);
+        assert_eq!(
+            quarantine.lapse(BootTime(LAPSE_USEC)),
+            std::slice::from_ref(&replacing)
+        );
+
+        let mut unseen = Quarantine::default();
+        unseen.answered(&model(1));
+        fails_often(&mut unseen);
+        assert_eq!(unseen.fallback(), None, "it has the name of the one that is held");
     }
 
     #[test]
