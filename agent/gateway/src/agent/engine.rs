@@ -8,7 +8,7 @@ use std::time::Duration;
 use zbus::Connection;
 
 /// How long systemd's jobs may take: hearthd gives them up before.
-const PATIENCE: Duration = Duration::from_secs(75);
+const PATIENCE: Duration = Duration::from_secs(80);
 
 /// What systemd is to do with the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

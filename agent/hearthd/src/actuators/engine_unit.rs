@@ -23,8 +23,17 @@ pub(crate) const SERVICE: &str = "hearth-inferd.service";
 /// What starts it.
 pub(super) const SOCKET: &str = "hearth-inferd.socket";
 
-/// How long the engine has to end by itself before it is killed: heat does not wait for answers.
-const GRACE: Duration = Duration::from_secs(3);
+/// How long the engine has to end by itself before it is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grace(Duration);
+
+impl Grace {
+    /// Heat does not wait for answers.
+    pub(super) const OF_HEAT: Self = Self(Duration::from_secs(3));
+    /// An administrator's stop lets the engine give its answers, for up to 10 s, and park what it holds, for up to 10 s
+    /// more.
+    pub(super) const OF_ORDER: Self = Self(Duration::from_secs(25));
+}
 
 /// How long a start of the engine may take, with the end of the run before it: it may be answering.
 const START_TIME: Duration = Duration::from_secs(30);
@@ -85,8 +94,6 @@ pub(super) struct EngineUnit {
     quota: Option<u64>,
     /// The resource properties that it was told last.
     resources: Properties,
-    /// How long the engine has to end by itself.
-    grace: Duration,
 }
 
 impl EngineUnit {
@@ -98,7 +105,9 @@ impl EngineUnit {
             Some(Ok(Some(first_seen))) => first_seen,
             Some(Err(error)) => {
                 let error = anyhow::Error::new(error);
-                warn!("{error:#}; the engine's quota is taken for none and its socket for listening");
+                warn!(
+                    "{error:#}; the engine's quota is taken for none, its socket for listening, and the limits that it has now for its unit's own"
+                );
                 FirstSeen {
                     cpu_quota_usec: Some(NO_QUOTA),
                     socket_was_active: Some(true),
@@ -112,19 +121,18 @@ impl EngineUnit {
             first_seen,
             quota: None,
             resources: Properties::new(),
-            grace: GRACE,
         }
     }
 
     /// Brings the unit to where it should be. Repeating it changes nothing, and it goes on after an error: an engine
-    /// whose time cannot be rationed is stopped all the same.
-    pub(super) async fn hold_back(&mut self, limits: &EngineLimits) -> Result<(), Error> {
+    /// whose time cannot be rationed is stopped all the same. `grace` is for an engine that is stopped.
+    pub(super) async fn hold_back(&mut self, limits: &EngineLimits, grace: Grace) -> Result<(), Error> {
         let rationed = match limits.cpu_quota_percent {
             Some(percent) => self.ration(percent).await,
             None => self.unration().await,
         };
         let stopped = if limits.stopped {
-            self.stop().await
+            self.stop(grace).await
         } else {
             self.allow().await
         };
@@ -245,7 +253,7 @@ impl EngineUnit {
         Ok(())
     }
 
-    async fn stop(&mut self) -> Result<(), Error> {
+    async fn stop(&mut self, grace: Grace) -> Result<(), Error> {
         if self.first_seen.socket_was_active.is_none() {
             let active = self.is(SOCKET, &["active"]).await?;
             self.first_seen.socket_was_active = Some(active);
@@ -257,17 +265,17 @@ impl EngineUnit {
         info!("stopping {SOCKET} and {SERVICE}");
         // A service that warms on is worse than a socket that starts it again, which is seen at the next look.
         let socket = job("stop", SOCKET, self.systemd.stop(SOCKET)).await;
-        let service = self.stop_service().await;
+        let service = self.stop_service(grace).await;
         socket.and(service)
     }
 
-    async fn stop_service(&self) -> Result<(), Error> {
-        if let Ok(stopped) = timeout(self.grace, self.systemd.stop(SERVICE)).await {
+    async fn stop_service(&self, Grace(grace): Grace) -> Result<(), Error> {
+        if let Ok(stopped) = timeout(grace, self.systemd.stop(SERVICE)).await {
             return tell("stop", SERVICE, stopped);
         }
         warn!(
             "killing {SERVICE}, which has not ended within {} s",
-            self.grace.as_secs()
+            grace.as_secs()
         );
         let killed = self.systemd.kill(SERVICE, Signal::SIGKILL).await;
         tell("kill", SERVICE, killed.map_err(JobError::from))

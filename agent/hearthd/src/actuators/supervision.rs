@@ -5,7 +5,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::engine_unit::{EngineUnit, SERVICE, restart, start};
+use super::engine_unit::{EngineUnit, Grace, SERVICE, restart, start};
 use super::systemd::{Properties, Property, Systemd, shown};
 use crate::engine::Administered;
 use crate::state::PowerOff;
@@ -28,8 +28,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How often it is looked after that an engine that must not run does not.
 const PATROL: Duration = Duration::from_secs(5);
-/// How long an administrator waits until the unit is as was asked: a stop takes the engine's grace and two jobs.
-const ORDER_TIME: Duration = Duration::from_secs(30);
+/// How long an administrator waits until the unit is as was asked: a stop takes the engine's grace, which is
+/// [`Grace::OF_ORDER`], and two jobs, and whoever starts an engine that is being stopped waits for that first.
+const ORDER_TIME: Duration = Duration::from_secs(45);
 /// How long giving back may take when hearthd ends.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -54,6 +55,23 @@ impl Wish {
             ..self.limits
         }
     }
+
+    /// How long an engine that is stopped has to end by itself.
+    fn grace(&self) -> Grace {
+        if self.limits.stopped {
+            Grace::OF_HEAT
+        } else {
+            Grace::OF_ORDER
+        }
+    }
+
+    /// Whether this one must not wait until that one, which came before, is fulfilled: a power-off waits neither for an
+    /// engine to end nor for an answer that does not come, and heat not for as long as an administrator does.
+    fn outdoes(&self, before: &Self) -> bool {
+        let is_new = |now: bool, before: bool| now && !before;
+        is_new(self.power_off.is_some(), before.power_off.is_some())
+            || is_new(self.limits.stopped, before.limits.stopped) && before.power_off.is_none()
+    }
 }
 
 /// What systemd is to do once for an administrator, when the unit is as is wanted.
@@ -61,8 +79,28 @@ impl Wish {
 pub(crate) enum Errand {
     Start,
     Restart,
-    /// What is wanted, and no more.
+    /// Nothing but what is wanted, which is that the engine does not run.
+    Stop,
+    /// Nothing but what is wanted.
     Nothing,
+}
+
+impl Errand {
+    /// Why it must not be run any more, or is not done, where something else is wanted now than when it was ordered.
+    fn overtaken(self, now: &Wish) -> Option<&'static str> {
+        match self {
+            Self::Start | Self::Restart if now.administered.is_held() => {
+                Some("another order has stopped the engine meanwhile")
+            }
+            Self::Start | Self::Restart if now.limits.stopped => {
+                Some("heat has stopped the engine meanwhile")
+            }
+            Self::Stop if !now.administered.is_held() => {
+                Some("another order has started the engine meanwhile")
+            }
+            _ => None,
+        }
+    }
 }
 
 /// How far the task has come.
@@ -147,6 +185,7 @@ impl Supervision {
     ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
         let orders = self.wish.borrow().orders;
         let mut progress = self.progress.clone();
+        let wishes = self.wish.subscribe();
         let systemd = self.systemd.clone();
         async move {
             demand(&systemd).await?;
@@ -164,10 +203,14 @@ impl Supervision {
             if let Some(problem) = &tried.context("hearthd is stopping")?.problem {
                 return Err(anyhow!("{problem}; it goes on being tried"));
             }
+            // What is decided while the job runs has systemd drop it, or is seen at the next patrol.
+            if let Some(why) = errand.overtaken(&wishes.borrow()) {
+                return Err(anyhow!(why));
+            }
             match errand {
                 Errand::Start => Ok(start(&systemd).await?),
                 Errand::Restart => Ok(restart(&systemd).await?),
-                Errand::Nothing => Ok(()),
+                Errand::Stop | Errand::Nothing => Ok(()),
             }
         }
     }
@@ -270,20 +313,16 @@ impl Supervisor {
         }
     }
 
-    /// Fulfils a wish. `None`: a power-off is wanted meanwhile, which waits neither for an engine to end nor for an
-    /// answer that does not come.
+    /// Fulfils a wish. `None`: something is wanted meanwhile that does not wait for it.
     async fn fulfil_unless_outdone(
         &mut self,
         wish: &Wish,
         mut wishes: watch::Receiver<Wish>,
     ) -> Option<anyhow::Result<()>> {
-        if wish.power_off.is_some() {
-            return Some(self.fulfil(wish).await);
-        }
-        let power_off = async { wishes.wait_for(|wish| wish.power_off.is_some()).await.is_ok() };
+        let outdone = async { wishes.wait_for(|now| now.outdoes(wish)).await.is_ok() };
         tokio::select! {
             fulfilled = self.fulfil(wish) => Some(fulfilled),
-            true = power_off => None,
+            true = outdone => None,
         }
     }
 
@@ -293,7 +332,7 @@ impl Supervisor {
             Some(reason) => self.power_off(reason).await,
             None => Ok(()),
         };
-        let held_back = self.unit.hold_back(&wish.limits()).await;
+        let held_back = self.unit.hold_back(&wish.limits(), wish.grace()).await;
         let limited = self.unit.limit(&wish.administered.limits).await;
         let aborted = self.abort(wish).await;
         off.and(held_back.and(limited).map_err(anyhow::Error::new))

@@ -186,7 +186,7 @@ impl Daemon<'_> {
                 told::asked("the engine was stopped", caller);
                 book.hold(Some(OffsetDateTime::now_utc()))
                     .map_err(Refusal::NotKept)?;
-                Ok(Errand::Nothing)
+                Ok(Errand::Stop)
             }
             Order::Start => {
                 told::asked("the engine was started", caller);

@@ -32,22 +32,21 @@ async fn time_is_rationed_once_and_given_back_as_it_was() {
     let (fake, mut unit, _server) = unit(folder.path()).await;
     fake.set_quota(700_000);
     for _ in 0..2 {
-        unit.hold_back(&HALF).await.unwrap();
+        unit.hold_back(&HALF, Grace::OF_HEAT).await.unwrap();
     }
     assert_eq!(fake.take_calls(), ["quota 500000"]);
-    unit.hold_back(&EngineLimits {
+    let most = EngineLimits {
         cpu_quota_percent: Some(90),
         ..FREE
-    })
-    .await
-    .unwrap();
+    };
+    unit.hold_back(&most, Grace::OF_HEAT).await.unwrap();
     assert_eq!(
         fake.take_calls(),
         ["quota 700000"],
         "the administrator's own stays the most"
     );
     assert!(folder.path().join("engine-unit.json").exists());
-    unit.hold_back(&FREE).await.unwrap();
+    unit.hold_back(&FREE, Grace::OF_HEAT).await.unwrap();
     assert_eq!(fake.take_calls(), Vec::<String>::new(), "it holds that already");
     assert!(!folder.path().join("engine-unit.json").exists());
 }
@@ -57,7 +56,7 @@ async fn an_engine_that_is_stopped_is_not_started_by_its_socket_until_it_may_run
     let folder = tempfile::tempdir().unwrap();
     let (fake, mut unit, _server) = unit(folder.path()).await;
     for _ in 0..2 {
-        unit.hold_back(&STOPPED).await.unwrap();
+        unit.hold_back(&STOPPED, Grace::OF_HEAT).await.unwrap();
     }
     assert_eq!(
         fake.take_calls(),
@@ -68,13 +67,13 @@ async fn an_engine_that_is_stopped_is_not_started_by_its_socket_until_it_may_run
         ]
     );
     fake.activate(SERVICE);
-    unit.hold_back(&STOPPED).await.unwrap();
+    unit.hold_back(&STOPPED, Grace::OF_HEAT).await.unwrap();
     assert_eq!(
         fake.take_calls(),
         ["stop hearth-inferd.socket", "stop hearth-inferd.service"],
         "whoever has started it meanwhile"
     );
-    unit.hold_back(&FREE).await.unwrap();
+    unit.hold_back(&FREE, Grace::OF_HEAT).await.unwrap();
     assert_eq!(
         fake.take_calls(),
         ["quota 18446744073709551615", "start hearth-inferd.socket"]
@@ -86,9 +85,9 @@ async fn a_socket_that_somebody_else_had_stopped_stays_so() {
     let folder = tempfile::tempdir().unwrap();
     let (fake, mut unit, _server) = unit(folder.path()).await;
     fake.deactivate(SOCKET);
-    unit.hold_back(&STOPPED).await.unwrap();
+    unit.hold_back(&STOPPED, Grace::OF_HEAT).await.unwrap();
     fake.take_calls();
-    unit.hold_back(&FREE).await.unwrap();
+    unit.hold_back(&FREE, Grace::OF_HEAT).await.unwrap();
     assert_eq!(fake.take_calls(), ["quota 18446744073709551615"]);
 }
 
@@ -97,8 +96,7 @@ async fn an_engine_that_does_not_end_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let (fake, mut unit, _server) = unit(folder.path()).await;
     fake.make_stubborn();
-    unit.grace = Duration::ZERO;
-    unit.hold_back(&STOPPED).await.unwrap();
+    unit.hold_back(&STOPPED, Grace(Duration::ZERO)).await.unwrap();
     assert_eq!(fake.take_calls().last().unwrap(), "kill hearth-inferd.service 9");
 }
 
@@ -107,7 +105,7 @@ async fn a_job_that_comes_to_nothing_is_an_error_with_systemds_word() {
     let folder = tempfile::tempdir().unwrap();
     let (fake, mut unit, _server) = unit(folder.path()).await;
     fake.end_jobs_as("canceled");
-    let error = unit.hold_back(&STOPPED).await.unwrap_err();
+    let error = unit.hold_back(&STOPPED, Grace::OF_HEAT).await.unwrap_err();
     let error = format!("{:#}", anyhow::Error::new(error));
     assert!(error.contains("canceled") && error.contains(SOCKET), "{error}");
 }
@@ -116,11 +114,11 @@ async fn a_job_that_comes_to_nothing_is_an_error_with_systemds_word() {
 async fn what_a_crash_has_left_is_undone_by_the_next_run() {
     let folder = tempfile::tempdir().unwrap();
     let (fake, mut crashed, _server) = unit(folder.path()).await;
-    crashed.hold_back(&STOPPED).await.unwrap();
+    crashed.hold_back(&STOPPED, Grace::OF_HEAT).await.unwrap();
     fake.take_calls();
     let mut next = EngineUnit::new(crashed.systemd.clone(), crashed.file.clone());
     drop(crashed);
-    next.hold_back(&FREE).await.unwrap();
+    next.hold_back(&FREE, Grace::OF_HEAT).await.unwrap();
     assert_eq!(
         fake.take_calls(),
         ["quota 18446744073709551615", "start hearth-inferd.socket"]
@@ -132,10 +130,10 @@ async fn a_refusal_is_told_and_the_next_try_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let (fake, mut unit, _server) = unit(folder.path()).await;
     fake.refuse(Some(""));
-    let error = unit.hold_back(&HALF).await.unwrap_err();
+    let error = unit.hold_back(&HALF, Grace::OF_HEAT).await.unwrap_err();
     assert!(error.to_string().contains(SERVICE), "{error}");
     fake.refuse(None);
-    unit.hold_back(&HALF).await.unwrap();
+    unit.hold_back(&HALF, Grace::OF_HEAT).await.unwrap();
     assert_eq!(fake.take_calls(), ["quota 500000"]);
 }
 
@@ -144,7 +142,7 @@ async fn an_engine_that_cannot_be_rationed_is_stopped_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let (fake, mut unit, _server) = unit(folder.path()).await;
     fake.refuse(Some("quota"));
-    let error = unit.hold_back(&STOPPED).await.unwrap_err();
+    let error = unit.hold_back(&STOPPED, Grace::OF_HEAT).await.unwrap_err();
     assert!(error.to_string().contains("ration"), "{error}");
     assert_eq!(
         fake.take_calls(),
@@ -184,14 +182,14 @@ async fn a_crash_does_not_lose_what_the_unit_had_before_anything_was_chosen() {
     let (fake, mut crashed, _server) = unit(folder.path()).await;
     fake.set_memory_max(800);
     crashed.limit(&limits(Some(500), None)).await.unwrap();
-    crashed.hold_back(&HALF).await.unwrap();
+    crashed.hold_back(&HALF, Grace::OF_HEAT).await.unwrap();
     fake.take_calls();
     let mut next = EngineUnit::new(crashed.systemd.clone(), crashed.file.clone());
     drop(crashed);
     next.limit(&limits(Some(400), None)).await.unwrap();
     next.limit(&limits(None, None)).await.unwrap();
     assert_eq!(fake.take_calls(), ["MemoryMax 400", "MemoryMax 800"]);
-    next.hold_back(&FREE).await.unwrap();
+    next.hold_back(&FREE, Grace::OF_HEAT).await.unwrap();
     assert_eq!(
         fake.take_calls(),
         ["quota 18446744073709551615"],

@@ -188,6 +188,91 @@ async fn a_stop_is_a_hold_until_a_start_which_waits_for_systemds_job() {
 }
 
 #[tokio::test]
+async fn heat_does_not_wait_while_an_engine_that_was_ordered_to_stop_parks() {
+    let (fake, _server, client) = connected().await;
+    fake.make_stubborn();
+    let held = ordered(1, true, None);
+    let supervision = start(client, Folders::default(), held.clone());
+    let until_stop = async || {
+        let mut calls = Vec::new();
+        while calls.last().is_none_or(|last| last != STOPPED[1]) {
+            calls.extend(asked(&fake).await);
+        }
+        calls
+    };
+    assert_eq!(until_stop().await, STOPPED);
+    let hot = Wish {
+        limits: EngineLimits {
+            stopped: true,
+            ..EngineLimits::default()
+        },
+        ..held.clone()
+    };
+    supervision.want(&hot);
+    assert_eq!(until_stop().await, STOPPED, "once more, and no kill before it");
+    assert_eq!((held.grace(), hot.grace()), (Grace::OF_ORDER, Grace::OF_HEAT));
+}
+
+#[test]
+fn only_a_power_off_and_heat_that_stops_do_not_wait() {
+    let hot = |stopped| Wish {
+        limits: EngineLimits {
+            stopped,
+            ..EngineLimits::default()
+        },
+        ..ordered(2, false, None)
+    };
+    let off = Wish {
+        power_off: Some("104 °C".to_owned()),
+        ..hot(true)
+    };
+    let held = ordered(1, true, None);
+    assert!(hot(true).outdoes(&held) && off.outdoes(&held) && off.outdoes(&hot(true)));
+    assert!(!hot(false).outdoes(&held) && !held.outdoes(&hot(true)));
+    assert!(!hot(true).outdoes(&hot(true)) && !off.outdoes(&off));
+}
+
+#[tokio::test]
+async fn an_order_that_another_has_overtaken_is_neither_run_nor_told_as_done() {
+    let (fake, _server, client) = connected().await;
+    let supervision = start(client, Folders::default(), wish(None));
+    for (first, then, errand, why) in [
+        (
+            false,
+            ordered(2, true, None),
+            Errand::Start,
+            "another order has stopped",
+        ),
+        (
+            true,
+            ordered(4, false, None),
+            Errand::Stop,
+            "another order has started",
+        ),
+        (
+            false,
+            Wish {
+                limits: EngineLimits {
+                    stopped: true,
+                    ..EngineLimits::default()
+                },
+                ..ordered(5, false, None)
+            },
+            Errand::Restart,
+            "heat has stopped",
+        ),
+    ] {
+        supervision.want(&ordered(then.orders - 1, first, None));
+        let carried_out = supervision.carry_out(errand);
+        supervision.want(&then);
+        let error = carried_out.await.unwrap_err();
+        assert!(format!("{error:#}").contains(why), "{error:#}");
+    }
+    let calls = fake.take_calls().concat();
+    assert!(!calls.contains("start hearth-inferd.service"), "{calls}");
+}
+
+#[tokio::test]
 async fn a_job_that_fails_is_told_with_systemds_word_and_not_tried_again() {
     let (fake, _server, client) = connected().await;
     let supervision = start(client, Folders::default(), wish(None));
