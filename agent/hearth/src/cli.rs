@@ -422,6 +422,9 @@ pub(crate) enum EngineCommand {
         json: bool,
     },
     /// Stop the engine and keep it so, over restarts too, until it is started; requests are refused meanwhile
+    ///
+    /// Answers that are being given may end for up to 10 s, and conversations are then written to disk for up to 10 s. An
+    /// engine that has not ended after 25 s is killed, and one that heat stops meanwhile after 3 s.
     Stop {
         /// Print the gateway's answer as JSON
         #[arg(long)]
@@ -442,8 +445,8 @@ pub(crate) enum EngineCommand {
     },
     /// Limit what the engine may have; what is not named stays as it is, and it is kept over restarts
     ///
-    /// An engine that runs is held to it at once, but goes by the memory and the processors that it found when it
-    /// started: "hearth engine restart" has it look again.
+    /// An engine that runs is held to it at once. How many conversations fit the memory it asks at each load of a model,
+    /// and how many processors there are for it when it starts: "hearth engine restart" has it look again at both.
     #[command(
         after_help = "Examples:\n  hearth engine limit --memory-high 2.5G --memory-max 3G\n  \
         hearth engine limit --cpu-weight 50 --cpus 0-3\n  hearth engine limit --reset cpus\n  \
