@@ -8,7 +8,8 @@ use machine::{Bytes, CgroupLoad, CgroupMemory, CgroupStat, Pages};
 
 pub(crate) const DIR: &str = "/sys/fs/cgroup";
 
-/// Groups outside [`SERVICES`] that hold memory: systemd itself, and everyone who is logged in.
+/// Groups outside [`SERVICES`] that hold memory: systemd itself, and everyone who is logged in where logind gives them a
+/// group.
 const OTHERS: [&str; 2] = ["init.scope", "user.slice"];
 
 /// The group of all services.
@@ -121,6 +122,15 @@ fn least(reader: &mut Reader<'_>, path: &str) -> Option<Bytes> {
         "max" => Ok(Bytes(u64::MAX)),
         _ => parse::bytes(text),
     })
+}
+
+/// `memory.max`: what a group may hold; `None`: no limit, or none that can be read.
+pub(crate) fn memory_limit(reader: &mut Reader<'_>, path: &str) -> Option<Bytes> {
+    let mut entry = reader.entry(format!("{DIR}/{path}"));
+    entry.optional("memory.max", |text| match text.trim() {
+        "max" => Ok(None),
+        _ => parse::bytes(text).map(Some),
+    })?
 }
 
 /// How many processors' time a group may use; `None`: no limit, or none that can be read.

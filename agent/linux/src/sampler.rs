@@ -6,7 +6,9 @@ use crate::{
     cgroup, cooling, cpufreq, cpuinfo, dmi, hwmon, meminfo, memory, platform_profile, power_supply, powercap,
     pressure, stat, thermal, topology,
 };
-use machine::{BootTime, Capabilities, MemoryBreakdown, MemorySample, Pressure, PressureSample, Sample};
+use machine::{
+    BootTime, Bytes, Capabilities, MemoryBreakdown, MemorySample, Pressure, PressureSample, Sample,
+};
 
 /// Directories whose entries come and go, as drivers load and devices are plugged.
 const CLASSES: [&str; 5] = [
@@ -142,6 +144,11 @@ impl Sampler {
     /// Reads how many processors' time a control group may use, its `cpu.max`; `None`: no limit, or none that can be read.
     pub fn cpu_limit(&self, cgroup: &str) -> Option<f64> {
         cgroup::cpu_limit(&mut Reader::new(&self.tree), cgroup)
+    }
+
+    /// Reads how much memory a control group may hold, its `memory.max`; `None`: no limit, or none that can be read.
+    pub fn memory_limit(&self, cgroup: &str) -> Option<Bytes> {
+        cgroup::memory_limit(&mut Reader::new(&self.tree), cgroup)
     }
 
     /// Reads everything once. `now` is only written down.

@@ -61,6 +61,13 @@ impl Actuators {
         }
     }
 
+    /// Whether orders can be carried out: whether systemd is there.
+    pub(crate) fn takes_orders(
+        &self,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + use<>> {
+        Ok(self.supervision.as_ref().context(NO_BUS)?.takes_orders())
+    }
+
     /// Has an administrator's order carried out; what is wanted must have been applied before. The future ends with what
     /// came of it.
     pub(crate) fn carry_out(

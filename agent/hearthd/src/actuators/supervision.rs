@@ -177,6 +177,12 @@ impl Supervision {
         });
     }
 
+    /// Whether systemd is there to do what is ordered.
+    pub(super) fn takes_orders(&self) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
+        let systemd = self.systemd.clone();
+        async move { demand(&systemd).await }
+    }
+
     /// Waits until the newest wish is fulfilled, and runs the errand, once: a job that fails is told and not tried again.
     /// Where heat stops the engine meanwhile, systemd drops the job: it ends as `canceled`.
     pub(super) fn carry_out(
@@ -188,7 +194,6 @@ impl Supervision {
         let wishes = self.wish.subscribe();
         let systemd = self.systemd.clone();
         async move {
-            demand(&systemd).await?;
             let tried = timeout(
                 ORDER_TIME,
                 progress.wait_for(|progress| progress.orders >= orders),

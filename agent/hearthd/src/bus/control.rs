@@ -155,7 +155,7 @@ impl Control {
         #[zbus(header)] header: Header<'_>,
     ) -> fdo::Result<()> {
         let new: NewLimits = serde_json::from_str(limits).map_err(invalid)?;
-        let found = self.requests.engine_limits().await?;
+        let found = self.requests.engine_limits_at_once().await?;
         // Who has once asked for more than the unit's own may go on with it.
         let known = new.beyond_unit || new.chosen.memory_max == found.chosen.memory_max;
         check_own(&new.chosen, &found.own, known).map_err(invalid)?;

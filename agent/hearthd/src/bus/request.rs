@@ -6,8 +6,9 @@ use api::engine::{Engine, EngineLimits, UnitLimits};
 use api::memory::MemoryUse;
 use api::power::{Power, Thermal};
 use machine::{Capabilities, MilliCelsius, PowerProfile, Sample};
+use std::sync::Arc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use zbus::fdo;
 use zbus::message::Header;
 use zbus::{Connection, names::UniqueName};
@@ -23,6 +24,8 @@ pub(crate) enum Request {
     Engine(oneshot::Sender<Engine>),
     /// What the engine's unit may have; systemd is asked, so that the answer takes a while.
     EngineLimits(oneshot::Sender<anyhow::Result<EngineLimits>>),
+    /// Whether an order would be carried out; systemd is looked for, so that the answer takes a while.
+    TakesOrders(oneshot::Sender<anyhow::Result<()>>),
     /// An order for the engine's unit; the answer comes when systemd has done it.
     Order(Order, Caller, oneshot::Sender<Result<(), Refusal>>),
     Change(Change, Caller, oneshot::Sender<Result<(), Refusal>>),
@@ -90,11 +93,21 @@ async fn user(connection: &Connection, sender: &UniqueName<'_>) -> fdo::Result<u
 
 /// The handlers' way to the loop.
 #[derive(Clone, Debug)]
-pub(crate) struct Requests(mpsc::Sender<Request>);
+pub(crate) struct Requests {
+    to_loop: mpsc::Sender<Request>,
+    /// For callers who are no administrators and whom systemd's answer is wanted for.
+    systemd: Arc<Semaphore>,
+}
+
+/// Callers at most whom systemd is asked for at a time: each costs about nine calls to it.
+const MOST_ASKING_SYSTEMD: usize = 4;
 
 impl Requests {
     pub(crate) fn new(sender: mpsc::Sender<Request>) -> Self {
-        Self(sender)
+        Self {
+            to_loop: sender,
+            systemd: Arc::new(Semaphore::new(MOST_ASKING_SYSTEMD)),
+        }
     }
 
     /// Asks, and waits for the answer. Where too many ask at once, who comes last is sent away: everybody on the
@@ -102,10 +115,12 @@ impl Requests {
     pub(super) async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> fdo::Result<T> {
         let stopping = || fdo::Error::Disconnected("hearthd is stopping".to_owned());
         let (sender, receiver) = oneshot::channel();
-        self.0.try_send(request(sender)).map_err(|error| match error {
-            TrySendError::Full(_) => fdo::Error::LimitsExceeded("too many ask at once; try again".to_owned()),
-            TrySendError::Closed(_) => stopping(),
-        })?;
+        self.to_loop
+            .try_send(request(sender))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => too_many(),
+                TrySendError::Closed(_) => stopping(),
+            })?;
         receiver.await.map_err(|_| stopping())
     }
 
@@ -115,14 +130,22 @@ impl Requests {
         outcome.map_err(refused)
     }
 
-    /// Gives an order, and waits until it is carried out.
+    /// Gives an order, and waits until it is carried out. One that cannot be changes nothing.
     pub(super) async fn order(&self, order: Order, caller: Caller) -> fdo::Result<()> {
+        let takes = self.ask(Request::TakesOrders).await?;
+        takes.map_err(|error| fdo::Error::Failed(format!("{error:#}")))?;
         let outcome = self.ask(|done| Request::Order(order, caller, done)).await?;
         outcome.map_err(refused)
     }
 
-    /// What the engine's unit may have.
+    /// What the engine's unit may have, for anybody.
     pub(super) async fn engine_limits(&self) -> fdo::Result<EngineLimits> {
+        let _permit = self.systemd.try_acquire().map_err(|_| too_many())?;
+        self.engine_limits_at_once().await
+    }
+
+    /// The same for an administrator, who comes through whoever else asks.
+    pub(super) async fn engine_limits_at_once(&self) -> fdo::Result<EngineLimits> {
         let limits = self.ask(Request::EngineLimits).await?;
         limits.map_err(|error| fdo::Error::Failed(format!("{error:#}")))
     }
@@ -134,6 +157,10 @@ impl Requests {
             .await?;
         outcome.map_err(refused)
     }
+}
+
+fn too_many() -> fdo::Error {
+    fdo::Error::LimitsExceeded("too many ask at once; try again".to_owned())
 }
 
 fn refused(refusal: Refusal) -> fdo::Error {
@@ -167,5 +194,30 @@ mod tests {
         };
         reply.send(Capabilities::default()).unwrap();
         assert_eq!(first.await.unwrap().unwrap(), Capabilities::default());
+    }
+
+    #[tokio::test]
+    async fn systemd_is_asked_for_a_few_at_a_time_and_for_administrators_always() {
+        let (sender, mut to_loop) = mpsc::channel(64);
+        let requests = Requests::new(sender);
+        let waiting: Vec<_> = (0..MOST_ASKING_SYSTEMD)
+            .map(|_| {
+                let requests = requests.clone();
+                tokio::spawn(async move { requests.engine_limits().await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let refused = requests.engine_limits().await.unwrap_err();
+        assert!(matches!(refused, fdo::Error::LimitsExceeded(_)), "{refused}");
+        let administrator = tokio::spawn(async move { requests.engine_limits_at_once().await });
+        for _ in 0..=MOST_ASKING_SYSTEMD {
+            let Some(Request::EngineLimits(reply)) = to_loop.recv().await else {
+                panic!("it is not asked");
+            };
+            reply.send(Ok(EngineLimits::default())).unwrap();
+        }
+        for asked in waiting.into_iter().chain([administrator]) {
+            assert!(asked.await.unwrap().is_ok());
+        }
     }
 }

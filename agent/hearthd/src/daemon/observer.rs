@@ -1,5 +1,6 @@
 //! What is read and heard: the machine's files, the engine's word, the gateway's announcements.
 
+use super::pressure::EngineShare;
 use crate::interval::Interval;
 use crate::view::{Alert, Alerts};
 use api::agent::MIN_SAMPLE_INTERVAL_MS;
@@ -144,6 +145,18 @@ impl Observer {
             context: self.context(),
             ..self.sampler.pressure_sample(now)
         }
+    }
+
+    /// What the engine holds of the memory, as read within the last second; `None` while it has no control group.
+    pub(crate) fn engine_share(&mut self, now: BootTime) -> Option<EngineShare> {
+        let path = format!("system.slice/{ENGINE}");
+        let seen = self.memory_breakdown(now);
+        let group = seen.cgroups.iter().find(|group| group.path == path)?;
+        Some(EngineShare::new(
+            group,
+            self.sampler.memory_limit(&path),
+            &seen.meminfo,
+        ))
     }
 
     /// Who holds memory, as read within the last second.

@@ -7,12 +7,21 @@ use crate::bus::{Caller, Change, Order, Request};
 use crate::clock::boot_time;
 use crate::engine::{Now, Room, check};
 use crate::interval::Interval;
-use crate::state::{Ended, NewHold, Owner, Refusal};
+use crate::state::{Ended, FileError, NewHold, Owner, Refusal};
 use api::engine::UnitLimits;
 use machine::{BootTime, MilliCelsius, PowerProfile};
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
+
+/// What an order comes to.
+struct Wanted {
+    /// What is left for systemd to do once.
+    errand: Errand,
+    /// Whether what is wanted could be written down. It is carried out all the same, and whoever has ordered it is told
+    /// then.
+    kept: Result<(), FileError>,
+}
 
 impl Daemon<'_> {
     /// Answers a caller. Whatever it changes is in force before it is told so.
@@ -39,6 +48,10 @@ impl Daemon<'_> {
             Request::Engine(reply) => answer(reply, self.steward.engine(boot_time()?)),
             Request::EngineLimits(reply) => match self.steward.engine_limits() {
                 Ok(limits) => later(reply, limits),
+                Err(error) => answer(reply, Err(error)),
+            },
+            Request::TakesOrders(reply) => match self.steward.takes_orders() {
+                Ok(takes) => later(reply, takes),
                 Err(error) => answer(reply, Err(error)),
             },
             Request::Order(order, caller, done) => self.order(events, order, &caller, done)?,
@@ -169,46 +182,64 @@ impl Daemon<'_> {
     ) -> anyhow::Result<()> {
         let wanted = self.administer(order, caller);
         self.step(events, None)?;
-        match wanted.map(|errand| self.steward.carry_out(errand)) {
-            Ok(Ok(carried_out)) => later(done, async move { carried_out.await.map_err(not_done) }),
-            Ok(Err(error)) => answer(done, Err(not_done(error))),
-            Err(refusal) => answer(done, Err(refusal)),
+        let wanted = match wanted {
+            Ok(wanted) => wanted,
+            Err(refusal) => {
+                answer(done, Err(refusal));
+                return Ok(());
+            }
+        };
+        match self.steward.carry_out(wanted.errand) {
+            Ok(carried_out) => later(done, async move {
+                carried_out.await.map_err(not_done)?;
+                wanted.kept.map_err(Refusal::NotKept)
+            }),
+            Err(error) => answer(done, Err(not_done(error))),
         }
         Ok(())
     }
 
-    /// Notes what is wanted from now on. What is left for systemd to do once.
-    fn administer(&mut self, order: Order, caller: &Caller) -> Result<Errand, Refusal> {
+    /// Notes what is wanted from now on.
+    fn administer(&mut self, order: Order, caller: &Caller) -> Result<Wanted, Refusal> {
         let heat = self.steward.heat();
         let book = &mut self.steward.administered;
         match order {
             Order::Stop => {
                 told::asked("the engine was stopped", caller);
-                book.hold(Some(OffsetDateTime::now_utc()))
-                    .map_err(Refusal::NotKept)?;
-                Ok(Errand::Stop)
+                Ok(Wanted {
+                    errand: Errand::Stop,
+                    kept: book.hold(Some(OffsetDateTime::now_utc())),
+                })
             }
             Order::Start => {
+                let kept = book.hold(None);
+                if let Some(why) = heat {
+                    told::asked("the engine was released, and heat keeps it stopped", caller);
+                    kept.map_err(Refusal::NotKept)?;
+                    return Err(Refusal::Hot(why));
+                }
                 told::asked("the engine was started", caller);
-                book.hold(None).map_err(Refusal::NotKept)?;
-                heat.map_or(Ok(Errand::Start), |why| Err(Refusal::Hot(why)))
+                Ok(Wanted {
+                    errand: Errand::Start,
+                    kept,
+                })
             }
             Order::Restart => match heat {
                 Some(why) => Err(Refusal::Hot(why)),
                 None if book.now().is_held() => Err(Refusal::Held),
                 None => {
                     told::asked("the engine was restarted", caller);
-                    Ok(Errand::Restart)
+                    Ok(Wanted {
+                        errand: Errand::Restart,
+                        kept: Ok(()),
+                    })
                 }
             },
-            Order::Limit(limits) => {
-                self.limit(limits, caller)?;
-                Ok(Errand::Nothing)
-            }
+            Order::Limit(limits) => self.limit(limits, caller),
         }
     }
 
-    fn limit(&mut self, limits: UnitLimits, caller: &Caller) -> Result<(), Refusal> {
+    fn limit(&mut self, limits: UnitLimits, caller: &Caller) -> Result<Wanted, Refusal> {
         let steward = &mut *self.steward;
         let cpus = steward.observer.last().cpus.iter();
         let processors: Vec<u32> = cpus.map(|cpu| cpu.id).collect();
@@ -218,7 +249,10 @@ impl Daemon<'_> {
         };
         check(&limits, room)?;
         told::asked(&format!("the engine's limits were set to {limits:?}"), caller);
-        steward.administered.limit(limits).map_err(Refusal::NotKept)
+        Ok(Wanted {
+            errand: Errand::Nothing,
+            kept: steward.administered.limit(limits),
+        })
     }
 
     /// Holders on the bus are told that their holds are over.

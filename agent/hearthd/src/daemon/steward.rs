@@ -78,9 +78,11 @@ impl Steward {
         let wishes = WishBook::open(kept("wishes.json"));
         let mut laws = Laws::new(sampler.capabilities().clone(), tuning);
         laws.heed(wishes.wishes());
+        let cpus = sampler.sample(boot_time()?).cpus;
+        let processors: Vec<u32> = cpus.iter().map(|cpu| cpu.id).collect();
         let room = Room {
             mem_total: sampler.capabilities().mem_total,
-            processors: &[],
+            processors: &processors,
         };
         let administered = AdministeredBook::open(kept("administered.json"), room);
         Ok(Self {
@@ -133,6 +135,10 @@ impl Steward {
     fn relieve(&mut self, now: BootTime) {
         if self.relief.is_due(now, self.observer.engine_runs()) {
             self.look_at_memory(now);
+            // An engine that is gone counts as it was seen last.
+            if self.observer.engine_runs() && self.relief.was_short(now) {
+                self.relief.note(self.observer.engine_share(now));
+            }
         }
     }
 
@@ -176,7 +182,7 @@ impl Steward {
         }
         let what = Circumstances {
             is_stopped: self.is_stopped(),
-            is_memory_short: self.relief.was_short(now),
+            is_excused: self.relief.others_took_it(now),
         };
         let news = self.overseer.hear_systemd(unit, what, Now::at(now));
         told::engine(&news);
@@ -194,6 +200,13 @@ impl Steward {
         let last = || self.laws.steps().last().map(|step| step.note.reason.clone());
         let stopped = decision.engine.stopped;
         stopped.then(|| last().unwrap_or_else(|| "the machine is too hot".to_owned()))
+    }
+
+    /// Whether orders can be carried out; the future asks whether systemd is there.
+    pub(crate) fn takes_orders(
+        &self,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + use<>> {
+        self.actuators.as_ref().context(WATCHES)?.takes_orders()
     }
 
     /// Has an administrator's order carried out that was applied.

@@ -1,9 +1,9 @@
 //! What administrators want of the engine's unit, kept over restarts and boots.
 
-use crate::state::{FileError, load, save};
+use crate::state::{FileError, load_or_set_aside, save};
 use api::engine::UnitLimits;
 use machine::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
 use time::OffsetDateTime;
 use tracing::warn;
@@ -95,10 +95,30 @@ fn processors(asked: Option<&[u32]>, there: &[u32]) -> Result<(), BadLimit> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Administered {
     /// Since when the engine is held stopped, if it is.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "time::serde::rfc3339::option")]
     pub(crate) held_since: Option<OffsetDateTime>,
     /// Resource properties; what is `None` is as the unit has it.
+    #[serde(default, deserialize_with = "known")]
     pub(crate) limits: UnitLimits,
+}
+
+/// Limits as hearthd has kept them: another version may know more of them, which must not cost an administrator's hold.
+fn known<'de, D: Deserializer<'de>>(from: D) -> Result<UnitLimits, D::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Known {
+        memory_high: Option<Bytes>,
+        memory_max: Option<Bytes>,
+        cpu_weight: Option<u32>,
+        allowed_cpus: Option<Vec<u32>>,
+    }
+    let known = Known::deserialize(from)?;
+    Ok(UnitLimits {
+        memory_high: known.memory_high,
+        memory_max: known.memory_max,
+        cpu_weight: known.cpu_weight,
+        allowed_cpus: known.allowed_cpus,
+    })
 }
 
 impl Administered {
@@ -114,23 +134,24 @@ pub(crate) struct AdministeredBook {
     /// `None` in development.
     file: Option<PathBuf>,
     now: Administered,
+    /// The file holds that.
+    is_kept: bool,
 }
 
 impl AdministeredBook {
-    /// Opens the book. Limits that this machine cannot have are left out until others are chosen.
+    /// Opens the book. One that makes no sense is set aside: the engine is not held then, and has its unit's own. Limits that this machine cannot have are left out until others are chosen.
     pub(crate) fn open(file: Option<PathBuf>, room: Room<'_>) -> Self {
-        let kept = file.as_deref().map(load).unwrap_or(Ok(None));
-        let kept: Option<Administered> = kept.unwrap_or_else(|error| {
-            let error = anyhow::Error::new(error);
-            warn!("{error:#}; the engine is not held, and has its unit's own limits");
-            None
-        });
-        let mut now = kept.unwrap_or_default();
+        let kept = file.as_deref().map(load_or_set_aside);
+        let mut now: Administered = kept.flatten().unwrap_or_default();
         if let Err(error) = check(&now.limits, room) {
             warn!("the engine has its unit's own limits, not those that were chosen: {error}");
             now.limits = UnitLimits::default();
         }
-        Self { file, now }
+        Self {
+            file,
+            now,
+            is_kept: true,
+        }
     }
 
     /// What is wanted now.
@@ -141,21 +162,30 @@ impl AdministeredBook {
     /// Holds the engine stopped, or not any more. It is so even where it cannot be kept.
     pub(crate) fn hold(&mut self, since: Option<OffsetDateTime>) -> Result<(), FileError> {
         // Who stops again what is held has not begun it.
-        self.now.held_since = since.map(|since| self.now.held_since.unwrap_or(since));
-        self.keep()
+        let held_since = since.map(|since| self.now.held_since.unwrap_or(since));
+        self.change(Administered {
+            held_since,
+            ..self.now.clone()
+        })
     }
 
     /// Sets all limits. They are in force even where they cannot be kept.
     pub(crate) fn limit(&mut self, limits: UnitLimits) -> Result<(), FileError> {
-        self.now.limits = limits;
-        self.keep()
+        self.change(Administered {
+            limits,
+            ..self.now.clone()
+        })
     }
 
-    fn keep(&self) -> Result<(), FileError> {
-        match &self.file {
-            Some(file) => save(file, &self.now),
-            None => Ok(()),
+    /// The disk is not waited for where it holds that already.
+    fn change(&mut self, next: Administered) -> Result<(), FileError> {
+        self.is_kept &= next == self.now;
+        self.now = next;
+        if let Some(file) = self.file.as_ref().filter(|_| !self.is_kept) {
+            save(file, &self.now)?;
         }
+        self.is_kept = true;
+        Ok(())
     }
 }
 
@@ -272,7 +302,37 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("administered.json");
         std::fs::write(&file, r#"{"held_since": "yesterday"}"#).unwrap();
-        let book = AdministeredBook::open(Some(file), ROOM);
+        let book = AdministeredBook::open(Some(file.clone()), ROOM);
         assert_eq!(book.now(), &Administered::default());
+        assert!(
+            !file.exists() && file.with_extension("bad").exists(),
+            "it is set aside"
+        );
+    }
+
+    #[test]
+    fn what_another_version_has_kept_is_passed_over_and_the_hold_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("administered.json");
+        let kept = r#"{"held_since": "2026-01-01T00:00:00Z", "limits": {"memory_max": 1073741824, "io_weight": 5}, "by": 0}"#;
+        std::fs::write(&file, kept).unwrap();
+        let book = AdministeredBook::open(Some(file), ROOM);
+        assert!(book.now().is_held());
+        assert_eq!(book.now().limits, memory_max(1 << 30));
+    }
+
+    #[test]
+    fn only_a_change_is_written_and_what_could_not_be_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state").join("administered.json");
+        let mut book = AdministeredBook::open(Some(file.clone()), ROOM);
+        book.hold(None).unwrap();
+        assert!(book.hold(Some(OffsetDateTime::UNIX_EPOCH)).is_err());
+        assert!(book.now().is_held(), "it is in force all the same");
+        std::fs::create_dir(folder.path().join("state")).unwrap();
+        book.hold(Some(OffsetDateTime::UNIX_EPOCH)).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        book.hold(Some(OffsetDateTime::UNIX_EPOCH)).unwrap();
+        assert!(!file.exists(), "nothing has changed");
     }
 }

@@ -50,8 +50,8 @@ impl Now {
 pub(crate) struct Circumstances {
     /// hearthd itself keeps the engine from running: no end of it is a failure.
     pub(crate) is_stopped: bool,
-    /// The machine is short of memory, or was a moment ago: whom the kernel ends for it is not to blame.
-    pub(crate) is_memory_short: bool,
+    /// Others have taken the memory, now or a moment ago: whom the kernel ends for it is not to blame.
+    pub(crate) is_excused: bool,
 }
 
 /// What has happened, to be told.
@@ -227,7 +227,7 @@ impl Overseer {
         if has_failed {
             self.counted.clone_from(&unit.invocation_id);
         }
-        let is_excused = what.is_memory_short && is_kill(&unit);
+        let is_excused = what.is_excused && is_kill(&unit);
         let news = if counts {
             self.failed(&unit, is_excused, now)
         } else {

@@ -55,16 +55,16 @@ impl Rig {
         }
     }
 
-    fn hear_systemd(&mut self, unit: Unit, is_memory_short: bool) -> Vec<News> {
+    fn hear_systemd(&mut self, unit: Unit, is_excused: bool) -> Vec<News> {
         let what = Circumstances {
             is_stopped: false,
-            is_memory_short,
+            is_excused,
         };
         self.overseer.hear_systemd(unit, what, self.now())
     }
 
     /// The kernel ends the engine for want of memory.
-    fn kill(&mut self, result: ServiceResult, is_memory_short: bool) -> Vec<News> {
+    fn kill(&mut self, result: ServiceResult, is_excused: bool) -> Vec<News> {
         self.run += 1;
         self.now += SECOND;
         self.tell(ActiveState::Active, ServiceResult::Success);
@@ -75,7 +75,7 @@ impl Rig {
             exec_main_status: 9,
             ..self.unit()
         };
-        self.hear_systemd(unit, is_memory_short)
+        self.hear_systemd(unit, is_excused)
     }
 
     fn hear(&mut self, record: PhaseRecord) -> Vec<News> {

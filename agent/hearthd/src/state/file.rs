@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use tracing::warn;
 
 /// Why a file of hearthd's own cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,19 @@ pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileEr
         source,
     })?;
     Ok(Some(value))
+}
+
+/// Reads a file. One that makes no sense is told, and set aside with the ending `bad` for people to look at.
+pub(crate) fn load_or_set_aside<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    load(path).unwrap_or_else(|error| {
+        let aside = path.with_extension("bad");
+        let error = anyhow::Error::new(error);
+        match fs::rename(path, &aside) {
+            Ok(()) => warn!("{error:#}; it is set aside as {}", aside.display()),
+            Err(problem) => warn!("{error:#}, and it cannot be set aside: {problem}"),
+        }
+        None
+    })
 }
 
 /// Writes a file so that a reader, or a start after a power cut, finds the old text or the new one.

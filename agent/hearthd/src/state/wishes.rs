@@ -1,13 +1,11 @@
 //! The book of wishes: what people have chosen, who holds what, and which of it is kept over a restart.
 
-use super::file::{FileError, load, save};
+use super::file::{FileError, load_or_set_aside, save};
 use crate::engine::BadLimit;
 use machine::{BootTime, Hold, MilliCelsius, PowerProfile, Wishes};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use tracing::warn;
+use std::path::PathBuf;
 
 /// The coolest target that can be set. Below, a fanless machine in a warm room would do no work at all.
 pub(crate) const COOLEST_TARGET: MilliCelsius = MilliCelsius(40_000);
@@ -95,7 +93,10 @@ pub(crate) struct WishBook {
 impl WishBook {
     /// Opens the book, kept in this file if there is one to keep it in. One that makes no sense is set aside.
     pub(crate) fn open(file: Option<PathBuf>) -> Self {
-        let kept = file.as_deref().and_then(kept).unwrap_or_default();
+        let kept = file
+            .as_deref()
+            .and_then(load_or_set_aside::<Kept>)
+            .unwrap_or_default();
         Self {
             wishes: Wishes {
                 profile: kept.profile,
@@ -230,21 +231,6 @@ fn target<'de, D: Deserializer<'de>>(from: D) -> Result<Option<MilliCelsius>, D:
     within_range(Option::deserialize(from)?).map_err(serde::de::Error::custom)
 }
 
-fn kept(file: &Path) -> Option<Kept> {
-    match load(file) {
-        Ok(kept) => kept,
-        Err(error) => {
-            let aside = file.with_extension("bad");
-            let error = anyhow::Error::new(error);
-            match fs::rename(file, &aside) {
-                Ok(()) => warn!("{error:#}; it is set aside as {}", aside.display()),
-                Err(problem) => warn!("{error:#}, and it cannot be set aside: {problem}"),
-            }
-            None
-        }
-    }
-}
-
 fn legible(what: &'static str, text: &str) -> Result<(), Refusal> {
     let fits = (1..=LONGEST_TEXT).contains(&text.chars().count());
     if fits && !text.chars().any(char::is_control) {
@@ -257,6 +243,7 @@ fn legible(what: &'static str, text: &str) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn new(profile: PowerProfile, owner: Owner) -> NewHold {
         NewHold {

@@ -289,6 +289,9 @@ async fn without_a_systemd_an_order_says_so() {
         assert!(error.contains("Error.Failed") && error.contains(named), "{error}");
         let error = said(control.set_engine_limits(r#"{"chosen":{}}"#).await);
         assert!(error.contains(named), "{error}");
+        let error = said(control.stop_engine().await);
+        assert!(error.contains(named), "{error}");
+        assert!(!held(&connection).await, "what is refused changes nothing");
         hearthd.stop(Signal::SIGTERM);
     }
 }
