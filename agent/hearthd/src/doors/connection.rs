@@ -2,8 +2,10 @@
 
 use api::phase::PhaseRecord;
 use futures_util::FutureExt;
+use nix::sys::socket::{MsgFlags, recv};
 use std::future::pending;
 use std::io;
+use std::os::fd::AsRawFd;
 use tokio::net::{UnixListener, UnixStream};
 
 /// The most packets, or speakers, that are passed over for a newer one before the newest so far is taken.
@@ -50,6 +52,20 @@ impl Connection {
         u32::try_from(peer.pid()?).ok()
     }
 
+    /// The newest packet that waits now, if any does: what a speaker has said before it hung up, or another came. The
+    /// kernel is asked, as the runtime may not know of it yet.
+    pub(super) fn rest(&self) -> Option<Packet> {
+        let mut newest = None;
+        for _ in 0..MOST_AT_ONCE {
+            let mut bytes = [0; BUFFER];
+            match recv(self.0.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) | Err(_) => break,
+                Ok(length) => newest = Some(Packet { bytes, length }),
+            }
+        }
+        newest
+    }
+
     /// Waits for a packet and takes the newest of those that have come; `None` once the speaker has hung up.
     pub(super) async fn newest(&self) -> io::Result<Option<Packet>> {
         loop {
@@ -94,4 +110,23 @@ fn take(stream: &UnixStream) -> io::Result<Option<Packet>> {
         }
     }
     Ok(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream as StdStream;
+
+    #[tokio::test]
+    async fn what_was_said_before_a_speaker_went_is_there_at_once() {
+        let (mut speaker, listener) = StdStream::pair().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let connection = Connection(UnixStream::from_std(listener).unwrap());
+        assert!(connection.rest().is_none());
+        speaker.write_all(b"last").unwrap();
+        drop(speaker);
+        assert_eq!(connection.rest().unwrap().bytes(), b"last");
+        assert!(connection.rest().is_none());
+    }
 }

@@ -55,7 +55,7 @@ struct Door {
 
 impl Door {
     fn admit(&mut self, engine: Connection) {
-        self.gone();
+        self.part();
         info!("the engine has connected");
         self.engine = Some(engine);
         self.owed = true;
@@ -102,11 +102,20 @@ impl Door {
         }
     }
 
+    /// Leaves the engine that there is. Its last word counts: it tells with which model it has ended.
+    fn part(&mut self) {
+        let rest = self.engine.as_ref().and_then(Connection::rest);
+        if let Some(Ok(record)) = rest.map(|packet| PhaseRecord::decode(packet.bytes())) {
+            self.heard(record);
+        }
+        self.gone();
+    }
+
     fn paid(&mut self, sent: io::Result<()>) {
         self.owed = false;
         if let Err(error) = sent {
             debug!("the engine cannot be told what is wanted of it: {error}");
-            self.gone();
+            self.part();
         }
     }
 }

@@ -115,6 +115,8 @@ pub(crate) struct Overseer {
     unit: Option<Unit>,
     /// The run whose end was counted last, by its invocation.
     counted: String,
+    /// The run that hearthd has kept from going on last, by its invocation: it may end when another may run already.
+    stopped: String,
     /// The run that has said something last.
     speaker: Speaker,
     /// The one that did before, of whose end systemd may tell when the next has spoken already.
@@ -137,6 +139,7 @@ impl Overseer {
             has_complained: false,
             unit: None,
             counted: String::new(),
+            stopped: String::new(),
             speaker: Speaker::default(),
             earlier: Speaker::default(),
             asked_at: None,
@@ -222,7 +225,11 @@ impl Overseer {
     pub(crate) fn hear_systemd(&mut self, unit: Unit, what: Circumstances, now: Now) -> Vec<News> {
         let has_failed = unit.result.is_failure() && unit.invocation_id != self.counted;
         // Of a run that had failed before hearthd came nobody knows when, nor with which model.
-        let counts = has_failed && !what.is_stopped && self.unit.is_some();
+        let is_stopped = what.is_stopped || unit.invocation_id == self.stopped;
+        let counts = has_failed && !is_stopped && self.unit.is_some();
+        if what.is_stopped {
+            self.stopped.clone_from(&unit.invocation_id);
+        }
         let is_over = has_failed || unit.active_state == ActiveState::Inactive;
         if has_failed {
             self.counted.clone_from(&unit.invocation_id);

@@ -221,6 +221,34 @@ fn one_end_is_counted_once_and_only_if_it_is_a_failure_that_hearthd_has_seen_and
 }
 
 #[test]
+fn a_run_that_hearthd_stops_has_not_failed_whenever_it_ends() {
+    let mut rig = Rig::new();
+    rig.run += 1;
+    let told = |rig: &mut Rig, result, is_stopped| {
+        let what = Circumstances {
+            is_stopped,
+            ..Circumstances::default()
+        };
+        let unit = Unit {
+            active_state: ActiveState::Deactivating,
+            result,
+            ..rig.unit()
+        };
+        rig.overseer.hear_systemd(unit, what, rig.now())
+    };
+    assert!(told(&mut rig, ServiceResult::Success, true).is_empty());
+    assert!(
+        told(&mut rig, ServiceResult::Signal, false).is_empty(),
+        "it may run again by now"
+    );
+    rig.run += 1;
+    assert!(
+        !told(&mut rig, ServiceResult::Signal, false).is_empty(),
+        "the next run is another"
+    );
+}
+
+#[test]
 fn a_model_is_released_by_an_administrator_or_by_another_of_its_name() {
     let mut rig = Rig::new();
     for _ in 0..5 {

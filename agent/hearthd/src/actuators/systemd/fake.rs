@@ -18,6 +18,7 @@ struct State {
     job_result: &'static str,
     memory_max: u64,
     allowed_cpus: Vec<u8>,
+    jobs: u32,
 }
 
 /// What the test holds of it.
@@ -114,8 +115,20 @@ impl FakeSystemd {
             return Err(fdo::Error::Failed("not today".to_owned()));
         }
         state.calls.push(call);
-        Ok(OwnedObjectPath::try_from("/job/1").unwrap())
+        state.jobs += 1;
+        Ok(job(state.jobs))
     }
+
+    /// Tells that a job is over, and before it that somebody else's is, which has come to nothing.
+    async fn end(&self, emitter: &SignalEmitter<'_>, job: &OwnedObjectPath, unit: &str) -> fdo::Result<()> {
+        let result = self.state().job_result;
+        Manager::job_removed(emitter, 0, self::job(0), unit, "canceled").await?;
+        Ok(Manager::job_removed(emitter, 1, job.clone(), unit, result).await?)
+    }
+}
+
+fn job(number: u32) -> OwnedObjectPath {
+    OwnedObjectPath::try_from(format!("/job/{number}")).unwrap()
 }
 
 fn path(unit: &str) -> String {
@@ -183,8 +196,7 @@ impl Manager {
     ) -> fdo::Result<OwnedObjectPath> {
         self.0.activate(name);
         let job = self.0.called(format!("start {name}"))?;
-        let result = self.0.state().job_result;
-        Self::job_removed(&emitter, 1, job.clone(), name, result).await?;
+        self.0.end(&emitter, &job, name).await?;
         Ok(job)
     }
 
@@ -196,8 +208,7 @@ impl Manager {
     ) -> fdo::Result<OwnedObjectPath> {
         self.0.activate(name);
         let job = self.0.called(format!("restart {name}"))?;
-        let result = self.0.state().job_result;
-        Self::job_removed(&emitter, 1, job.clone(), name, result).await?;
+        self.0.end(&emitter, &job, name).await?;
         Ok(job)
     }
 
@@ -209,10 +220,9 @@ impl Manager {
     ) -> fdo::Result<OwnedObjectPath> {
         let job = self.0.called(format!("stop {name}"))?;
         let stubborn = self.0.state().stubborn;
-        let result = self.0.state().job_result;
         if !stubborn || name.ends_with(".socket") {
             self.0.deactivate(name);
-            Self::job_removed(&emitter, 1, job.clone(), name, result).await?;
+            self.0.end(&emitter, &job, name).await?;
         }
         Ok(job)
     }
