@@ -139,7 +139,8 @@ pub(crate) struct AdministeredBook {
 }
 
 impl AdministeredBook {
-    /// Opens the book. One that makes no sense is set aside: the engine is not held then, and has its unit's own. Limits that this machine cannot have are left out until others are chosen.
+    /// Opens the book. One that makes no sense is set aside: the engine is not held then, and has its unit's own. Limits
+    /// that this machine cannot have are left out until others are chosen.
     pub(crate) fn open(file: Option<PathBuf>, room: Room<'_>) -> Self {
         let kept = file.as_deref().map(load_or_set_aside);
         let mut now: Administered = kept.flatten().unwrap_or_default();
