@@ -12,3 +12,4 @@ pub mod openai;
 pub mod phase;
 pub mod power;
 pub mod rest;
+pub mod tls;

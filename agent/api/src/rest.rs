@@ -48,6 +48,8 @@ pub struct Status {
     pub version: String,
     /// Time since the machine was started, in seconds.
     pub uptime_seconds: f64,
+    /// SHA-256 of the certificate that clients may pin, as [`crate::tls::Tls::fingerprint`] has it.
+    pub fingerprint: String,
     /// What the machine has; `null` while the agent does not answer.
     pub capabilities: Option<Capabilities>,
     /// What it shows now; `null` while the agent does not answer.

@@ -2,11 +2,11 @@
 
 use crate::{
     agent::Bus, arrivals::Arrivals, attempts::Attempts, import::ImportService, proxy::Upstream,
-    rest::HealthCache, tokens::Book,
+    rest::HealthCache, tls::Identity, tokens::Book,
 };
 use std::{
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -22,6 +22,8 @@ pub(crate) struct App {
     pub(crate) arrivals: Arrivals,
     /// Where hearthd is asked.
     pub(crate) bus: Bus,
+    /// The certificate by which clients know this machine.
+    pub(crate) identity: Arc<Identity>,
     /// The last answer about health.
     pub(crate) health: HealthCache,
     attempts: Mutex<Attempts>,
@@ -35,6 +37,7 @@ impl App {
         import: ImportService,
         arrivals: Arrivals,
         bus: Bus,
+        identity: Arc<Identity>,
     ) -> Self {
         Self {
             book,
@@ -42,6 +45,7 @@ impl App {
             import,
             arrivals,
             bus,
+            identity,
             health: HealthCache::default(),
             attempts: Mutex::default(),
         }

@@ -36,6 +36,17 @@ impl Peer {
     }
 }
 
+/// By which door a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Over the network, by TLS.
+    Tls,
+    /// Over the network, unencrypted.
+    Plain,
+    /// Over the local socket.
+    Local,
+}
+
 /// Who a request was found to come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Actor {

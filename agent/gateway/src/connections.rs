@@ -1,16 +1,21 @@
 //! Connections: how many, how long, and how they end.
 
-use crate::{caller::Peer, slots::Slots};
+use crate::{
+    caller::{Door, Peer},
+    slots::{Slot, Slots},
+    tls::Acceptor,
+};
 use axum::Router;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::socket::{setsockopt, sockopt};
-use std::{io, pin::pin, time::Duration};
+use std::{io, net::IpAddr, pin::pin, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    net::{TcpListener, TcpStream, UnixListener},
     time::sleep,
 };
+use tokio_rustls::server::TlsStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
@@ -33,35 +38,69 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nCont
     Connection: close\r\n\r\n";
 
 /// Serves connections until it is told to stop.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Connections {
-    router: Router,
     stopping: CancellationToken,
     running: TaskTracker,
 }
 
 impl Connections {
-    /// Serves by a router.
-    pub(crate) fn new(router: Router) -> Self {
-        Self {
-            router,
-            stopping: CancellationToken::new(),
-            running: TaskTracker::new(),
+    /// Takes connections from the network and speaks TLS with them. The slot that one takes is for its handshake, too.
+    pub(crate) async fn accept_tls(self, listener: TcpListener, acceptor: Acceptor, router: Router) {
+        let slots = Slots::new(MOST_NETWORK, MOST_FROM_ONE);
+        while let Some((stream, address)) = self.next(&listener).await {
+            let peer = Peer::Network(address);
+            // Nothing can be told before the handshake.
+            let Some(slot) = slots.take(peer.address()) else {
+                continue;
+            };
+            let (this, acceptor, router) = (self.clone(), acceptor.clone(), router.clone());
+            self.running.spawn(async move {
+                if let Some(stream) = this.shake_hands(stream, &acceptor, peer).await {
+                    serve(stream, peer, Door::Tls, router, this.stopping).await;
+                }
+                drop(slot);
+            });
         }
     }
 
-    /// Takes connections from the network.
-    pub(crate) async fn accept_network(self, listener: TcpListener) {
+    /// Takes connections from the network and speaks plain HTTP with them.
+    pub(crate) async fn accept_plain(self, listener: TcpListener, router: Router) {
         let slots = Slots::new(MOST_NETWORK, MOST_FROM_ONE);
+        while let Some((stream, address)) = self.next(&listener).await {
+            let peer = Peer::Network(address);
+            match slots.take(peer.address()) {
+                Some(slot) => self.admit(stream, peer, Door::Plain, router.clone(), slot),
+                None => tell_full(peer, stream.try_write(FULL)),
+            }
+        }
+    }
+
+    /// Takes connections from users of this machine.
+    pub(crate) async fn accept_local(self, listener: UnixListener, router: Router) {
+        let slots = Slots::new(MOST_LOCAL, MOST_LOCAL);
         while let Some(accepted) = self.stopping.run_until_cancelled(listener.accept()).await {
-            match accepted {
+            let accepted = accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?.uid(), stream)));
+            let (peer, stream) = match accepted {
+                Ok((uid, stream)) => (Peer::Local { uid }, stream),
+                Err(error) => {
+                    pause(&error).await;
+                    continue;
+                }
+            };
+            match slots.take(None) {
+                Some(slot) => self.admit(stream, peer, Door::Local, router.clone(), slot),
+                None => tell_full(peer, stream.try_write(FULL)),
+            }
+        }
+    }
+
+    /// The next connection from the network; `None` once it is to stop.
+    async fn next(&self, listener: &TcpListener) -> Option<(TcpStream, IpAddr)> {
+        loop {
+            match self.stopping.run_until_cancelled(listener.accept()).await? {
                 Ok((stream, address)) => match prepare(&stream) {
-                    Ok(()) => self.admit(
-                        stream,
-                        Peer::Network(address.ip().to_canonical()),
-                        &slots,
-                        try_write_tcp,
-                    ),
+                    Ok(()) => return Some((stream, address.ip().to_canonical())),
                     Err(error) => tracing::debug!("{address} is gone already: {error}"),
                 },
                 Err(error) => pause(&error).await,
@@ -69,15 +108,20 @@ impl Connections {
         }
     }
 
-    /// Takes connections from users of this machine.
-    pub(crate) async fn accept_local(self, listener: UnixListener) {
-        let slots = Slots::new(MOST_LOCAL, MOST_LOCAL);
-        while let Some(accepted) = self.stopping.run_until_cancelled(listener.accept()).await {
-            match accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?.uid(), stream))) {
-                Ok((uid, stream)) => self.admit(stream, Peer::Local { uid }, &slots, UnixStream::try_write),
-                Err(error) => pause(&error).await,
-            }
-        }
+    async fn shake_hands(
+        &self,
+        stream: TcpStream,
+        acceptor: &Acceptor,
+        peer: Peer,
+    ) -> Option<TlsStream<TcpStream>> {
+        let shaking = async {
+            let reached_by = stream.local_addr()?.ip();
+            acceptor.accept(stream, reached_by).await
+        };
+        let outcome = self.stopping.run_until_cancelled(shaking).await?;
+        outcome
+            .map_err(|error| tracing::debug!("no handshake with {peer:?}: {error}"))
+            .ok()
     }
 
     /// Stops taking connections and lets running answers finish; tells whether they did in time.
@@ -87,31 +131,25 @@ impl Connections {
         tokio::time::timeout(patience, self.running.wait()).await.is_ok()
     }
 
-    fn admit<S>(&self, stream: S, peer: Peer, slots: &Slots, refuse: fn(&S, &[u8]) -> io::Result<usize>)
+    fn admit<S>(&self, stream: S, peer: Peer, door: Door, router: Router, slot: Slot)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Some(slot) = slots.take(peer.address()) else {
-            // Told once, without waiting: whoever does not take it learns it from the closing.
-            if let Err(error) = refuse(&stream, FULL) {
-                tracing::debug!("{peer:?} was not told that all connections are taken: {error}");
-            }
-            return;
-        };
-        let (router, stopping) = (self.router.clone(), self.stopping.clone());
+        let stopping = self.stopping.clone();
         self.running.spawn(async move {
-            serve(stream, peer, router, stopping).await;
+            serve(stream, peer, door, router, stopping).await;
             drop(slot);
         });
     }
 }
 
-async fn serve<S>(stream: S, peer: Peer, router: Router, stopping: CancellationToken)
+async fn serve<S>(stream: S, peer: Peer, door: Door, router: Router, stopping: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(door);
         router.clone().call(request)
     });
     let connection = http1::Builder::new()
@@ -142,8 +180,11 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn try_write_tcp(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    stream.try_write(bytes)
+/// Told once, without waiting: whoever does not take it learns it from the closing.
+fn tell_full(peer: Peer, outcome: io::Result<usize>) {
+    if let Err(error) = outcome {
+        tracing::debug!("{peer:?} was not told that all connections are taken: {error}");
+    }
 }
 
 /// Out of descriptors or memory: others must end first, and asking again at once would only burn the processor.

@@ -2,73 +2,122 @@
 
 use anyhow::{Context, bail};
 use listenfd::ListenFd;
-use nix::{
-    errno::Errno,
-    sys::socket::{setsockopt, sockopt},
-};
+use nix::sys::socket::{setsockopt, sockopt};
 use std::{
     fs, io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     os::unix::fs::{FileTypeExt, PermissionsExt},
-    path::{Path, PathBuf},
+    path::Path,
 };
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
-const PORT: u16 = 8080;
 const BACKLOG: u32 = 128;
 /// What the kernel may hold of an answer that a client does not take. It bounds the kernel's memory over all
 /// connections, and makes the engine wait for a client that reads slowly.
-const SEND_BUFFER: u32 = 64 << 10;
-/// The name that the socket unit gives the local socket (`FileDescriptorName=`).
+const SEND_BUFFER: usize = 64 << 10;
+/// The names that the socket units give the sockets (`FileDescriptorName=`).
+const NAMES: [&str; 3] = [TLS, PLAIN, LOCAL];
+const TLS: &str = "https";
+const PLAIN: &str = "http";
 const LOCAL: &str = "local";
 
-/// Listens on the network: on the addresses given, else on port 8080 of all of this machine's.
-pub(crate) fn network(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
-    if addresses.is_empty() {
-        return Ok(vec![everywhere()?]);
+/// The sockets by which requests come.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    /// For TLS.
+    pub(crate) tls: Vec<TcpListener>,
+    /// For plain HTTP.
+    pub(crate) plain: Vec<TcpListener>,
+    /// For users of this machine.
+    pub(crate) local: Option<UnixListener>,
+}
+
+impl Sockets {
+    /// Those inherited from systemd.
+    pub(crate) fn inherited() -> anyhow::Result<Self> {
+        let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let mut descriptors = ListenFd::from_env();
+        let mut sockets = Self::default();
+        for index in 0..descriptors.len() {
+            let name = names.split(':').nth(index).unwrap_or_default();
+            sockets
+                .inherit(name, &mut descriptors, index)
+                .with_context(|| format!("the inherited socket {name:?} cannot be used"))?;
+        }
+        Ok(sockets)
     }
-    let bind = |address: &SocketAddr| tcp(*address).with_context(|| format!("cannot listen on {address}"));
-    addresses.iter().map(bind).collect()
-}
 
-fn everywhere() -> anyhow::Result<TcpListener> {
-    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT));
-    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
-    match tcp(v6) {
-        Err(error) if lacks_v6(&error) => tcp(v4).with_context(|| format!("cannot listen on {v4}")),
-        outcome => outcome.with_context(|| format!("cannot listen on {v6}")),
+    fn inherit(&mut self, name: &str, descriptors: &mut ListenFd, index: usize) -> anyhow::Result<()> {
+        match name {
+            TLS => self.tls.extend(inherited_tcp(descriptors, index)?),
+            PLAIN => self.plain.extend(inherited_tcp(descriptors, index)?),
+            LOCAL => self.local = inherited_unix(descriptors, index)?,
+            _ => bail!("the names known here are {NAMES:?} (FileDescriptorName=)"),
+        }
+        Ok(())
+    }
+
+    /// Listens for TLS on an address, too.
+    pub(crate) fn listen_tls(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        self.tls.push(tcp(address)?);
+        Ok(())
+    }
+
+    /// Listens for plain HTTP on an address, too.
+    pub(crate) fn listen_plain(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        self.plain.push(tcp(address)?);
+        Ok(())
+    }
+
+    /// Listens for users of this machine at a path instead.
+    pub(crate) fn listen_local(&mut self, path: &Path) -> anyhow::Result<()> {
+        let listener = unix(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+        self.local = Some(listener);
+        Ok(())
+    }
+
+    /// The port by which others reach TLS.
+    pub(crate) fn tls_port(&self) -> anyhow::Result<u16> {
+        let ports = self.tls.iter().map(|listener| Ok(listener.local_addr()?.port()));
+        let ports = ports.collect::<io::Result<Vec<u16>>>()?;
+        let usual = ports.iter().find(|port| **port == 443).or(ports.first());
+        usual
+            .copied()
+            .context("no socket for TLS: give --listen, or start by hearth-gateway-https.socket")
     }
 }
 
-/// The kernel has no IPv6, or it is switched off for all interfaces.
-fn lacks_v6(error: &io::Error) -> bool {
-    let codes = [Errno::EAFNOSUPPORT, Errno::EADDRNOTAVAIL].map(|code| code as i32);
-    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+fn tcp(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    bind(address).with_context(|| format!("cannot listen on {address}"))
 }
 
-fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv6() {
         TcpSocket::new_v6()
     } else {
         TcpSocket::new_v4()
     }?;
     socket.set_reuseaddr(true)?;
-    socket.set_send_buffer_size(SEND_BUFFER)?;
-    if address.ip() == Ipv6Addr::UNSPECIFIED {
-        setsockopt(&socket, sockopt::Ipv6V6Only, &false)?;
-    }
+    setsockopt(&socket, sockopt::SndBuf, &SEND_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// The local socket: at a path, or inherited from systemd, or none.
-pub(crate) fn local(path: Option<&PathBuf>) -> anyhow::Result<Option<UnixListener>> {
-    match path {
-        Some(path) => unix(path)
-            .map(Some)
-            .with_context(|| format!("cannot listen on {}", path.display())),
-        None => inherited(),
-    }
+fn inherited_tcp(descriptors: &mut ListenFd, index: usize) -> io::Result<Option<TcpListener>> {
+    let Some(listener) = descriptors.take_tcp_listener(index)? else {
+        return Ok(None);
+    };
+    setsockopt(&listener, sockopt::SndBuf, &SEND_BUFFER)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener).map(Some)
+}
+
+fn inherited_unix(descriptors: &mut ListenFd, index: usize) -> io::Result<Option<UnixListener>> {
+    let Some(listener) = descriptors.take_unix_listener(index)? else {
+        return Ok(None);
+    };
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener).map(Some)
 }
 
 fn unix(path: &Path) -> io::Result<UnixListener> {
@@ -81,38 +130,9 @@ fn unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn inherited() -> anyhow::Result<Option<UnixListener>> {
-    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-    let mut sockets = ListenFd::from_env();
-    let Some(place) = place_of(LOCAL, &names, sockets.len()) else {
-        if sockets.len() > 0 {
-            bail!("none of the inherited sockets is named {LOCAL:?} (LISTEN_FDNAMES={names:?})");
-        }
-        return Ok(None);
-    };
-    let socket = sockets
-        .take_unix_listener(place)
-        .context("the inherited local socket cannot be used")?;
-    let Some(socket) = socket else { return Ok(None) };
-    socket.set_nonblocking(true)?;
-    Ok(Some(UnixListener::from_std(socket)?))
-}
-
-fn place_of(name: &str, names: &str, count: usize) -> Option<usize> {
-    names.split(':').take(count).position(|found| found == name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_inherited_socket_is_found_by_its_name() {
-        assert_eq!(place_of(LOCAL, "http:local", 2), Some(1));
-        assert_eq!(place_of(LOCAL, "http:local", 1), None);
-        assert_eq!(place_of(LOCAL, "", 1), None);
-        assert_eq!(place_of(LOCAL, "local", 0), None);
-    }
 
     #[tokio::test]
     async fn a_socket_left_behind_is_replaced_and_a_file_is_not() {

@@ -14,12 +14,15 @@ mod import;
 mod intake;
 mod journal;
 mod listen;
+mod plain;
 mod proxy;
 mod refusal;
 mod rest;
 mod routes;
 mod serve;
 mod slots;
+mod state_file;
+mod tls;
 mod tokens;
 
 use agent::Bus;
@@ -44,16 +47,19 @@ struct Cli {
 enum Command {
     /// Serve requests until SIGTERM.
     ///
-    /// Tokens are read at the start. For the local socket a descriptor named "local" is inherited from systemd, or
-    /// --local gives a path.
+    /// Tokens are read at the start. Sockets named "https", "http" and "local" are inherited from systemd; the options
+    /// add others. Plain HTTP only sends browsers on to TLS, unless it is switched on.
     #[command(
-        after_help = "Example, without systemd and without hearthd:\n  gateway serve --listen 127.0.0.1:8080 \
+        after_help = "Example, without systemd and without hearthd:\n  gateway serve --listen 127.0.0.1:8443 \
         --local /tmp/gateway.sock --infer /tmp/infer.sock --state /tmp/state --bus none"
     )]
     Serve {
-        /// Address to listen on; may be repeated [default: [::]:8080 for IPv6 and IPv4, or 0.0.0.0:8080]
+        /// Address to listen on for TLS; may be repeated
         #[arg(long, value_name = "ADDR")]
         listen: Vec<SocketAddr>,
+        /// Address to listen on for plain HTTP; may be repeated
+        #[arg(long, value_name = "ADDR")]
+        listen_plain: Vec<SocketAddr>,
         /// inferd's socket
         #[arg(long, value_name = "PATH", default_value = "/run/hearth/infer.sock")]
         infer: PathBuf,
@@ -66,7 +72,7 @@ enum Command {
         /// Path of the local socket, for development
         #[arg(long, value_name = "PATH")]
         local: Option<PathBuf>,
-        /// Folder of the token store
+        /// Folder of tokens, certificates and keys
         #[arg(long, value_name = "DIR", default_value = "/var/lib/hearth/gateway")]
         state: PathBuf,
         /// Bus on which hearthd is asked: system, session, none or an address
@@ -79,6 +85,15 @@ enum Command {
     #[command(after_help = "Example:\n  gateway first-token --state /var/lib/hearth/gateway")]
     FirstToken {
         /// Folder of the token store
+        #[arg(long, value_name = "DIR", default_value = "/var/lib/hearth/gateway")]
+        state: PathBuf,
+    },
+    /// Print the SHA-256 fingerprint by which clients know this machine, in two lines.
+    ///
+    /// Makes the local certificate authority if there is none. To be run as the daemon's user.
+    #[command(after_help = "Example:\n  gateway fingerprint --state /var/lib/hearth/gateway")]
+    Fingerprint {
+        /// Folder of certificates and keys
         #[arg(long, value_name = "DIR", default_value = "/var/lib/hearth/gateway")]
         state: PathBuf,
     },
@@ -102,6 +117,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve {
             listen,
+            listen_plain,
             infer,
             import,
             arrival_socket,
@@ -111,6 +127,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         } => {
             let settings = serve::Settings {
                 listen,
+                listen_plain,
                 infer,
                 import,
                 arrivals: arrival_socket,
@@ -130,5 +147,6 @@ fn run(command: Command) -> anyhow::Result<()> {
             let show = |secret: tokens::Secret| writeln!(io::stdout(), "{}", secret.reveal());
             first_token::first_token(&state, hashes.as_deref(), now, show)
         }
+        Command::Fingerprint { state } => tls::make_known(&state, time::OffsetDateTime::now_utc()),
     }
 }

@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Unauthenticated,
     /// The token's role does not allow it.
     Forbidden,
+    /// It is answered by TLS only.
+    Unencrypted,
     /// There is nothing under this path.
     NotFound,
     /// The path has no such method.
@@ -67,6 +69,7 @@ impl Kind {
             Self::Invalid => (S::BAD_REQUEST, "invalid-request", "Invalid request", REQUEST, "invalid_request"),
             Self::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated", "No valid token", "authentication_error", "invalid_api_key"),
             Self::Forbidden => (S::FORBIDDEN, "forbidden", "Role not sufficient", "permission_error", "insufficient_permissions"),
+            Self::Unencrypted => (S::FORBIDDEN, "unencrypted", "Use https", "permission_error", "unencrypted"),
             Self::NotFound => (S::NOT_FOUND, "not-found", "Not found", REQUEST, "unknown_url"),
             Self::WrongMethod => (S::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", REQUEST, "method_not_allowed"),
             Self::BodyTimeout => (S::REQUEST_TIMEOUT, "body-timeout", "Request body too slow", REQUEST, "request_timeout"),

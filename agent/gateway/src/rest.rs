@@ -7,6 +7,7 @@ mod models;
 mod power;
 mod status;
 mod thermal;
+mod tls;
 mod tokens;
 
 pub(crate) use engine::{
@@ -21,6 +22,7 @@ pub(crate) use models::{
 pub(crate) use power::{hold, power, release, set_power};
 pub(crate) use status::status;
 pub(crate) use thermal::{set_thermal, thermal};
+pub(crate) use tls::{authority, guide, install_certificate, remove_certificate, set_plain_http, tls};
 pub(crate) use tokens::{create, list, revoke};
 
 use crate::{
@@ -49,9 +51,12 @@ fn answer<T: Serialize>(uri: &Uri, outcome: Result<T, impl Into<Refusal>>) -> Re
 
 /// A body of JSON, of the shape that is wanted. What is no JSON is told from a value that cannot be, by its field.
 async fn read<T: DeserializeOwned>(request: Request, wanted: &str) -> Result<T, Refusal> {
-    let body = Intake::new(request.into_body(), LARGEST_BODY)?
-        .read_whole()
-        .await?;
+    read_at_most(request, LARGEST_BODY, wanted).await
+}
+
+/// The same of a body that may have so many bytes.
+async fn read_at_most<T: DeserializeOwned>(request: Request, most: u64, wanted: &str) -> Result<T, Refusal> {
+    let body = Intake::new(request.into_body(), most)?.read_whole().await?;
     let json = &mut serde_json::Deserializer::from_slice(&body);
     let found = serde_path_to_error::deserialize(&mut *json).map_err(|error| {
         let kind = if error.inner().is_data() {

@@ -6,12 +6,16 @@ use crate::{
     arrivals::Arrivals,
     connections::Connections,
     import::ImportService,
-    listen,
+    listen::Sockets,
+    plain,
     proxy::Upstream,
     routes,
+    tls::{Acceptor, Identity},
     tokens::{Book, Store, read_provided},
 };
 use anyhow::Context;
+use axum::Router;
+use nix::unistd::gethostname;
 use sd_notify::NotifyState;
 use std::{
     net::SocketAddr,
@@ -19,6 +23,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use time::OffsetDateTime;
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::interval,
@@ -29,8 +34,10 @@ const LAST_ANSWERS: Duration = Duration::from_secs(20);
 
 /// What the daemon is told on its command line.
 pub(crate) struct Settings {
-    /// Addresses to listen on; none means all of this machine's.
+    /// Addresses to listen on for TLS, besides the sockets that are inherited.
     pub(crate) listen: Vec<SocketAddr>,
+    /// The same for plain HTTP.
+    pub(crate) listen_plain: Vec<SocketAddr>,
     /// inferd's socket.
     pub(crate) infer: PathBuf,
     /// The import service's socket.
@@ -50,19 +57,23 @@ pub(crate) struct Settings {
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
     let book = open_book(&settings.state, settings.hashes.as_deref())?;
+    let identity = Arc::new(open_identity(&settings.state)?);
+    let sockets = open_sockets(&settings)?;
+    let tls_port = sockets.tls_port()?;
+    let acceptor = Acceptor::new(identity.clone()).context("cannot set TLS up")?;
     let upstream = Upstream::new(settings.infer);
     let arrivals = Arrivals::new(settings.arrivals);
     let import = ImportService::new(settings.import);
-    let app = Arc::new(App::new(book, upstream, import, arrivals, settings.bus));
-    let connections = Connections::new(routes::router(&app));
-    for listener in listen::network(&settings.listen)? {
-        tracing::info!("listening on {}", listener.local_addr()?);
-        tokio::spawn(connections.clone().accept_network(listener));
-    }
-    match listen::local(settings.local.as_ref())? {
-        Some(listener) => drop(tokio::spawn(connections.clone().accept_local(listener))),
-        None => tracing::warn!("no local socket: neither --local nor a socket named \"local\" from systemd"),
-    }
+    let app = Arc::new(App::new(book, upstream, import, arrivals, settings.bus, identity));
+    let connections = Connections::default();
+    let service = routes::router(&app);
+    open_doors(
+        &connections,
+        sockets,
+        acceptor,
+        &service,
+        plain::router(&app, service.clone(), tls_port),
+    )?;
     notify(&[NotifyState::Ready]);
     tracing::info!("ready");
     run_until_signal().await?;
@@ -70,6 +81,58 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
     tracing::info!("stopping: running answers have {} s", LAST_ANSWERS.as_secs());
     if !connections.stop(LAST_ANSWERS).await {
         tracing::warn!("some answers did not finish in time and were cut off");
+    }
+    Ok(())
+}
+
+fn open_sockets(settings: &Settings) -> anyhow::Result<Sockets> {
+    let mut sockets = Sockets::inherited()?;
+    for address in &settings.listen {
+        sockets.listen_tls(*address)?;
+    }
+    for address in &settings.listen_plain {
+        sockets.listen_plain(*address)?;
+    }
+    if let Some(path) = &settings.local {
+        sockets.listen_local(path)?;
+    }
+    Ok(sockets)
+}
+
+/// The identity, with a certificate, so that what cannot be read or made is told at the start.
+fn open_identity(state: &Path) -> anyhow::Result<Identity> {
+    let hostname = gethostname().context("the kernel does not tell the host's name")?;
+    let hostname = hostname.to_string_lossy();
+    let identity = Identity::open(state, &hostname)?;
+    let now = OffsetDateTime::now_utc();
+    identity.prepare(&hostname, None, now)?;
+    tracing::info!("certificate to compare: SHA-256 {}", identity.fingerprint(now));
+    Ok(identity)
+}
+
+fn open_doors(
+    connections: &Connections,
+    sockets: Sockets,
+    acceptor: Acceptor,
+    service: &Router,
+    plain: Router,
+) -> anyhow::Result<()> {
+    let service = routes::observed(service.clone());
+    for listener in sockets.tls {
+        tracing::info!("listening on {}", listener.local_addr()?);
+        tokio::spawn(
+            connections
+                .clone()
+                .accept_tls(listener, acceptor.clone(), service.clone()),
+        );
+    }
+    for listener in sockets.plain {
+        tracing::info!("plain HTTP on {}", listener.local_addr()?);
+        tokio::spawn(connections.clone().accept_plain(listener, plain.clone()));
+    }
+    match sockets.local {
+        Some(listener) => drop(tokio::spawn(connections.clone().accept_local(listener, service))),
+        None => tracing::warn!("no local socket: neither --local nor a socket named \"local\" from systemd"),
     }
     Ok(())
 }

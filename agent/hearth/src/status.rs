@@ -303,6 +303,7 @@ mod tests {
             hostname: "hearth".to_owned(),
             version: "0.1.0".to_owned(),
             uptime_seconds: 93_784.0,
+            fingerprint: "AB:CD".to_owned(),
             capabilities: None,
             sample: None,
             supervision: None,

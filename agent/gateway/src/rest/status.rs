@@ -18,6 +18,7 @@ use http_body_util::{BodyExt, Limited};
 use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
+use time::OffsetDateTime;
 use tokio::time::timeout;
 
 /// How long the engine may take to say how it is; it may have to start first.
@@ -69,6 +70,7 @@ async fn find(app: &App, engine: Option<EngineStatus>) -> nix::Result<Status> {
         hostname: nix::unistd::gethostname()?.to_string_lossy().into_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME)?).as_secs_f64(),
+        fingerprint: app.identity.fingerprint(OffsetDateTime::now_utc()),
         capabilities,
         sample,
         supervision,

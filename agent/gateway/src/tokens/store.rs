@@ -4,12 +4,12 @@
 //! so that `gateway first-token` either comes before it or is told to ask the daemon.
 
 use super::Digest;
+use crate::state_file::{self, belong_to_owner, private};
 use api::rest::{Role, Token};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
+    fs::{self, File, TryLockError},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -155,7 +155,7 @@ impl Store {
             tokens,
         };
         let path = self.folder.join(FILE);
-        write_whole(&self.folder, &path, &contents).map_err(|cause| StoreError::Io {
+        write(&path, &contents).map_err(|cause| StoreError::Io {
             action: "write",
             path,
             cause,
@@ -163,6 +163,12 @@ impl Store {
         self.tokens = contents.tokens;
         Ok(())
     }
+}
+
+fn write(path: &Path, contents: &Contents) -> io::Result<()> {
+    let mut json = serde_json::to_vec_pretty(contents)?;
+    json.push(b'\n');
+    state_file::replace(path, &json)
 }
 
 fn lock(folder: &Path) -> Result<File, StoreError> {
@@ -182,33 +188,6 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
             cause,
         }),
     }
-}
-
-/// A reader finds either the old file or the new one whole, also after the power fails.
-fn write_whole(folder: &Path, path: &Path, contents: &Contents) -> io::Result<()> {
-    let fresh = path.with_extension("json.new");
-    let mut file = private(true).open(&fresh)?;
-    belong_to_owner(&file, folder)?;
-    serde_json::to_writer_pretty(&mut file, contents)?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    File::open(folder)?.sync_all()
-}
-
-fn private(truncate: bool) -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(truncate).mode(0o600);
-    options
-}
-
-/// Root may have run `gateway first-token`; the daemon must still be able to read what it left.
-fn belong_to_owner(file: &File, folder: &Path) -> io::Result<()> {
-    let (ours, wanted) = (file.metadata()?, folder.metadata()?);
-    if ours.uid() == wanted.uid() {
-        return Ok(());
-    }
-    fchown(file, Some(wanted.uid()), Some(wanted.gid()))
 }
 
 #[cfg(test)]

@@ -1,12 +1,27 @@
 //! A client that writes HTTP by hand, so that it can also do it badly.
 
 use crate::engine::DEADLINE;
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     os::unix::net::UnixStream,
     path::Path,
+    sync::Arc,
 };
+
+/// What a client is that trusts the first certificate of this PEM, and nobody else.
+pub(crate) fn trusting(pem: &[u8]) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(pem).unwrap()).unwrap();
+    let builder = ClientConfig::builder_with_provider(ring::default_provider().into());
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    builder.with_root_certificates(roots).with_no_client_auth().into()
+}
 
 /// Both kinds of stream.
 pub(crate) trait Stream: Read + Write + Send {}
@@ -42,10 +57,29 @@ impl Answer {
 }
 
 impl Client {
-    /// By TCP.
+    /// By plain TCP.
     pub(crate) fn tcp(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Self::new(stream)
+    }
+
+    /// By TLS, to a server that is known by the address.
+    pub(crate) fn tls(address: SocketAddr, trust: &Arc<ClientConfig>) -> Self {
+        Self::tls_as(address, trust, &address.ip().to_string())
+    }
+
+    /// By TLS, to a server that is known by a name.
+    pub(crate) fn tls_as(address: SocketAddr, trust: &Arc<ClientConfig>, name: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let name = name.to_owned().try_into().unwrap();
+        let connection = ClientConnection::new(trust.clone(), name).unwrap();
+        Self::new(StreamOwned::new(connection, stream))
+    }
+
+    fn new(stream: impl Stream + 'static) -> Self {
         Self {
             reader: BufReader::new(Box::new(stream)),
         }
@@ -55,14 +89,13 @@ impl Client {
     pub(crate) fn unix(path: &Path) -> Self {
         let stream = UnixStream::connect(path).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        Self {
-            reader: BufReader::new(Box::new(stream)),
-        }
+        Self::new(stream)
     }
 
     /// Writes as it is.
     pub(crate) fn write(&mut self, text: &str) {
         self.reader.get_mut().write_all(text.as_bytes()).unwrap();
+        self.reader.get_mut().flush().unwrap();
     }
 
     /// Sends a request with extra header lines and a body.

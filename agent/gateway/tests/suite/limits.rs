@@ -1,6 +1,6 @@
 //! What is too much.
 
-use crate::process::gateway_with_engine;
+use crate::{client::Client, process::gateway_with_engine};
 
 const MIB: usize = 1 << 20;
 
@@ -68,10 +68,29 @@ fn connections_are_counted_apart_for_network_and_local() {
     // Each is served, so all slots of this address are taken.
     open.iter_mut()
         .for_each(|client| assert_eq!(client.ask("GET /", &[], "").status, 200));
-    let mut refused = gateway.client();
-    assert_eq!(refused.head().status, 503);
+    // Before a handshake nothing can be told.
+    assert_eq!(gateway.client().try_ask("GET /"), None);
     assert_eq!(gateway.ask_locally("GET /", "").status, 200);
+    assert_eq!(gateway.ask_plainly("GET /ca.crt", &[], "").status, 200);
     drop(open);
     // The slots come back as the gateway notices.
+    while gateway.client().try_ask("GET /") != Some(200) {}
+}
+
+#[test]
+fn connections_without_tls_are_counted_and_told_so() {
+    let (_setup, gateway, _engine, _token) = gateway_with_engine();
+    let _open: Vec<_> = (0..64).map(|_| Client::tcp(gateway.plain)).collect();
+    assert_eq!(Client::tcp(gateway.plain).head().status, 503);
+    assert_eq!(gateway.ask("GET /", &[], "").status, 200);
+}
+
+#[test]
+fn who_begins_no_handshake_is_counted() {
+    let (_setup, gateway, _engine, _token) = gateway_with_engine();
+    let open: Vec<_> = (0..64).map(|_| Client::tcp(gateway.address)).collect();
+    assert_eq!(gateway.client().try_ask("GET /"), None);
+    assert_eq!(gateway.ask_locally("GET /", "").status, 200);
+    drop(open);
     while gateway.client().try_ask("GET /") != Some(200) {}
 }

@@ -15,4 +15,5 @@ mod models;
 mod power;
 mod streaming;
 mod systemd;
+mod tls;
 mod unit;

@@ -1,13 +1,14 @@
 //! The gateway's process.
 
 use crate::{
-    client::{Answer, Client},
+    client::{Answer, Client, trusting},
     engine::{Call, DEADLINE, Engine},
 };
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use rustls::ClientConfig;
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -71,9 +72,14 @@ impl Setup {
         self.folder.path().join("arrival.sock")
     }
 
+    /// A file of the state folder.
+    pub(crate) fn state(&self, file: &str) -> PathBuf {
+        self.folder.path().join("state").join(file)
+    }
+
     /// The token store.
     pub(crate) fn store(&self) -> PathBuf {
-        self.folder.path().join("state/tokens.json")
+        self.state("tokens.json")
     }
 
     /// Runs the program with a subcommand.
@@ -110,7 +116,8 @@ impl Setup {
     pub(crate) fn serve_command(&self) -> Command {
         let mut command = self.command("serve");
         command
-            .args(["--listen", "127.0.0.1:0", "--bus", &self.bus, "--infer"])
+            .args(["--listen", "127.0.0.1:0", "--listen-plain", "127.0.0.1:0"])
+            .args(["--bus", &self.bus, "--infer"])
             .arg(self.engine_socket())
             .arg("--import")
             .arg(self.import_socket())
@@ -131,17 +138,19 @@ impl Setup {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Log::default();
         collect(child.stderr.take().unwrap(), log.clone());
-        let address = ([127, 0, 0, 1], 0).into();
-        let mut gateway = Gateway {
+        wait_for_line(&log, "ready");
+        let address_after = |text| {
+            let line = wait_for_line(&log, text);
+            line.rsplit(' ').next().unwrap().parse().unwrap()
+        };
+        Gateway {
+            address: address_after("listening on "),
+            plain: address_after("plain HTTP on "),
+            trust: trusting(&fs::read(self.state("tls-authority.pem")).unwrap()),
+            local: self.local(),
             child,
             log,
-            local: self.local(),
-            address,
-        };
-        gateway.wait_for_line("ready");
-        let line = gateway.wait_for_line("listening on ");
-        gateway.address = line.rsplit(' ').next().unwrap().parse().unwrap();
-        gateway
+        }
     }
 }
 
@@ -154,21 +163,41 @@ fn collect(stderr: ChildStderr, log: Log) {
     });
 }
 
+fn wait_for_line(log: &Log, text: &str) -> String {
+    let find = |lines: &Vec<String>| lines.iter().find(|line| line.contains(text)).cloned();
+    let lines = log.0.lock().unwrap();
+    let (lines, _) = log
+        .1
+        .wait_timeout_while(lines, DEADLINE, |lines| find(lines).is_none())
+        .unwrap();
+    find(&lines).unwrap_or_else(|| panic!("no {text:?} in {lines:#?}"))
+}
+
 /// A running gateway.
 pub(crate) struct Gateway {
     child: Child,
     log: Log,
     pub(crate) local: PathBuf,
+    /// Where it speaks TLS.
     pub(crate) address: SocketAddr,
+    /// Where it speaks plain HTTP.
+    pub(crate) plain: SocketAddr,
+    /// A client that trusts its local authority.
+    pub(crate) trust: Arc<ClientConfig>,
 }
 
 impl Gateway {
-    /// A connection by TCP.
+    /// A connection by TLS.
     pub(crate) fn client(&self) -> Client {
-        Client::tcp(self.address)
+        Client::tls(self.address, &self.trust)
     }
 
-    /// One request by TCP.
+    /// One request by plain HTTP.
+    pub(crate) fn ask_plainly(&self, line: &str, headers: &[&str], body: &str) -> Answer {
+        Client::tcp(self.plain).ask(line, headers, body)
+    }
+
+    /// One request by TLS.
     pub(crate) fn ask(&self, line: &str, headers: &[&str], body: &str) -> Answer {
         self.client().ask(line, headers, body)
     }
@@ -180,14 +209,7 @@ impl Gateway {
 
     /// Waits for a log line that contains a text.
     pub(crate) fn wait_for_line(&self, text: &str) -> String {
-        let find = |lines: &Vec<String>| lines.iter().find(|line| line.contains(text)).cloned();
-        let lines = self.log.0.lock().unwrap();
-        let (lines, _) = self
-            .log
-            .1
-            .wait_timeout_while(lines, DEADLINE, |lines| find(lines).is_none())
-            .unwrap();
-        find(&lines).unwrap_or_else(|| panic!("no {text:?} in {lines:#?}"))
+        wait_for_line(&self.log, text)
     }
 
     /// The log so far.

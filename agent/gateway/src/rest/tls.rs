@@ -1,0 +1,126 @@
+//! `/api/v1/tls`: the certificate by which clients know this machine.
+
+use super::{answer, power::who, read, read_at_most};
+use crate::{
+    app::App,
+    caller::Door,
+    plain,
+    refusal::{Kind, Refusal},
+    tls::{TlsError, Unusable},
+};
+use api::tls::{NewCertificate, PlainHttp, Tls};
+use axum::{
+    extract::{Request, State},
+    http::{Extensions, HeaderMap, Uri, header},
+    response::{IntoResponse, Response},
+};
+use nix::unistd::gethostname;
+use std::sync::Arc;
+use time::OffsetDateTime;
+
+/// The largest body with a certificate: eight of them with long keys, and JSON's escapes.
+const LARGEST: u64 = 64 << 10;
+const CERTIFICATE: &str = r#"{"certificate": "PEM", "key": "PEM"}"#;
+const PLAIN_HTTP: &str = r#"{"enabled": true | false}"#;
+
+/// What is served.
+pub(crate) async fn tls(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    answer(&uri, describe(&app))
+}
+
+/// Installs the owner's own certificate.
+pub(crate) async fn install_certificate(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
+    answer(&uri, install(&app, request).await)
+}
+
+async fn install(app: &App, request: Request) -> Result<Tls, Refusal> {
+    let who = who(app, request.extensions());
+    if request.extensions().get() == Some(&Door::Plain) {
+        let detail =
+            "a private key is not taken unencrypted, also where plain HTTP is switched on: use https://";
+        return Err(Refusal::new(Kind::Unencrypted, detail));
+    }
+    let new: NewCertificate = read_at_most(request, LARGEST, CERTIFICATE).await?;
+    app.identity.install(&new, OffsetDateTime::now_utc())??;
+    let tls = describe(app)?;
+    tracing::info!(
+        who,
+        sha256 = tls.fingerprint,
+        "own certificate for {} installed by {who}: SHA-256 {}",
+        tls.certificate.names.join(", "),
+        tls.fingerprint
+    );
+    Ok(tls)
+}
+
+/// Removes the owner's own certificate, whereupon the local authority's is served again.
+pub(crate) async fn remove_certificate(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    extensions: Extensions,
+) -> Response {
+    answer(&uri, remove(&app, &extensions))
+}
+
+fn remove(app: &App, extensions: &Extensions) -> Result<Tls, Refusal> {
+    if !app.identity.remove_own()? {
+        return Err(Refusal::new(
+            Kind::NotFound,
+            "no certificate of your own is installed",
+        ));
+    }
+    let who = who(app, extensions);
+    tracing::info!(who, "own certificate removed by {who}");
+    describe(app)
+}
+
+/// Switches plain HTTP on or off.
+pub(crate) async fn set_plain_http(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
+    answer(&uri, switch(&app, request).await)
+}
+
+async fn switch(app: &App, request: Request) -> Result<Tls, Refusal> {
+    let who = who(app, request.extensions());
+    let PlainHttp { enabled } = read(request, PLAIN_HTTP).await?;
+    app.identity.set_plain_http(enabled)?;
+    let state = if enabled { "on" } else { "off" };
+    tracing::warn!(who, enabled, "plain HTTP switched {state} by {who}");
+    describe(app)
+}
+
+fn describe(app: &App) -> Result<Tls, Refusal> {
+    let hostname = gethostname().map_err(TlsError::from)?;
+    Ok(app
+        .identity
+        .describe(&hostname.to_string_lossy(), OffsetDateTime::now_utc())?)
+}
+
+/// `GET /ca.crt`: the local authority's certificate.
+pub(crate) async fn authority(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, "application/x-x509-ca-cert"),
+        (
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"hearth-ca.crt\"",
+        ),
+    ];
+    (headers, app.identity.authority_pem())
+}
+
+/// `GET /certificate`: how to trust it.
+pub(crate) async fn guide(State(app): State<Arc<App>>, headers: HeaderMap) -> String {
+    let host = plain::host(&headers).unwrap_or_else(|| "hearth.local".to_owned());
+    crate::tls::guide(&host, &app.identity.authority_fingerprint())
+}
+
+impl From<TlsError> for Refusal {
+    fn from(error: TlsError) -> Self {
+        Self::new(Kind::Internal, error.to_string())
+    }
+}
+
+impl From<Unusable> for Refusal {
+    fn from(error: Unusable) -> Self {
+        Self::new(Kind::Unacceptable, error.to_string())
+    }
+}
