@@ -160,8 +160,15 @@ fn tell(target: &Target, flashed: &Flashed, keys: &Keys, token: &Token) {
         "Next: put the disk into the machine, plug in the network, switch it on. After its first boot:\n"
     );
     println!("  export HEARTH_TOKEN={}", token.text);
-    println!("  curl -H \"Authorization: Bearer $HEARTH_TOKEN\" http://hearth.local:8080/v1/models");
-    println!("  hearth --host http://hearth.local:8080 ask \"What is the capital of France?\"");
+    println!(
+        "  curl -o hearth-ca.crt http://hearth.local/ca.crt     # http://hearth.local/certificate: compare it, trust it"
+    );
+    println!(
+        "  curl --cacert hearth-ca.crt -H \"Authorization: Bearer $HEARTH_TOKEN\" https://hearth.local/v1/models"
+    );
+    println!(
+        "  hearth --ca hearth-ca.crt --host https://hearth.local ask \"What is the capital of France?\""
+    );
     if keys.files.is_empty() {
         println!(
             "\nNo SSH key was found, so SSH stays closed. To change that: ssh-keygen -t ed25519, then flash again,"

@@ -21,8 +21,9 @@ const PROGRAMS: [(&str, &str); 4] = [
 ];
 
 /// Folders of `systemd/` and where they go.
-const TREES: [(&str, &str); 5] = [
+const TREES: [(&str, &str); 6] = [
     ("dbus-1/system.d", "usr/share/dbus-1/system.d"),
+    ("dnssd", "usr/lib/systemd/dnssd"),
     ("system", "usr/lib/systemd/system"),
     ("system-preset", "usr/lib/systemd/system-preset"),
     ("sysusers.d", "usr/lib/sysusers.d"),
