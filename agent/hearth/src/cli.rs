@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::endpoint::{BadUrl, Endpoint};
-use crate::span;
+use crate::{fingerprint::Fingerprint, known::Known, span, trust::Trust};
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,16 +24,22 @@ const SOCKET: &str = "/run/hearth/gateway.sock";
     version,
     arg_required_else_help = true,
     after_help = "Examples:\n  hearth status\n  hearth ask \"What is the capital of France?\"\n  \
-        HEARTH_TOKEN=hearth_… hearth --host http://hearth.local:8080 models\n\n\
+        HEARTH_TOKEN=hearth_… hearth --host https://hearth.local --ca hearth-ca.crt models\n\n\
         Exit codes: 0 done, 1 failed, 2 wrongly called, 130 interrupted by Ctrl-C"
 )]
 pub(crate) struct Cli {
-    /// The appliance's address over the network, such as http://hearth.local:8080
+    /// The appliance's address over the network, such as https://hearth.local
     #[arg(long, value_name = "URL", env = "HEARTH_HOST", global = true)]
     host: Option<String>,
     /// The gateway's local socket; goes before --host and HEARTH_HOST [default: /run/hearth/gateway.sock]
     #[arg(long, value_name = "PATH", global = true)]
     socket: Option<PathBuf>,
+    /// A file in PEM with the authority that has signed its certificate: http://NAME/ca.crt has the appliance's own
+    #[arg(long, value_name = "FILE", env = "HEARTH_CA", global = true)]
+    ca: Option<PathBuf>,
+    /// The fingerprint of its certificate or authority, from its console or "hearth tls" there; remembered from then on
+    #[arg(long, value_name = "SHA-256", global = true, conflicts_with = "ca")]
+    fingerprint: Option<Fingerprint>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -45,6 +51,16 @@ impl Cli {
             (Some(socket), _) => Ok(Endpoint::Socket(socket.clone())),
             (None, Some(url)) => Endpoint::from_url(url),
             (None, None) => Ok(Endpoint::Socket(SOCKET.into())),
+        }
+    }
+
+    /// Which certificates are believed. Where none will be shown, nothing is read.
+    pub(crate) fn trust(&self, endpoint: &Endpoint) -> anyhow::Result<Trust> {
+        match endpoint {
+            Endpoint::Network { tls: true, .. } => {
+                Trust::new(self.ca.as_deref(), self.fingerprint, Known::from_environment())
+            }
+            _ => Ok(Trust::default()),
         }
     }
 }
@@ -138,6 +154,19 @@ pub(crate) enum Command {
     Engine {
         #[command(subcommand)]
         command: Option<EngineCommand>,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the certificate by which the appliance is known, install your own, or allow plain HTTP
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  hearth tls\n  hearth tls install fullchain.pem privkey.pem\n  \
+            hearth tls plain-http on"
+    )]
+    Tls {
+        #[command(subcommand)]
+        command: Option<TlsCommand>,
         /// Print the gateway's answer as JSON
         #[arg(long)]
         json: bool,
@@ -538,6 +567,56 @@ fn processors(text: &str) -> Result<Processors, String> {
         }
     }
     Ok(Processors(all.into_iter().collect()))
+}
+
+/// What to do with the certificate.
+#[derive(Subcommand)]
+pub(crate) enum TlsCommand {
+    /// Show the fingerprint to compare, and what the certificate says
+    #[command(after_help = "Example:\n  hearth tls show --json | jq -r .fingerprint")]
+    Show {
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Serve your own certificate in place of the one that the appliance has made
+    ///
+    /// Browsers are then told to come by TLS only, for half a year.
+    #[command(after_help = "Example:\n  hearth tls install fullchain.pem privkey.pem")]
+    Install {
+        /// The certificate, then those by which it leads to its authority, in PEM
+        certificate: PathBuf,
+        /// Its private key in PEM, not encrypted
+        key: PathBuf,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove your own certificate and its key; the appliance's is served again
+    #[command(after_help = "Example:\n  hearth tls remove")]
+    Remove {
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have port 80 answer programs that can take no certificate, from private addresses; who listens can read all of it
+    #[command(after_help = "Example:\n  hearth tls plain-http off")]
+    PlainHttp {
+        /// Whether it does
+        state: Switch,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// On
+    On,
+    /// Off
+    Off,
 }
 
 /// What to do with tokens.

@@ -3,6 +3,7 @@
 use crate::{
     endpoint::Endpoint,
     screen::{self, WARN},
+    trust::Trust,
     upload::Upload,
 };
 use api::{openai::ErrorBody, rest::Problem};
@@ -35,6 +36,9 @@ pub(crate) enum ClientError {
     /// Nobody takes the connection. Its cause is told before the way out; as a `source` it would be told again after it.
     #[error("cannot connect to {endpoint}: {cause}{}", way_out(endpoint, cause))]
     Connect { endpoint: Endpoint, cause: io::Error },
+    /// Who takes it cannot show that it is the appliance that was meant.
+    #[error("no trusted connection to {endpoint}: {problem}")]
+    Untrusted { endpoint: Endpoint, problem: String },
     /// The connection broke, or what came is not HTTP.
     #[error("{endpoint} hung up")]
     Broken {
@@ -62,10 +66,7 @@ fn way_out(endpoint: &Endpoint, cause: &io::Error) -> &'static str {
     match (endpoint, cause.kind()) {
         (Endpoint::Socket(_), PermissionDenied) => "; run it as root or join the group hearth-admin",
         (Endpoint::Socket(_), NotFound | ConnectionRefused) => {
-            "; on the appliance see \"systemctl status hearth-gateway\", from elsewhere give --host http://NAME:8080"
-        }
-        (Endpoint::Network { port: 80, .. }, ConnectionRefused) => {
-            "; Hearth listens on port 8080: http://NAME:8080"
+            "; on the appliance see \"systemctl status hearth-gateway\", from elsewhere give --host https://NAME"
         }
         _ => "",
     }
@@ -93,12 +94,18 @@ type Payload = UnsyncBoxBody<Bytes, io::Error>;
 pub(crate) struct Client {
     endpoint: Endpoint,
     token: Option<HeaderValue>,
+    trust: Trust,
 }
 
 impl Client {
-    /// A client of the gateway there, with the value of the `Authorization` header if there is one.
-    pub(crate) fn new(endpoint: Endpoint, token: Option<HeaderValue>) -> Self {
-        Self { endpoint, token }
+    /// A client of the gateway there, with the value of the `Authorization` header if there is one, and what to believe of
+    /// certificates.
+    pub(crate) fn new(endpoint: Endpoint, token: Option<HeaderValue>, trust: Trust) -> Self {
+        Self {
+            endpoint,
+            token,
+            trust,
+        }
     }
 
     /// GET.
@@ -214,14 +221,10 @@ impl Client {
         path: &str,
         payload: Option<(Payload, &'static str)>,
     ) -> Result<Request<Payload>, ClientError> {
-        let host = match &self.endpoint {
-            Endpoint::Socket(_) => "localhost".to_owned(),
-            network => network.to_string().trim_start_matches("http://").to_owned(),
-        };
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::HOST, host);
+            .header(header::HOST, self.endpoint.authority());
         if let Some((_, kind)) = &payload {
             request = request.header(header::CONTENT_TYPE, *kind);
         }
@@ -246,11 +249,21 @@ impl Client {
                     .map_err(late)?;
                 self.shake_hands(stream.map_err(failed)?).await
             }
-            Endpoint::Network { host, port } => {
+            Endpoint::Network { tls, host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port));
                 let stream = timeout(CONNECTING, stream).await.map_err(late)?.map_err(failed)?;
-                self.warn_of_plain_text(&stream).map_err(failed)?;
-                self.shake_hands(stream).await
+                stream.set_nodelay(true).map_err(failed)?;
+                if !tls {
+                    self.warn_of_plain_text(&stream).map_err(failed)?;
+                    return self.shake_hands(stream).await;
+                }
+                let trusted = self.trust.shake_hands(stream, host, *port);
+                let trusted = timeout(CONNECTING, trusted).await.map_err(late)?;
+                let untrusted = |problem: anyhow::Error| ClientError::Untrusted {
+                    endpoint: self.endpoint.clone(),
+                    problem: format!("{problem:#}"),
+                };
+                self.shake_hands(trusted.map_err(untrusted)?).await
             }
         }
     }
@@ -261,7 +274,7 @@ impl Client {
                 "{WARN}hearth: the token travels unencrypted; use a network that you trust{WARN:#}"
             );
         }
-        stream.set_nodelay(true)
+        Ok(())
     }
 
     async fn shake_hands<S>(

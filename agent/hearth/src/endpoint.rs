@@ -10,6 +10,8 @@ pub(crate) enum Endpoint {
     Socket(PathBuf),
     /// An address on the network.
     Network {
+        /// Whether it is reached by TLS.
+        tls: bool,
         /// A name, or an address without brackets.
         host: String,
         /// The TCP port.
@@ -26,7 +28,7 @@ pub(crate) struct BadUrl {
 }
 
 impl Endpoint {
-    /// From `http://HOST[:PORT]`; without a port it is 80, as in every URL.
+    /// From `https://HOST[:PORT]`, or `http:` for one that answers unencrypted; without a port it is the usual one.
     pub(crate) fn from_url(url: &str) -> Result<Self, BadUrl> {
         parse(url).map_err(|problem| BadUrl {
             url: url.to_owned(),
@@ -36,15 +38,13 @@ impl Endpoint {
 }
 
 fn parse(url: &str) -> Result<Endpoint, &'static str> {
-    const FORM: &str = "it must have the form http://NAME:8080";
+    const FORM: &str = "it must have the form https://NAME";
     let uri: Uri = url.parse().map_err(|_| FORM)?;
-    match uri.scheme_str() {
-        Some("http") => (),
-        Some("https") => {
-            return Err("TLS comes in a later version; for now use http:// in a network that you trust");
-        }
+    let tls = match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => false,
         _ => return Err(FORM),
-    }
+    };
     let authority = uri.authority().ok_or(FORM)?;
     if authority.as_str().contains('@') {
         return Err("names and passwords do not belong into it; put a token into HEARTH_TOKEN");
@@ -52,7 +52,7 @@ fn parse(url: &str) -> Result<Endpoint, &'static str> {
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
         return Err("it must end after the host and its port");
     }
-    let port = port(authority)?;
+    let port = port(authority, if tls { 443 } else { 80 })?;
     let host = authority.host();
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     if bare.is_some_and(|address| !is_ipv6(address)) {
@@ -62,7 +62,7 @@ fn parse(url: &str) -> Result<Endpoint, &'static str> {
     if host.is_empty() || host.contains(['[', ']']) {
         Err(FORM)
     } else {
-        Ok(Endpoint::Network { host, port })
+        Ok(Endpoint::Network { tls, host, port })
     }
 }
 
@@ -72,14 +72,14 @@ fn is_ipv6(text: &str) -> bool {
     address.parse::<Ipv6Addr>().is_ok()
 }
 
-/// What follows the last colon outside of brackets; without one it is 80.
-fn port(authority: &Authority) -> Result<u16, &'static str> {
+/// What follows the last colon outside of brackets, or the usual port.
+fn port(authority: &Authority, usual: u16) -> Result<u16, &'static str> {
     match authority.as_str().rsplit_once(':') {
         Some((_, port)) if !port.contains(']') => authority
             .port_u16()
             .filter(|port| *port > 0)
             .ok_or("the port must be a number from 1 to 65535"),
-        _ => Ok(80),
+        _ => Ok(usual),
     }
 }
 
@@ -87,8 +87,21 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket(path) => write!(f, "{}", path.display()),
-            Self::Network { host, port } if host.contains(':') => write!(f, "http://[{host}]:{port}"),
-            Self::Network { host, port } => write!(f, "http://{host}:{port}"),
+            Self::Network { tls, .. } => {
+                let scheme = if *tls { "https" } else { "http" };
+                write!(f, "{scheme}://{}", self.authority())
+            }
+        }
+    }
+}
+
+impl Endpoint {
+    /// `HOST:PORT` as the `Host` header has it.
+    pub(crate) fn authority(&self) -> String {
+        match self {
+            Self::Socket(_) => "localhost".to_owned(),
+            Self::Network { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Network { host, port, .. } => format!("{host}:{port}"),
         }
     }
 }
@@ -100,32 +113,37 @@ mod tests {
 
     #[test]
     fn urls_say_where() {
-        let network = |host: &str, port| {
-            Ok(Endpoint::Network {
-                host: host.to_owned(),
-                port,
-            })
+        let network = |tls, host: &str, port| {
+            let host = host.to_owned();
+            Ok(Endpoint::Network { tls, host, port })
         };
-        assert_eq!(parse("http://hearth.local:8080"), network("hearth.local", 8080));
-        assert_eq!(parse("http://hearth.local/"), network("hearth.local", 80));
-        assert_eq!(parse("http://[::1]:8080"), network("::1", 8080));
-        assert_eq!(parse("http://[::1]"), network("::1", 80));
-        assert_eq!(parse("http://[fe80::1%eth0]"), network("fe80::1%eth0", 80));
         assert_eq!(
-            parse("http://[::1]:8080").unwrap().to_string(),
-            "http://[::1]:8080"
+            parse("https://hearth.local:8443"),
+            network(true, "hearth.local", 8443)
+        );
+        assert_eq!(parse("https://hearth.local/"), network(true, "hearth.local", 443));
+        assert_eq!(parse("http://hearth.local"), network(false, "hearth.local", 80));
+        assert_eq!(parse("https://[::1]:8443"), network(true, "::1", 8443));
+        assert_eq!(parse("http://[::1]"), network(false, "::1", 80));
+        assert_eq!(
+            parse("https://[fe80::1%eth0]"),
+            network(true, "fe80::1%eth0", 443)
+        );
+        let shown = parse("https://[::1]:8443").unwrap();
+        assert_eq!(
+            (shown.to_string(), shown.authority()),
+            ("https://[::1]:8443".to_owned(), "[::1]:8443".to_owned())
         );
     }
 
     #[test]
     fn others_are_refused_with_the_way_out() {
         let table = [
-            ("https://hearth.local", "TLS"),
-            ("hearth.local:8080", "http://NAME:8080"),
-            ("", "http://NAME:8080"),
-            ("ftp://hearth.local", "http://NAME:8080"),
-            ("http://", "http://NAME:8080"),
-            ("http://a[]", "http://NAME:8080"),
+            ("hearth.local:8080", "https://NAME"),
+            ("", "https://NAME"),
+            ("ftp://hearth.local", "https://NAME"),
+            ("http://", "https://NAME"),
+            ("http://a[]", "https://NAME"),
             ("http://[%]", "IPv6"),
             ("http://[hearth.local]:8080", "IPv6"),
             ("http://hearth.local:0", "port"),
@@ -142,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_url_makes_it_panic(url in "(http://)?[\\[\\]a-z0-9:@/?.%-]{0,30}") {
+        fn no_url_makes_it_panic(url in "(https?://)?[\\[\\]a-z0-9:@/?.%-]{0,30}") {
             // What is accepted is written back as something that is accepted.
             if let Ok(endpoint) = parse(&url) {
                 prop_assert_eq!(parse(&endpoint.to_string()), Ok(endpoint));

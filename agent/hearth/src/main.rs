@@ -9,6 +9,8 @@ mod client;
 mod endpoint;
 mod engine;
 mod events;
+mod fingerprint;
+mod known;
 mod manual;
 mod memory;
 mod model;
@@ -18,11 +20,14 @@ mod screen;
 mod span;
 mod status;
 mod thermal;
+mod tls;
 mod token;
+mod trust;
 mod upload;
 
+use api::tls::NewCertificate;
 use clap::Parser;
-use cli::{Cli, Command, EngineCommand, PowerCommand, ThermalCommand};
+use cli::{Cli, Command, EngineCommand, PowerCommand, ThermalCommand, TlsCommand};
 use client::Client;
 use std::{io, process::ExitCode};
 
@@ -48,7 +53,9 @@ fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Man { folder } => return manual::pages(folder),
         _ => (),
     }
-    let client = Client::new(cli.endpoint()?, cli::token_from_environment()?);
+    let endpoint = cli.endpoint()?;
+    let trust = cli.trust(&endpoint)?;
+    let client = Client::new(endpoint, cli::token_from_environment()?, trust);
     // Both before there is a runtime, which would take Ctrl-C to itself and not act on it while a pipe is waited for.
     if let Command::Ask(question) = &mut cli.command {
         question.text = Some(ask::read_question(question.text.take())?);
@@ -57,18 +64,30 @@ fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Model { command } => model::open(command)?,
         _ => Vec::new(),
     };
+    let certificate = match &cli.command {
+        Command::Tls {
+            command: Some(command),
+            ..
+        } => tls::open(command)?,
+        _ => None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         tokio::select! {
-            outcome = talk(&client, cli.command, parts) => outcome.map(|()| ExitCode::SUCCESS),
+            outcome = talk(&client, cli.command, parts, certificate) => outcome.map(|()| ExitCode::SUCCESS),
             pressed = tokio::signal::ctrl_c() => pressed.map(|()| ExitCode::from(INTERRUPTED)).map_err(Into::into),
         }
     })
 }
 
-async fn talk(client: &Client, command: Command, parts: Vec<upload::Part>) -> anyhow::Result<()> {
+async fn talk(
+    client: &Client,
+    command: Command,
+    parts: Vec<upload::Part>,
+    certificate: Option<NewCertificate>,
+) -> anyhow::Result<()> {
     match command {
         Command::Status { engine, json } => status::status(client, engine, json).await,
         Command::Ask(question) => ask::ask(client, question).await,
@@ -83,6 +102,9 @@ async fn talk(client: &Client, command: Command, parts: Vec<upload::Part>) -> an
         Command::Memory { json } => memory::memory(client, json).await,
         Command::Engine { command, json } => {
             engine::engine(client, command.unwrap_or(EngineCommand::Show { json })).await
+        }
+        Command::Tls { command, json } => {
+            tls::tls(client, command.unwrap_or(TlsCommand::Show { json }), certificate).await
         }
         Command::Token { command } => token::token(client, command).await,
         // Answered before there was a client.

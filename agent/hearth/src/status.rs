@@ -39,6 +39,8 @@ fn render(status: &Status, engine_asked: bool) -> String {
     }
     line(&mut text, "Engine", engine(status, engine_asked));
     supervision(&mut text, status.supervision.as_ref());
+    let fingerprint = screen::one_line(&status.fingerprint);
+    line(&mut text, "Certificate", format!("SHA-256 {fingerprint}"));
     if let Some(problem) = &status.agent_problem {
         line(
             &mut text,

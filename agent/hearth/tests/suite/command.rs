@@ -15,6 +15,9 @@ pub(crate) fn hearth(arguments: &[&str]) -> Command {
         .args(["--default-signal=INT", env!("CARGO_BIN_EXE_hearth")])
         .env_remove("HEARTH_HOST")
         .env_remove("HEARTH_TOKEN")
+        .env_remove("HEARTH_CA")
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("HOME")
         .args(arguments);
     command
         .stdin(Stdio::null())

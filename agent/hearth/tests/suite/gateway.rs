@@ -1,5 +1,7 @@
 //! A fake gateway: hands each request to the test, which answers by hand.
 
+use crate::certificates::Shown;
+use rustls::{ServerConnection, StreamOwned};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener},
@@ -43,6 +45,25 @@ impl Gateway {
             listener
                 .incoming()
                 .for_each(|stream| hand_over(&sender, stream.unwrap()))
+        });
+        (Self { calls }, address)
+    }
+
+    /// On loopback, by TLS, with what it shows. Who does not like that is let go.
+    pub(crate) fn tls(shown: &Shown) -> (Self, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = shown.config();
+        let (sender, calls) = channel();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut connection = ServerConnection::new(config.clone()).unwrap();
+                while connection.is_handshaking() && connection.complete_io(&mut stream).is_ok() {}
+                if !connection.is_handshaking() {
+                    hand_over(&sender, StreamOwned::new(connection, stream));
+                }
+            }
         });
         (Self { calls }, address)
     }
@@ -97,6 +118,7 @@ impl Call {
     /// Writes as it is.
     pub(crate) fn write(&mut self, text: &str) {
         self.reader.get_mut().write_all(text.as_bytes()).unwrap();
+        self.reader.get_mut().flush().unwrap();
     }
 
     /// Answers with a status and JSON.

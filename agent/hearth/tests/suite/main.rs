@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
+mod certificates;
 mod command;
 mod gateway;
 
@@ -9,3 +10,4 @@ mod asking;
 mod calling;
 mod managing;
 mod models;
+mod trusting;

@@ -1,4 +1,4 @@
-//! `hearth status`, `models`, `token`, `power`, `thermal`, `memory` and `engine`.
+//! `hearth status`, `models`, `token`, `tls`, `power`, `thermal`, `memory` and `engine`.
 
 use crate::command::{Local, end};
 
@@ -45,7 +45,7 @@ fn an_id_cannot_lead_elsewhere() {
 #[test]
 fn each_table_has_its_json() {
     let models = r#"{"object":"list","data":[{"id":"m","object":"model","created":0,"owned_by":"hearth"}]}"#;
-    let status = r#"{"hostname":"h","version":"1","uptime_seconds":1.0,"capabilities":null,"sample":null,
+    let status = r#"{"hostname":"h","version":"1","uptime_seconds":1.0,"fingerprint":"AB:CD","capabilities":null,"sample":null,
         "supervision":null,"agent_problem":"gone","engine":null}"#;
     let tokens = format!(r#"{{"tokens":[{TOKEN}]}}"#);
     let table = [
@@ -58,6 +58,7 @@ fn each_table_has_its_json() {
         (&["memory"], MEMORY),
         (&["engine", "stop"], HELD),
         (&["engine", "limits"], LIMITS),
+        (&["tls"], TLS),
     ];
     for (arguments, json) in table {
         let local = Local::new();
@@ -195,7 +196,7 @@ fn the_engine_is_ordered_and_what_is_shown_is_why_it_does_not_run() {
         assert_eq!(end(child).stdout, shown);
     }
     let status = format!(
-        r#"{{"hostname":"h","version":"1","uptime_seconds":1.0,"capabilities":null,"sample":null,
+        r#"{{"hostname":"h","version":"1","uptime_seconds":1.0,"fingerprint":"AB:CD","capabilities":null,"sample":null,
         "supervision":{HELD},"agent_problem":null,"engine":null}}"#
     );
     let local = Local::new();
@@ -237,7 +238,7 @@ fn a_limit_is_changed_beside_those_that_were_chosen_before() {
 fn how_long_a_hold_lasts_is_told_by_the_appliances_own_clock() {
     let hold =
         r#""holds":[{"id":3,"profile":"performance","reason":"r","holder":"desk","until_usec":7261000000}]"#;
-    let status = r#"{"hostname":"h","version":"1","uptime_seconds":61.0,"capabilities":null,"sample":null,
+    let status = r#"{"hostname":"h","version":"1","uptime_seconds":61.0,"fingerprint":"AB:CD","capabilities":null,"sample":null,
         "agent_problem":null,"engine":null}"#;
     let local = Local::new();
     let child = local.start(&["power"]);
@@ -272,7 +273,7 @@ fn what_no_hold_no_target_and_no_limit_can_be_is_wrong_usage() {
 
 #[test]
 fn status_asks_the_engine_only_on_demand() {
-    let status = r#"{"hostname":"h","version":"1","uptime_seconds":61.0,"capabilities":null,"sample":null,
+    let status = r#"{"hostname":"h","version":"1","uptime_seconds":61.0,"fingerprint":"AB:CD","capabilities":null,"sample":null,
         "agent_problem":"gone","engine":{"status":"ok","model":"m","queued":0,"active":1}}"#;
     let local = Local::new();
     for (arguments, path) in [
@@ -288,5 +289,55 @@ fn status_asks_the_engine_only_on_demand() {
             shown.contains("up 1 min") && shown.contains("ready, m, 1 answering"),
             "{shown}"
         );
+    }
+}
+
+const TLS: &str = r#"{"fingerprint":"CD:EF","source":"own",
+    "certificate":{"sha256":"CD:EF","subject":"CN=a","issuer":"CN=b","names":["a.example"],
+        "not_before":"2026-01-01T00:00:00Z","not_after":"2027-01-01T00:00:00Z"},
+    "authority":{"sha256":"12","subject":"CN=c","issuer":"CN=c","names":[],
+        "not_before":"2020-01-01T00:00:00Z","not_after":"2049-12-31T00:00:00Z"},
+    "own_problem":null,"plain_http":false}"#;
+
+#[test]
+fn a_certificate_is_installed_with_its_key_and_removed() {
+    let local = Local::new();
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| local.socket().with_file_name(name));
+    std::fs::write(&certificate, "the certificate").unwrap();
+    std::fs::write(&key, "the key").unwrap();
+    let [certificate, key] = [&certificate, &key].map(|path| path.to_str().unwrap());
+    let child = local.start(&["tls", "install", certificate, key]);
+    let call = local.gateway.next();
+    assert!(call.head.starts_with("put /api/v1/tls/certificate "));
+    let sent = serde_json::json!({"certificate": "the certificate", "key": "the key"});
+    assert_eq!(call.json(), sent);
+    call.answer("200 OK", TLS);
+    let ended = end(child);
+    assert!(
+        ended.stdout.contains("Fingerprint  CD:EF\n") && ended.stdout.contains("your own"),
+        "{}",
+        ended.stdout
+    );
+
+    let child = local.start(&["tls", "remove"]);
+    let call = local.gateway.next();
+    assert!(call.head.starts_with("delete /api/v1/tls/certificate "));
+    call.answer("200 OK", TLS);
+    assert_eq!(end(child).code, Some(0));
+
+    let child = local.start(&["tls", "plain-http", "on"]);
+    let call = local.gateway.next();
+    assert!(call.head.starts_with("put /api/v1/tls/plain-http "));
+    assert_eq!(call.json(), serde_json::json!({"enabled": true}));
+    call.answer("200 OK", TLS);
+    assert_eq!(end(child).code, Some(0));
+
+    for (files, told) in [
+        ([certificate, "/nonexistent"], "/nonexistent"),
+        (["/dev/zero", key], "larger than 64 KiB"),
+    ] {
+        let ended = end(local.start(&["tls", "install", files[0], files[1]]));
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
     }
 }
