@@ -46,7 +46,7 @@ const FONTS: [&str; 3] = [
     "usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf",
 ];
 
-const NEEDS: [Need; 17] = [
+const NEEDS: [Need; 18] = [
     // Rust crates with C in them.
     Need {
         package: "gcc",
@@ -116,7 +116,11 @@ const NEEDS: [Need; 17] = [
         package: "fonts-dejavu-core",
         proof: Proof::File(&FONTS),
     },
-    // The daemons on the host.
+    // The daemons on the host, and another's view of their certificates.
+    Need {
+        package: "openssl",
+        proof: Proof::Program("openssl"),
+    },
     Need {
         package: "dbus-daemon",
         proof: Proof::Program("dbus-daemon"),

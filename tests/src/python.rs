@@ -69,10 +69,11 @@ impl OpenAi {
         })
     }
 
-    /// Asks all questions with one client.
-    pub fn ask(&self, order: &Order<'_>) -> Result<Vec<Reply>> {
+    /// Asks all questions with one client, which believes the authority of a file in PEM.
+    pub fn ask(&self, order: &Order<'_>, authority: &Path) -> Result<Vec<Reply>> {
         let mut command = Command::new(&self.python);
         command.args(["-I", "-c", SCRIPT]);
+        command.env("SSL_CERT_FILE", authority);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -48,7 +48,7 @@ fn every_client_gets_the_engines_own_answer() -> Result<()> {
             max_tokens: TOKENS,
             questions: vec![question],
         };
-        for reply in OpenAi::ensure(&Paths::discover())?.ask(&order)? {
+        for reply in OpenAi::ensure(&Paths::discover())?.ask(&order, &stack.authority())? {
             ensure!(
                 reply.text == expected.text && reply.streamed == expected.text,
                 "{reply:?}"

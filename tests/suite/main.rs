@@ -12,3 +12,4 @@ mod models_door;
 mod power;
 mod store;
 mod streams;
+mod tls;

@@ -11,10 +11,10 @@ use tests::report::{exit_code, say, step, with_progress};
 
 /// Runs hearthd, inferd and the gateway on this host, without root, until Ctrl-C.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Examples:\n  dev\n  dev --listen 0.0.0.0:8080")]
+#[command(version, after_help = "Examples:\n  dev\n  dev --listen 0.0.0.0:8443")]
 struct Cli {
-    /// Where the gateway listens
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    /// Where the gateway listens for TLS
+    #[arg(long, default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
 }
 
@@ -30,15 +30,20 @@ fn run(cli: &Cli) -> Result<()> {
     options.listen = Some(cli.listen);
     let stack = step("start the daemons", || HostStack::start(&options))?;
     let (url, token, socket) = (stack.url(), stack.token(), stack.local_socket());
+    let authority = stack.authority();
     say(&format!(
-        "\nURL    {url}\ntoken  {token}\nlogs   {}",
+        "\nURL    {url}\ntrust  {}\ntoken  {token}\nlogs   {}",
+        authority.display(),
         stack.folder().display()
     ));
     say(&format!(
         "try    hearth --socket {} ask \"What is a hearth?\"",
         socket.display()
     ));
-    say(&format!("       HEARTH_TOKEN={token} hearth --host {url} status"));
+    say(&format!(
+        "       HEARTH_TOKEN={token} hearth --host {url} --ca {} status",
+        authority.display()
+    ));
     say("\nThe daemons run until Ctrl-C. inferd starts with the first question.");
     tests::wait::for_interrupt()
 }

@@ -4,6 +4,7 @@
 //! hangs up looks like on the wire.
 
 mod stream;
+mod trust;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Runtime;
+use tokio_rustls::TlsConnector;
 
 pub use stream::{Event, Stream};
+pub use trust::Trust;
 
 /// The longest that one answer, or one event of a stream, may take. Generous: an emulated guest is slow.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -31,6 +34,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug)]
 enum Address {
     Tcp(SocketAddr),
+    Tls(SocketAddr, Trust),
     Unix(PathBuf),
 }
 
@@ -46,6 +50,11 @@ impl Client {
     /// A client of a TCP address.
     pub fn tcp(address: SocketAddr) -> Self {
         Self::new(Address::Tcp(address))
+    }
+
+    /// A client of a TCP address that speaks TLS and is known by its address.
+    pub fn tls(address: SocketAddr, trust: &Trust) -> Self {
+        Self::new(Address::Tls(address, trust.clone()))
     }
 
     /// A client of a Unix socket.
@@ -139,6 +148,14 @@ impl Client {
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>> {
         match &self.address {
             Address::Tcp(address) => shake(TokioIo::new(TcpStream::connect(address).await?)).await,
+            Address::Tls(address, trust) => {
+                let stream = TcpStream::connect(address).await?;
+                let connector = TlsConnector::from(trust.0.clone());
+                shake(TokioIo::new(
+                    connector.connect(address.ip().into(), stream).await?,
+                ))
+                .await
+            }
             Address::Unix(path) => shake(TokioIo::new(UnixStream::connect(path).await?)).await,
         }
     }

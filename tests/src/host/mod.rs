@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use api::rest::{EngineStatus, Status};
 use machine::{Record, Sample};
 
-use crate::client::Client;
+use crate::client::{Client, Trust};
 use crate::process::{self, Process, tail, tethered};
 use crate::report::say;
 use crate::wait;
@@ -31,6 +31,11 @@ const MACHINE: &str = "machine";
 const RECORDING: &str = "hearthd.jsonl";
 /// Where a gateway listens that is not told where: at a port that the kernel chooses, which is then nobody else's.
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// What the gateway's log says before an address for TLS, and before one for plain HTTP.
+const TLS: &str = "listening on ";
+const PLAIN: &str = "plain HTTP on ";
+/// The file of its authority's certificate, in the stack's folder.
+const AUTHORITY: &str = "ca.crt";
 /// How long a daemon may take to be ready.
 const READY: Duration = Duration::from_secs(30);
 
@@ -83,6 +88,8 @@ pub struct HostStack {
     _bus: Bus,
     folder: tempfile::TempDir,
     address: SocketAddr,
+    plain: SocketAddr,
+    trust: Trust,
     token: String,
 }
 
@@ -105,7 +112,9 @@ impl HostStack {
         )?;
         let token = first_token(place)?;
         let mut gateway = start_gateway(place, &bus, options.listen.unwrap_or(ANY_PORT))?;
-        let address = address_of(&mut gateway)?;
+        let address = address_of(&mut gateway, TLS)?;
+        let plain = address_of(&mut gateway, PLAIN)?;
+        let authority = authority_of(plain, place)?;
         let mut stack = Self {
             gateway,
             import,
@@ -114,6 +123,8 @@ impl HostStack {
             _bus: bus,
             folder,
             address,
+            plain,
+            trust: Trust::in_authority(&authority)?,
             token,
         };
         stack.wait_until_ready()?;
@@ -135,7 +146,12 @@ impl HostStack {
 
     /// A client of the gateway without a token.
     pub fn client(&self) -> Client {
-        Client::tcp(self.address)
+        Client::tls(self.address, &self.trust)
+    }
+
+    /// The same without TLS.
+    pub fn plain_client(&self) -> Client {
+        Client::tcp(self.plain)
     }
 
     /// A client of the gateway with the first token.
@@ -153,9 +169,14 @@ impl HostStack {
         self.address
     }
 
-    /// `http://ADDRESS`.
+    /// `https://ADDRESS`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("https://{}", self.address)
+    }
+
+    /// The file of the gateway's authority, in PEM.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join(AUTHORITY)
     }
 
     /// The folder of sockets, state and logs.
@@ -233,12 +254,14 @@ impl HostStack {
         Ok(samples)
     }
 
-    /// The `hearth` command, to be given arguments. Nothing in the environment points it anywhere.
+    /// The `hearth` command, to be given arguments. Nothing in the environment points it anywhere, and it believes the
+    /// gateway's authority.
     pub fn hearth(&self) -> Result<Command> {
         let mut command = Command::new(daemon("hearth")?);
         command
             .env_remove("HEARTH_HOST")
             .env_remove("HEARTH_TOKEN")
+            .env("HEARTH_CA", self.authority())
             .env("NO_COLOR", "1");
         Ok(command)
     }
@@ -340,6 +363,7 @@ fn start_hearthd(place: &Path, bus: &Bus, machine: Option<&str>) -> Result<Proce
 fn start_gateway(place: &Path, bus: &Bus, address: SocketAddr) -> Result<Process> {
     let mut command = tethered(daemon("gateway")?);
     command.args(["serve", "--bus", bus.address(), "--listen", &address.to_string()]);
+    command.args(["--listen-plain", &ANY_PORT.to_string()]);
     command.arg("--infer").arg(place.join("infer.sock"));
     command.arg("--import").arg(place.join("import.sock"));
     command.arg("--arrival-socket").arg(place.join("arrival.sock"));
@@ -348,19 +372,29 @@ fn start_gateway(place: &Path, bus: &Bus, address: SocketAddr) -> Result<Process
     Process::start("gateway", command, &place.join("gateway.log"))
 }
 
-/// Where a gateway listens, once it has told so.
-fn address_of(gateway: &mut Process) -> Result<SocketAddr> {
+/// Where a gateway listens, by the words before it in the log, once it has told so.
+fn address_of(gateway: &mut Process, words: &str) -> Result<SocketAddr> {
     wait::until("the gateway's address", READY, || {
         gateway.check()?;
-        listening_on(&gateway.log()?)
+        address_after(words, &gateway.log()?)
     })
 }
 
+/// Fetches the authority's certificate as people do, and keeps it.
+fn authority_of(plain: SocketAddr, place: &Path) -> Result<String> {
+    let authority = wait::until("the gateway's authority", READY, || {
+        Ok(Client::tcp(plain).get("/ca.crt").ok())
+    })?;
+    let (authority, path) = (authority.expect(200)?.text(), place.join(AUTHORITY));
+    std::fs::write(&path, &authority).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(authority)
+}
+
 /// The address in the gateway's log, if its line is there.
-fn listening_on(log: &str) -> Result<Option<SocketAddr>> {
+fn address_after(words: &str, log: &str) -> Result<Option<SocketAddr>> {
     let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
     let mut lines = whole.lines();
-    let Some(address) = lines.find_map(|line| Some(line.split_once("listening on ")?.1)) else {
+    let Some(address) = lines.find_map(|line| Some(line.split_once(words)?.1)) else {
         return Ok(None);
     };
     let address = address.trim().parse();
@@ -427,11 +461,11 @@ mod tests {
     #[test]
     fn the_gateways_address_is_read_from_a_whole_line_of_its_log() {
         let line = "2026-01-01T00:00:00Z  INFO gateway::serve: listening on 127.0.0.1:41234";
-        assert_eq!(listening_on("").unwrap(), None);
-        assert_eq!(listening_on("no token yet\n").unwrap(), None);
-        assert_eq!(listening_on(line).unwrap(), None, "more digits may come");
-        let address = listening_on(&format!("no token yet\n{line}\nready\n")).unwrap();
+        assert_eq!(address_after(TLS, "").unwrap(), None);
+        assert_eq!(address_after(TLS, "no token yet\n").unwrap(), None);
+        assert_eq!(address_after(TLS, line).unwrap(), None, "more digits may come");
+        let address = address_after(TLS, &format!("no token yet\n{line}\nready\n")).unwrap();
         assert_eq!(address, Some(([127, 0, 0, 1], 41234).into()));
-        assert!(listening_on("listening on nothing\n").is_err());
+        assert!(address_after(TLS, "listening on nothing\n").is_err());
     }
 }

@@ -15,7 +15,7 @@ use super::accel::Accel;
 use super::qemu::{Firmware, Guest, PROCESSORS};
 use super::twin::{Hardware, Prepared, Running, Twin};
 use super::{Keys, Ssh, disk, evidence, qmp, serial, ssh};
-use crate::client::Client;
+use crate::client::{Client, Trust};
 use crate::host::free_port;
 use crate::process::{Process, read_log};
 use crate::report::say;
@@ -136,7 +136,7 @@ impl Setup {
     }
 
     fn start(&self, credentials: &[(String, String)]) -> Result<Machine> {
-        let (ssh, http) = (free_port()?, free_port()?);
+        let (ssh, https, http) = (free_port()?, free_port()?, free_port()?);
         let Self {
             accel,
             firmware,
@@ -154,6 +154,7 @@ impl Setup {
             memory_mib: *memory_mib,
             folder,
             ssh,
+            https,
             http,
             credentials,
             further: &further,
@@ -175,7 +176,9 @@ impl Setup {
             folder: folder.clone(),
             keys: self.keys.clone(),
             ssh_address: ssh,
+            https,
             http,
+            trust: Trust::nobody()?,
         })
     }
 }
@@ -208,7 +211,10 @@ pub struct Machine {
     folder: PathBuf,
     keys: Keys,
     ssh_address: SocketAddr,
+    https: SocketAddr,
     http: SocketAddr,
+    /// In the guest's own authority, once it has handed that out.
+    trust: Trust,
 }
 
 impl Machine {
@@ -222,9 +228,14 @@ impl Machine {
         self.answered
     }
 
-    /// Where the guest's port 8080 is on this host.
-    pub fn http(&self) -> SocketAddr {
-        self.http
+    /// Where the gateway is reached by TLS from this host.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.https)
+    }
+
+    /// The file of the gateway's authority, in PEM.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.join("ca.crt")
     }
 
     /// The simulated machine around the guest; an error if there is none.
@@ -238,6 +249,11 @@ impl Machine {
 
     /// A client of the gateway without a token.
     pub fn client(&self) -> Client {
+        Client::tls(self.https, &self.trust)
+    }
+
+    /// The same without TLS.
+    pub fn plain_client(&self) -> Client {
         Client::tcp(self.http)
     }
 
@@ -266,11 +282,15 @@ impl Machine {
 
     fn wait_for_gateway(&mut self) -> Result<()> {
         // Until the guest has an address, attempts lead nowhere, and QEMU repeats the same one ever more seldom.
-        let client = self.client().with_limit(Duration::from_secs(2));
-        wait::until("the gateway in the guest", BOOT, || {
+        let plain = self.plain_client().with_limit(Duration::from_secs(2));
+        let authority = wait::until("the gateway in the guest", BOOT, || {
             self.check()?;
-            Ok(client.get("/api/v1/health").ok())
+            Ok(plain.get("/ca.crt").ok())
         })?;
+        let authority = authority.expect(200)?.text();
+        std::fs::write(self.authority(), &authority).context("cannot keep the guest's authority")?;
+        self.trust = Trust::in_authority(&authority)?;
+        self.client().get("/api/v1/health")?;
         self.answered = self.started.elapsed();
         Ok(())
     }

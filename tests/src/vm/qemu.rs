@@ -75,6 +75,7 @@ pub(super) struct Guest<'a> {
     pub(super) memory_mib: u32,
     pub(super) folder: &'a Path,
     pub(super) ssh: SocketAddr,
+    pub(super) https: SocketAddr,
     pub(super) http: SocketAddr,
     pub(super) credentials: &'a [(String, String)],
     /// Further arguments: the simulated machine's, if there is one.
@@ -122,8 +123,8 @@ impl Guest<'_> {
 
     fn network(&self) -> [String; 4] {
         let net = format!(
-            "user,id=n0,hostfwd=tcp:{}-:22,hostfwd=tcp:{}-:8080",
-            self.ssh, self.http
+            "user,id=n0,hostfwd=tcp:{}-:22,hostfwd=tcp:{}-:443,hostfwd=tcp:{}-:80",
+            self.ssh, self.https, self.http
         );
         [
             "-netdev".to_owned(),

@@ -11,15 +11,14 @@ use std::{
 };
 use time::{Duration, OffsetDateTime};
 
-/// How long before its making a certificate is valid: clients may have a clock that stands at their own making.
-const BACKDATED: Duration = Duration::days(400);
-/// How long after. Together below the 825 days that Apple's systems take of an authority that somebody added.
-const VALID: Duration = Duration::days(400);
-/// How long before its end it is made anew.
-const MARGIN: Duration = Duration::days(100);
-/// How far the clock must be behind the certificate's making for it to be made anew: it was made while the clock ran
-/// ahead, and would soon not be valid yet.
-const BEHIND: Duration = Duration::days(300);
+/// How long before its making a certificate is valid: clients' clocks may be behind this machine's.
+const BACKDATED: Duration = Duration::days(90);
+/// How long after: a machine with an empty battery and no network begins at its image's date, and its certificate must
+/// still be valid by everybody else's clock. With the time before it is below the 825 days that Apple's systems take of an
+/// authority that somebody added.
+const VALID: Duration = Duration::days(730);
+/// How long before its end it is made anew: so far, at the least, the clock may be behind.
+const MARGIN: Duration = Duration::days(600);
 /// Addresses in a certificate. Beyond it, all but the newest are forgotten; who comes by one brings it back.
 const MOST_ADDRESSES: usize = 16;
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
@@ -35,8 +34,8 @@ pub(super) enum Due {
     Address(IpAddr),
     /// It ends soon, or has ended.
     Ends,
-    /// It was made while the clock ran ahead.
-    Clock,
+    /// It is not valid yet: it was made while the clock ran ahead, or the clock has fallen back.
+    Early,
 }
 
 impl fmt::Display for Due {
@@ -46,7 +45,7 @@ impl fmt::Display for Due {
             Self::Names => write!(f, "the machine has another name"),
             Self::Address(address) => write!(f, "somebody came by the address {address}"),
             Self::Ends => write!(f, "the last one ends soon"),
-            Self::Clock => write!(f, "the last one was made while the clock ran ahead"),
+            Self::Early => write!(f, "the last one is not valid yet by the clock"),
         }
     }
 }
@@ -78,8 +77,8 @@ pub(super) fn due(
         Some(Due::Names)
     } else if now > current.not_after - MARGIN {
         Some(Due::Ends)
-    } else if now < current.not_before + BACKDATED - BEHIND {
-        Some(Due::Clock)
+    } else if now < current.not_before {
+        Some(Due::Early)
     } else {
         let address = reached_by.map(|address| address.to_canonical());
         let new = address.filter(|address| is_private(*address) && !current.addresses.contains(address));
@@ -178,12 +177,29 @@ mod tests {
     fn it_is_made_anew_in_time_and_whatever_the_clock_said() {
         let (first, names) = (first(), names("a.local"));
         let at = |now| due(Some(&first), &names, None, now);
-        assert_eq!(at(now() + Duration::days(300)), None);
-        assert_eq!(at(now() + Duration::days(301)), Some(Due::Ends));
+        assert_eq!(at(now() + Duration::days(130)), None);
+        assert_eq!(at(now() + Duration::days(131)), Some(Due::Ends));
         // The battery of the clock was empty when it was made.
         assert_eq!(at(now() + Duration::days(4000)), Some(Due::Ends));
-        assert_eq!(at(now() - Duration::days(299)), None);
-        assert_eq!(at(now() - Duration::days(301)), Some(Due::Clock));
+        assert_eq!(at(now() - Duration::days(90)), None);
+        assert_eq!(at(now() - Duration::days(91)), Some(Due::Early));
+    }
+
+    #[test]
+    fn by_the_right_clock_it_is_valid_while_this_ones_stands_at_the_images_date() {
+        let (mut facts, names) = (first(), names("a.local"));
+        for day in 0..500 {
+            let now = now() + Duration::days(day);
+            if let Some(reason) = due(Some(&facts), &names, None, now) {
+                facts = made(next(Some(&facts), reason, names.clone(), None, now));
+            }
+            for right in [0, 300, 600] {
+                assert!(
+                    facts.is_valid(now + Duration::days(right)),
+                    "{right} days ahead on day {day}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tests::report::{Report, say, seconds};
 use tests::vm::{Keys, Machine, Setup, token_on};
 
 use crate::checks::disk::{Identity, layout, root_is_verified};
-use crate::checks::{access, answers, bus, engine, life, memory, models, recovery, sandbox, settled};
+use crate::checks::{access, answers, bus, engine, life, memory, models, recovery, sandbox, settled, tls};
 use crate::faults;
 use crate::guest::Guest;
 use crate::parts::Parts;
@@ -27,7 +27,7 @@ type Check = fn(&mut Guest) -> Result<String>;
 
 /// Those of the first boot that need nothing but the guest, in their order: the engine must not be stopped before it has
 /// been looked at.
-const FIRST: [(&str, Check); 22] = [
+const FIRST: [(&str, Check); 27] = [
     ("no unit has failed", settled::no_failed_units),
     (
         "tokens open the door, others do not",
@@ -38,6 +38,17 @@ const FIRST: [(&str, Check); 22] = [
     ("the disk has its final layout", layout),
     ("the root is verified", root_is_verified),
     ("hearth.local is announced", settled::name_on_the_network),
+    (
+        "the certificate's fingerprint is on the console",
+        tls::fingerprint_on_the_console,
+    ),
+    (
+        "the certificate is for the address, too",
+        tls::certificate_has_the_address,
+    ),
+    ("nobody else reads the gateway's keys", tls::keys_are_private),
+    ("a token is refused without TLS", tls::plain_http_keeps_tokens_out),
+    ("no other port is open", tls::open_ports),
     ("hearth status over SSH", answers::status_over_ssh),
     ("everyone may read on the bus", bus::everyone_may_read),
     (

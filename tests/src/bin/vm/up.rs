@@ -53,18 +53,20 @@ fn show(setup: &Setup, question: &str, start: Instant) -> Result<Machine> {
         ));
         Ok(first + &stream.read_all()?)
     })?;
-    let url = format!("http://{}", machine.http());
+    let (url, authority) = (machine.url(), machine.authority());
     say(&format!(
         "\n{question}\n{}\n\nanswer after {}",
         answer.trim(),
         seconds(start.elapsed())
     ));
     say(&format!(
-        "URL    {url}\ntoken  {token}\nSSH    {}",
+        "URL    {url}\ntrust  {}\ntoken  {token}\nSSH    {}",
+        authority.display(),
         setup.ssh_command(&machine)
     ));
     say(&format!(
-        "try    HEARTH_TOKEN={token} hearth --host {url} ask \"Why is the sky blue?\""
+        "try    HEARTH_TOKEN={token} hearth --host {url} --ca {} ask \"Why is the sky blue?\"",
+        authority.display()
     ));
     Ok(machine)
 }

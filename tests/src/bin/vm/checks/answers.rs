@@ -100,13 +100,14 @@ pub(crate) fn through_openai(
     expected: &[Answer],
     tokens: u32,
 ) -> Result<Vec<Reply>> {
-    let replies = client.ask(&Order {
-        base_url: format!("http://{}/v1", guest.machine.http()),
+    let order = Order {
+        base_url: format!("{}/v1", guest.machine.url()),
         api_key: &guest.token,
         model: MODEL,
         max_tokens: tokens,
         questions: expected.iter().map(|answer| answer.question.as_str()).collect(),
-    })?;
+    };
+    let replies = client.ask(&order, &guest.machine.authority())?;
     ensure!(replies.len() == expected.len(), "{} replies", replies.len());
     Ok(replies)
 }

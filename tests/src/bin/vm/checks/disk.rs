@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use api::tls::Tls;
+
 use crate::guest::Guest;
 
 #[derive(Debug, Deserialize)]
@@ -114,7 +116,10 @@ impl Identity {
             ("SSH host key", "cat /var/lib/sshd/ssh_host_ed25519_key.pub"),
         ];
         let read = commands.map(|(name, command)| Ok((name, guest.sudo(command)?)));
-        Ok(Self(read.into_iter().collect::<Result<_>>()?))
+        let mut identity = read.into_iter().collect::<Result<BTreeMap<_, _>>>()?;
+        let tls: Tls = guest.client().get("/api/v1/tls")?.expect(200)?.json()?;
+        identity.insert("certificate authority", tls.authority.sha256);
+        Ok(Self(identity))
     }
 
     /// An error that tells what differs from before.

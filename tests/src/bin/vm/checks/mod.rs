@@ -11,3 +11,4 @@ pub(crate) mod models;
 pub(crate) mod recovery;
 pub(crate) mod sandbox;
 pub(crate) mod settled;
+pub(crate) mod tls;
