@@ -25,6 +25,7 @@ const ROUNDS: usize = 5000;
 
 fn main() {
     time_and_memory();
+    time_of_a_handshake();
     time_of_a_streamed_event();
 }
 
@@ -39,6 +40,18 @@ fn time_and_memory() {
     drop((client, engine));
     println!("a request to the engine itself: {direct}; through the gateway: {through}");
     println!("after: {}", pss(&gateway));
+}
+
+/// With a client that has not been there before, and with one that resumes its session.
+fn time_of_a_handshake() {
+    let (setup, gateway, _engine, _token) = gateway_with_engine();
+    let pem = std::fs::read(setup.state("tls-authority.pem")).unwrap();
+    let front = |mut client: Client| assert_eq!(client.ask("GET /", &[], "").status, 200);
+    let new = measure(|| front(Client::tls(gateway.address, &client::trusting(&pem))));
+    let again = measure(|| front(gateway.client()));
+    println!("a connection with its first request, client included: {new}; resumed: {again}");
+    let open: Vec<Client> = (0..60).map(|_| gateway.client()).collect();
+    println!("with {} idle connections: {}", open.len(), pss(&gateway));
 }
 
 fn time_of_a_streamed_event() {

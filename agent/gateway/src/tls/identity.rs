@@ -94,7 +94,7 @@ impl Identity {
             let wanted = renewal::next(current, due, names, reached_by, now);
             let pair = self.authority.issue(&wanted)?;
             self.keep(&pair, due);
-            state.local = Some(self.served_by_authority(&pair)?);
+            state.local = Some(served_by(&pair, &self.authority)?);
         }
         state.next = served(&state, now).map(|(served, _)| served.key.clone());
         Ok(())
@@ -207,10 +207,6 @@ impl Identity {
         })?;
         self.lock().settings = settings;
         Ok(())
-    }
-
-    fn served_by_authority(&self, pair: &Pair) -> Result<Served, TlsError> {
-        served_by(pair, &self.authority)
     }
 
     fn keep(&self, pair: &Pair, due: renewal::Due) {

@@ -24,7 +24,7 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// With TLS 1.2 and 1.3 and rustls' own choice of cipher suites, which are all of forward secrecy.
+    /// With TLS 1.2 and 1.3 and rustls' own choice and order of cipher suites, which are all of forward secrecy.
     ///
     /// HTTP/1.1 is all that is offered: the limits on connections are then the limits on requests at a time, and a client
     /// that reads slowly holds back the engine by TCP's own window. HTTP/2 would have both inside a connection.
@@ -33,6 +33,7 @@ impl Acceptor {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth();
         let mut config = builder.with_cert_resolver(identity.clone());
+        config.ignore_client_order = true;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // Sessions are resumed by tickets under a key that changes every six hours; nothing is kept for them here.
         config.ticketer = ring::Ticketer::new()?;

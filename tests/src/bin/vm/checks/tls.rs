@@ -77,7 +77,8 @@ pub(crate) fn plain_http_keeps_tokens_out(guest: &mut Guest) -> Result<String> {
     Ok(format!("403; / is at {place}"))
 }
 
-/// Nothing but what it is for listens on other addresses than the loopback's, and the web service is announced.
+/// Nothing but what it is for listens on other addresses than the loopback's, the gateway can open nothing else, and the
+/// web service is announced.
 pub(crate) fn open_ports(guest: &mut Guest) -> Result<String> {
     let tcp = listening(guest, "tcp")?;
     ensure!(tcp == BTreeSet::from(TCP), "TCP: {tcp:?}");
@@ -85,6 +86,11 @@ pub(crate) fn open_ports(guest: &mut Guest) -> Result<String> {
     ensure!(
         udp.is_subset(&BTreeSet::from(UDP)) && udp.contains(&5353),
         "UDP: {udp:?}"
+    );
+    let families = guest.show("hearth-gateway.service", "RestrictAddressFamilies")?;
+    ensure!(
+        families == "AF_UNIX",
+        "the gateway may make sockets of {families}"
     );
     let services = guest.run("busctl tree --list org.freedesktop.resolve1 | grep /dnssd/ || true")?;
     ensure!(
