@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The engine's unit, its failures, and the models that are not loaded for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Engine {
     /// The unit as systemd tells it; `null` where there is no systemd, or before it has answered.
     pub unit: Option<Unit>,
@@ -20,6 +21,7 @@ pub struct Engine {
 
 /// Resource properties of the engine's unit, see `systemd.resource-control(5)`; `null`: none of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UnitLimits {
     /// `MemoryHigh`, in bytes: above, the kernel takes memory back and slows the engine down.
@@ -34,6 +36,7 @@ pub struct UnitLimits {
 
 /// What the engine's unit may have, `GET /api/v1/engine/limits`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EngineLimits {
     /// What an administrator has chosen; `null`: as the unit has it.
     pub chosen: UnitLimits,
@@ -45,6 +48,7 @@ pub struct EngineLimits {
 
 /// A choice, `PUT /api/v1/engine/limits`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewLimits {
     /// All of it: what is `null` here is as the unit has it.
@@ -56,6 +60,7 @@ pub struct NewLimits {
 
 /// A service as systemd tells it. Names are systemd's own, see `org.freedesktop.systemd1(5)`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Unit {
     /// `ActiveState`
     pub active_state: ActiveState,
@@ -76,6 +81,7 @@ pub struct Unit {
 
 /// `ActiveState` of a unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ActiveState {
     /// It runs.
@@ -102,6 +108,7 @@ pub enum ActiveState {
 
 /// `Result` of a service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ServiceResult {
     /// It ended well, or has not ended.
@@ -159,6 +166,7 @@ impl ServiceResult {
 
 /// A run of the engine that has failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Failure {
     /// When, RFC 3339.
     pub at: String,
@@ -172,6 +180,7 @@ pub struct Failure {
 
 /// A model that is not loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Quarantined {
     /// Its name.
     pub model: String,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Answer to `GET /api/v1/memory`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MemoryUse {
     /// Memory in use, by the one definition that Hearth has: `MemTotal − MemAvailable` of the whole machine. `null` if
     /// either could not be read.
@@ -24,6 +25,7 @@ pub struct MemoryUse {
 
 /// How much memory may be used while the machine is quiet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Goal {
     /// What is aimed at.
     pub aim: Bytes,
@@ -33,6 +35,7 @@ pub struct Goal {
 
 /// Memory that is taken from idle programs, compressed and put into swap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reclaiming {
     /// Why so much, or so little.
     pub state: ReclaimState,

@@ -13,6 +13,7 @@ pub const LONGEST_TARGET: usize = 14 << 10;
 
 /// Answer to `GET /api/v1/models`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StoredModels {
     /// The models, those of the image first.
     pub models: Vec<StoredModel>,
@@ -20,6 +21,7 @@ pub struct StoredModels {
 
 /// A model on the appliance's disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StoredModel {
     /// The name that requests give.
     pub id: String,
@@ -52,6 +54,7 @@ pub struct StoredModel {
 
 /// What is set of a model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ModelSettings {
     /// How long it stays loaded after an answer; `null`: as long as any.
     pub keep_alive: Option<KeepAlive>,
@@ -66,6 +69,7 @@ pub struct ModelSettings {
 /// Body of `PATCH /api/v1/models/{name}`: what is not there stays, `null` is as if nothing had been set. It counts when the
 /// model is loaded next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ModelChange {
     /// See [`ModelSettings::keep_alive`].
@@ -89,6 +93,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Opt
 
 /// How a model came to be here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
     /// It is part of the image and cannot be removed.
@@ -99,6 +104,7 @@ pub enum Place {
 
 /// The blocks of a model that are stored in the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CodecShare {
     /// `raw`, `lz4`, `zstd-2` or `zstd-4`.
     pub codec: String,
@@ -113,6 +119,8 @@ pub struct CodecShare {
 /// A line of a streamed answer: to `PUT /api/v1/models/{name}` and to `POST /api/v1/models/{name}/verify`. The last
 /// line is never progress; an answer without a last line has broken off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ModelStep))]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// How far it is.
@@ -127,6 +135,7 @@ pub enum Step {
 
 /// How far a long work is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Progress {
     /// What is being done.
     pub phase: Phase,
@@ -138,6 +147,8 @@ pub struct Progress {
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ModelPhase))]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Tensors are packed and written as blocks.
@@ -148,6 +159,7 @@ pub enum Phase {
 
 /// What came out of reading all blocks of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Verification {
     /// The model.
     pub id: String,
@@ -163,6 +175,7 @@ pub struct Verification {
 
 /// A block that is not what it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DamagedBlock {
     /// Its number in the model.
     pub block: u64,
@@ -174,6 +187,7 @@ pub struct DamagedBlock {
 
 /// Answer to `DELETE /api/v1/models/{name}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RemovedModel {
     /// The model that is gone.
     pub id: String,

@@ -47,6 +47,7 @@ pub struct ChatRequest {
 
 /// How long a model is to stay loaded, as Ollama has it; 0: it goes at once; a negative one: for ever.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(
     untagged,
     expecting = "it is a number of seconds or a duration as \"30s\", \"5m\" or \"1h30m\"; 0: at once; a negative one: for ever"

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// Answer to `GET /api/v1/power`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Power {
     /// The profile that people have chosen.
     pub profile: PowerProfile,
@@ -45,6 +46,7 @@ pub struct Power {
 
 /// A cpufreq policy's state beside what is asked of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyStatus {
     /// The number in `policyN`.
     pub id: u32,
@@ -70,6 +72,7 @@ pub struct PolicyStatus {
 
 /// Answer to `GET /api/v1/thermal`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Thermal {
     /// Temperatures, the target, and the ladder's rung.
     #[serde(flatten)]
@@ -88,6 +91,7 @@ pub struct Thermal {
 
 /// A cooling device or a fan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Cooling {
     /// `Fan 3`, `thinkpad fan1` …
     pub name: String,
@@ -101,6 +105,8 @@ pub struct Cooling {
 
 /// A step, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ThermalStep))]
 pub struct Step {
     /// Microseconds since boot.
     pub at_usec: u64,
@@ -111,6 +117,7 @@ pub struct Step {
 
 /// Body of `PUT /api/v1/power`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PowerSettings {
     /// The profile to choose.
@@ -119,6 +126,7 @@ pub struct PowerSettings {
 
 /// Body of `PUT /api/v1/thermal`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ThermalSettings {
     /// The target in thousandths of a degree Celsius; `null` for the firmware profile's. It must be there: nobody
@@ -129,6 +137,7 @@ pub struct ThermalSettings {
 
 /// Body of `POST /api/v1/power/holds`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewHold {
     /// `power-saver` or `performance`.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Body of every error under `/api/v1`: RFC 9457, `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// The kind of problem, as a relative reference, for example `/problems/not-found`.
     #[serde(rename = "type")]
@@ -20,6 +21,7 @@ pub struct Problem {
 
 /// Answer to `GET /api/v1/health`: whether the appliance can answer questions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Health {
     /// `ok` when every part is.
     pub status: Condition,
@@ -31,6 +33,7 @@ pub struct Health {
 
 /// Whether a part works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Condition {
     /// It does.
@@ -41,6 +44,7 @@ pub enum Condition {
 
 /// Answer to `GET /api/v1/status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Status {
     /// The host's name.
     pub hostname: String,
@@ -65,6 +69,7 @@ pub struct Status {
 
 /// Answer to inferd's `GET /health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EngineStatus {
     /// `ok` once requests are taken.
     pub status: Condition,
@@ -78,6 +83,7 @@ pub struct EngineStatus {
 
 /// What a token may do. Each role may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Look at the appliance's state.
@@ -90,6 +96,7 @@ pub enum Role {
 
 /// A token as the store knows it: never its text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Token {
     /// For revoking it.
     pub id: String,
@@ -103,6 +110,7 @@ pub struct Token {
 
 /// Body of `POST /api/v1/tokens`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// For people; 1 to 64 characters.
@@ -113,6 +121,7 @@ pub struct NewToken {
 
 /// Answer to `POST /api/v1/tokens`: the only time that its text is told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CreatedToken {
     /// The text to send as `Authorization: Bearer …`.
     pub secret: String,
@@ -123,6 +132,7 @@ pub struct CreatedToken {
 
 /// Answer to `DELETE /api/v1/tokens/{id}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RevokedToken {
     /// The token that is no longer valid.
     #[serde(flatten)]
@@ -133,6 +143,7 @@ pub struct RevokedToken {
 
 /// Answer to `GET /api/v1/tokens`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenList {
     /// The tokens, oldest first.
     pub tokens: Vec<Token>,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Answer to `GET /api/v1/tls`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Tls {
     /// SHA-256 of what a client may pin: the local authority's certificate, or the owner's own while that is served.
     /// Upper-case hexadecimal, its bytes parted by colons.
@@ -22,6 +23,7 @@ pub struct Tls {
 
 /// Whose certificate is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// One that the local authority has signed.
@@ -32,6 +34,7 @@ pub enum Source {
 
 /// What a certificate says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Certificate {
     /// SHA-256 of the certificate; upper-case hexadecimal, its bytes parted by colons.
     pub sha256: String,
@@ -49,6 +52,7 @@ pub struct Certificate {
 
 /// Body of `PUT /api/v1/tls/certificate`. Not `Debug`, for it holds a private key.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewCertificate {
     /// The certificate, then those by which it leads to its authority, in PEM.
@@ -59,6 +63,7 @@ pub struct NewCertificate {
 
 /// Body of `PUT /api/v1/tls/plain-http`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlainHttp {
     /// Whether requests with a token are to be answered on port 80, unencrypted, from private addresses.

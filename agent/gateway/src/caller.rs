@@ -124,7 +124,8 @@ fn identify(app: &App, peer: Peer, headers: &HeaderMap, now: Instant) -> Result<
     ))
 }
 
-fn name(role: Role) -> &'static str {
+/// A role, as JSON has it.
+pub(crate) fn name(role: Role) -> &'static str {
     match role {
         Role::Read => "read",
         Role::Chat => "chat",

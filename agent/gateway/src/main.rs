@@ -14,6 +14,8 @@ mod import;
 mod intake;
 mod journal;
 mod listen;
+mod manual;
+mod openapi;
 mod plain;
 mod proxy;
 mod refusal;

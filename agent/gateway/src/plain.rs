@@ -37,8 +37,8 @@ pub(crate) fn router(app: &Arc<App>, encrypted: Router, port: u16) -> Router {
         port,
     };
     let router = Router::new()
-        .route("/ca.crt", get(crate::rest::authority))
-        .route("/certificate", get(crate::rest::guide))
+        .route("/ca.crt", get(crate::rest::tls::authority))
+        .route("/certificate", get(crate::rest::tls::guide))
         .with_state(app.clone())
         .fallback_service(Router::new().fallback(answer).with_state(plain));
     observed(router)

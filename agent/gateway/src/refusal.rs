@@ -91,6 +91,16 @@ impl Kind {
         }
     }
 
+    /// Its status.
+    pub(crate) fn status(self) -> StatusCode {
+        self.words().0
+    }
+
+    /// Its title.
+    pub(crate) fn title(self) -> &'static str {
+        self.words().2
+    }
+
     /// OpenAI's body for this kind.
     pub(crate) fn openai(self, detail: impl Into<String>) -> ErrorBody {
         let (_, _, _, kind, code) = self.words();

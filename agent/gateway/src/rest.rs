@@ -1,29 +1,17 @@
 //! The management interface, `/api/v1`. Handlers only translate.
 
-mod engine;
-mod health;
-mod memory;
-mod models;
-mod power;
-mod status;
-mod thermal;
-mod tls;
-mod tokens;
+pub(crate) mod docs;
+pub(crate) mod engine;
+pub(crate) mod health;
+pub(crate) mod memory;
+pub(crate) mod models;
+pub(crate) mod power;
+pub(crate) mod status;
+pub(crate) mod thermal;
+pub(crate) mod tls;
+pub(crate) mod tokens;
 
-pub(crate) use engine::{
-    limits as engine_limits, release as release_model, restart as restart_engine,
-    set_limits as set_engine_limits, start as start_engine, stop as stop_engine,
-};
-pub(crate) use health::{HealthCache, health};
-pub(crate) use memory::memory;
-pub(crate) use models::{
-    add as add_model, models, remove as remove_model, set as set_model, verify as verify_model,
-};
-pub(crate) use power::{hold, power, release, set_power};
-pub(crate) use status::status;
-pub(crate) use thermal::{set_thermal, thermal};
-pub(crate) use tls::{authority, guide, install_certificate, remove_certificate, set_plain_http, tls};
-pub(crate) use tokens::{create, list, revoke};
+pub(crate) use health::HealthCache;
 
 use crate::{
     agent::AgentError,

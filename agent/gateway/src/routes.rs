@@ -4,7 +4,7 @@ use crate::{
     app::App,
     caller::{Door, Gate, require},
     journal::observe,
-    proxy,
+    openapi, proxy,
     refusal::{Kind, Refusal},
     rest,
 };
@@ -15,10 +15,12 @@ use axum::{
     http::{HeaderValue, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
-    routing::{delete, get, post, put},
+    routing::get,
 };
 use std::sync::Arc;
 use time::OffsetDateTime;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 const FRONT: &str = "Hearth, a private AI appliance.\n\n\
     /v1          OpenAI's interface: chat with a local model\n\
@@ -32,66 +34,97 @@ const STRICT: HeaderValue = HeaderValue::from_static("max-age=15768000");
 
 /// The whole service, as it is answered by TLS and on the local socket.
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    let behind = |role| {
-        from_fn_with_state(
-            Gate {
-                app: app.clone(),
-                role,
-            },
-            require,
-        )
-    };
     let passed_on = get(proxy::forward).post(proxy::forward).delete(proxy::forward);
     let engine = Router::new()
         .route("/v1", passed_on.clone())
-        .route("/v1/{*rest}", passed_on)
-        .route_layer(behind(Role::Chat));
-    let reading = Router::new()
-        .route("/api/v1/status", get(rest::status))
-        .route("/api/v1/power", get(rest::power))
-        .route("/api/v1/thermal", get(rest::thermal))
-        .route("/api/v1/memory", get(rest::memory))
-        .route("/api/v1/engine/limits", get(rest::engine_limits))
-        .route("/api/v1/tls", get(rest::tls))
-        .route("/api/v1/models", get(rest::models))
-        .route_layer(behind(Role::Read));
-    let managing = Router::new()
-        .route("/api/v1/tokens", get(rest::list).post(rest::create))
-        .route(
-            "/api/v1/models/{name}",
-            put(rest::add_model)
-                .patch(rest::set_model)
-                .delete(rest::remove_model),
-        )
-        .route("/api/v1/models/{name}/verify", post(rest::verify_model))
-        .route("/api/v1/models/{name}/quarantine", delete(rest::release_model))
-        .route("/api/v1/engine/start", post(rest::start_engine))
-        .route("/api/v1/engine/stop", post(rest::stop_engine))
-        .route("/api/v1/engine/restart", post(rest::restart_engine))
-        .route("/api/v1/engine/limits", put(rest::set_engine_limits))
-        .route("/api/v1/tokens/{id}", delete(rest::revoke))
-        .route("/api/v1/power", put(rest::set_power))
-        .route("/api/v1/power/holds", post(rest::hold))
-        .route("/api/v1/power/holds/{id}", delete(rest::release))
-        .route("/api/v1/thermal", put(rest::set_thermal))
-        .route(
-            "/api/v1/tls/certificate",
-            put(rest::install_certificate).delete(rest::remove_certificate),
-        )
-        .route("/api/v1/tls/plain-http", put(rest::set_plain_http))
-        .route_layer(behind(Role::Admin));
-    Router::new()
+        .route("/v1/{*rest}", passed_on);
+    let mut service = behind(app, Role::Chat, engine);
+    for (role, interface) in interfaces() {
+        let part = Router::from(interface);
+        service = service.merge(match role {
+            Some(role) => behind(app, role, part),
+            None => part,
+        });
+    }
+    service
         .route("/", get(FRONT))
-        .route("/ca.crt", get(rest::authority))
-        .route("/certificate", get(rest::guide))
-        .route("/api/v1/health", get(rest::health))
-        .merge(engine)
-        .merge(reading)
-        .merge(managing)
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), strict))
         .with_state(app.clone())
+}
+
+/// Routes that let only those pass who have the role.
+fn behind(app: &Arc<App>, role: Role, routes: Router<Arc<App>>) -> Router<Arc<App>> {
+    let app = app.clone();
+    routes.route_layer(from_fn_with_state(Gate { app, role }, require))
+}
+
+/// The document of the management interface.
+pub(crate) fn document() -> OpenApi {
+    let mut document = openapi::frame();
+    for (role, interface) in interfaces() {
+        let mut part = interface.into_openapi();
+        openapi::complete(&mut part, role);
+        document.merge(part);
+    }
+    document
+}
+
+/// The management interface, by the least role that may use it; `None`: anybody.
+fn interfaces() -> [(Option<Role>, OpenApiRouter<Arc<App>>); 3] {
+    [
+        (None, open()),
+        (Some(Role::Read), reading()),
+        (Some(Role::Admin), managing()),
+    ]
+}
+
+fn open() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(rest::health::health))
+        .routes(routes!(rest::tls::authority))
+        .routes(routes!(rest::tls::guide))
+        .routes(routes!(rest::docs::document))
+        .routes(routes!(rest::docs::page))
+        .routes(routes!(rest::docs::style))
+}
+
+fn reading() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(rest::status::status))
+        .routes(routes!(rest::power::power))
+        .routes(routes!(rest::thermal::thermal))
+        .routes(routes!(rest::memory::memory))
+        .routes(routes!(rest::engine::limits))
+        .routes(routes!(rest::tls::tls))
+        .routes(routes!(rest::models::models))
+}
+
+fn managing() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(rest::tokens::list, rest::tokens::create))
+        .routes(routes!(rest::tokens::revoke))
+        .routes(routes!(
+            rest::models::add,
+            rest::models::set,
+            rest::models::remove
+        ))
+        .routes(routes!(rest::models::verify))
+        .routes(routes!(rest::engine::release))
+        .routes(routes!(rest::engine::start))
+        .routes(routes!(rest::engine::stop))
+        .routes(routes!(rest::engine::restart))
+        .routes(routes!(rest::engine::set_limits))
+        .routes(routes!(rest::power::set_power))
+        .routes(routes!(rest::power::hold))
+        .routes(routes!(rest::power::release))
+        .routes(routes!(rest::thermal::set_thermal))
+        .routes(routes!(
+            rest::tls::install_certificate,
+            rest::tls::remove_certificate
+        ))
+        .routes(routes!(rest::tls::set_plain_http))
 }
 
 /// A service with the journal's line, the request's id and the headers that every response has.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything the agent found that it can read or could drive.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Capabilities {
     /// The maker's names for the machine.
     pub dmi: Dmi,
@@ -46,6 +47,7 @@ pub struct Capabilities {
 /// Names from the firmware's DMI table, `/sys/class/dmi/id`. Often filler such as "Default string". A board without DMI
 /// has its devicetree's: `model` as the product's name, `compatible` as the maker's and the board's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Dmi {
     /// `sys_vendor`
     pub sys_vendor: Option<String>,
@@ -63,6 +65,7 @@ pub struct Dmi {
 
 /// Packages, cores and threads that are online.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CpuTopology {
     /// Distinct `physical_package_id`s.
     pub packages: Option<u32>,
@@ -74,6 +77,7 @@ pub struct CpuTopology {
 
 /// The processor's name and instruction sets, from `/proc/cpuinfo`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CpuFeatures {
     /// `model name`
     pub model_name: Option<String>,
@@ -85,6 +89,7 @@ pub struct CpuFeatures {
 
 /// A cpufreq policy: processors that share one clock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Policy {
     /// The number in `policyN`.
     pub id: u32,
@@ -110,6 +115,7 @@ pub struct Policy {
 
 /// The two kinds of cores that hybrid processors have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CoreType {
     /// Fast ones: `cpu_core` of the perf events, or the largest `cpu_capacity`.
@@ -120,6 +126,7 @@ pub enum CoreType {
 
 /// The file by which clocks above the nominal one are forbidden for the whole machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BoostSwitch {
     /// `/sys/devices/system/cpu/cpufreq/boost`: 1 allows.
@@ -130,6 +137,7 @@ pub enum BoostSwitch {
 
 /// A thermal zone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Zone {
     /// The number in `thermal_zoneN`.
     pub id: u32,
@@ -142,6 +150,7 @@ pub struct Zone {
 
 /// A temperature at which the kernel acts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TripPoint {
     /// The number in `trip_point_N_temp`.
     pub id: u32,
@@ -153,6 +162,7 @@ pub struct TripPoint {
 
 /// What a hwmon channel measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum HwmonKind {
     /// `tempN_input`, millidegrees Celsius.
@@ -163,6 +173,7 @@ pub enum HwmonKind {
 
 /// One channel of a hwmon chip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HwmonChannel {
     /// The number in `hwmonN`.
     pub hwmon: u32,
@@ -182,6 +193,7 @@ pub struct HwmonChannel {
 
 /// Something that can cool: a fan, or a processor that can be slowed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CoolingDevice {
     /// The number in `cooling_deviceN`.
     pub id: u32,
@@ -193,6 +205,7 @@ pub struct CoolingDevice {
 
 /// A powercap (RAPL) domain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PowerDomain {
     /// The folder's name, for example `intel-rapl:0`.
     pub id: String,
@@ -206,6 +219,7 @@ pub struct PowerDomain {
 
 /// A power limit of a powercap domain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PowerConstraint {
     /// The number in `constraint_N_power_limit_uw`.
     pub id: u32,
@@ -217,6 +231,7 @@ pub struct PowerConstraint {
 
 /// A mains adapter or a battery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Supply {
     /// The folder's name, for example `BAT0`.
     pub name: String,

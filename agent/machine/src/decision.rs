@@ -30,6 +30,8 @@ pub struct Decision {
 
 /// How far the engine is held back. The default holds nothing back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = EngineHeldBack))]
 pub struct EngineLimits {
     /// Processor time it may use, in per cent of one processor, as systemd's `CPUQuota=` counts; `null`: all.
     pub cpu_quota_percent: Option<u32>,
@@ -41,6 +43,7 @@ pub struct EngineLimits {
 
 /// The steps by which heat is fought, mildest first. Each includes those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Rung {
     /// Nothing is held back.
@@ -60,6 +63,7 @@ pub enum Rung {
 
 /// How the heat is and what is done about it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ThermalState {
     /// The temperature that is held.
     pub target: MilliCelsius,
@@ -82,6 +86,7 @@ pub struct ThermalState {
 
 /// What is thought of a temperature sensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SensorState {
     /// `<zone type> <number>` or `<chip> <label>`, unique on the machine.
     pub name: String,
@@ -95,6 +100,7 @@ pub struct SensorState {
 
 /// Why a sensor is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Distrust {
     /// It cannot be read, or is gone.
@@ -109,6 +115,7 @@ pub enum Distrust {
 
 /// A step that was taken, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Note {
     /// What was done, for example `clock capped at 1200 MHz`.
     pub step: String,

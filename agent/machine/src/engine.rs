@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the engine is busy with. Prefill is bound by arithmetic, decode by memory: no governor can guess it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Nothing.
@@ -21,6 +22,7 @@ pub enum Phase {
 
 /// Where the engine is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum EngineState {
     /// It holds no model.
@@ -36,6 +38,7 @@ pub enum EngineState {
 
 /// How far the engine gives memory up, mildest first. Each level includes those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PressureLevel {
     /// Nothing is asked for.
@@ -54,6 +57,7 @@ pub enum PressureLevel {
 
 /// The newest phase record of the engine, and when it came.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EngineSample {
     /// When hearthd received it.
     pub at_usec: BootTime,

@@ -5,7 +5,8 @@
 //!
 //! Field names are the kernel's own (`scaling_max_freq`, `usage_usec`), so that a reader of its documentation
 //! finds them again. A reading that could not be had is `None`, never zero, and a [`Warning`] says why.
-#![no_std]
+// The derived shapes need the standard library; nothing else here does.
+#![cfg_attr(not(feature = "openapi"), no_std)]
 
 extern crate alloc;
 

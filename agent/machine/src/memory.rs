@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Every part of the machine's memory that the kernel tells of, at one instant.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MemoryBreakdown {
     /// When it was read.
     pub at_usec: BootTime,
@@ -23,6 +24,7 @@ pub struct MemoryBreakdown {
 
 /// `/proc/meminfo`, as far as it tells who holds memory. Names are the kernel's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Meminfo {
     /// The fields that every sample has.
     #[serde(flatten)]
@@ -65,6 +67,7 @@ pub struct Meminfo {
 
 /// A zone of memory: pages that hardware can address alike. Not a thermal zone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MemoryZone {
     /// The memory node's number.
     pub node: u32,
@@ -89,6 +92,7 @@ pub struct MemoryZone {
 
 /// A zram device, from its `mm_stat`. Source: the kernel's `admin-guide/blockdev/zram.rst`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Zram {
     /// The number in `zramN`.
     pub id: u32,
@@ -106,6 +110,7 @@ pub struct Zram {
 
 /// What a control group's memory is made of, from its `memory.stat`. A field that a kernel does not tell is `null`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CgroupStat {
     /// Path below the hierarchy's root, for example `system.slice/hearthd.service`.
     pub path: String,
@@ -139,6 +144,7 @@ pub struct CgroupStat {
 
 /// What `used` is made of, in bytes. The parts add up to it: `rest` is what nothing else explains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UsedParts {
     /// Programs' memory that no file backs.
     pub anon: Bytes,

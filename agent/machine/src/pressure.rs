@@ -22,6 +22,7 @@ pub struct PressureSample {
 
 /// What the law of pressure wants of the engine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PressureDecision {
     /// How far it gives memory up.
     pub level: PressureLevel,
@@ -35,6 +36,7 @@ pub struct PressureDecision {
 
 /// The figures that a level follows; `null` where a reading is missing, or there is none before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PressureSeen {
     /// Per cent of the time since the last look in which some task waited for memory.
     pub some: Option<f32>,

@@ -21,6 +21,7 @@ pub struct MemorySample {
 
 /// A control group that can be reclaimed from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CgroupLoad {
     /// Path below the hierarchy's root, for example `system.slice`.
     pub path: String,
@@ -38,6 +39,7 @@ pub struct CgroupLoad {
 
 /// What the law of reclaim wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reclaim {
     /// What to take now, and of whom.
     pub requests: Vec<ReclaimRequest>,
@@ -49,6 +51,7 @@ pub struct Reclaim {
 
 /// Memory to take from a control group, by its `memory.reclaim`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReclaimRequest {
     /// Path below the hierarchy's root.
     pub cgroup: String,
@@ -60,6 +63,7 @@ pub struct ReclaimRequest {
 
 /// Why memory is given back, or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReclaimState {
     /// Something that it takes to decide cannot be read.

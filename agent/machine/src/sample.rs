@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// One reading of everything that changes, taken at one instant.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Sample {
     /// When it was taken.
     pub at_usec: BootTime,
@@ -45,6 +46,7 @@ pub struct Sample {
 
 /// Something that could not be read or believed. The value it concerns is `null` in the sample.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Warning {
     /// The file, from the root of the tree.
     pub path: String,
@@ -54,6 +56,7 @@ pub struct Warning {
 
 /// A cpufreq policy's clock and settings. Names are the kernel's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicySample {
     /// The number in `policyN`.
     pub id: u32,
@@ -73,6 +76,7 @@ pub struct PolicySample {
 
 /// How long a processor has worked and rested since boot, from `/proc/stat`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CpuSample {
     /// The number in `cpuN`.
     pub id: u32,
@@ -84,6 +88,7 @@ pub struct CpuSample {
 
 /// A thermal zone's temperature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ZoneSample {
     /// The number in `thermal_zoneN`.
     pub id: u32,
@@ -95,6 +100,7 @@ pub struct ZoneSample {
 
 /// A hwmon channel's reading.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HwmonSample {
     /// The number in `hwmonN`.
     pub hwmon: u32,
@@ -112,6 +118,7 @@ pub struct HwmonSample {
 
 /// A cooling device's state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CoolingSample {
     /// The number in `cooling_deviceN`.
     pub id: u32,
@@ -121,6 +128,7 @@ pub struct CoolingSample {
 
 /// A powercap domain's energy counter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PowerSample {
     /// The folder's name, for example `intel-rapl:0`.
     pub id: String,
@@ -132,6 +140,7 @@ pub struct PowerSample {
 
 /// A power limit of a powercap domain: one that is in force, or one that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PowerLimit {
     /// The number in `constraint_N_power_limit_uw`.
     pub constraint: u32,
@@ -141,6 +150,7 @@ pub struct PowerLimit {
 
 /// A mains adapter's or a battery's state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SupplySample {
     /// The folder's name.
     pub name: String,
@@ -154,6 +164,7 @@ pub struct SupplySample {
 
 /// Whole-machine memory, from `/proc/meminfo`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Memory {
     /// `MemTotal`
     pub mem_total: Option<Bytes>,
@@ -181,6 +192,7 @@ impl Memory {
 
 /// Pressure stall information, `/proc/pressure`. See the kernel's `accounting/psi.rst`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Pressure {
     /// Time lost waiting for a processor.
     pub cpu: Option<Stall>,
@@ -192,6 +204,7 @@ pub struct Pressure {
 
 /// How much time was lost to one resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Stall {
     /// At least one task waited.
     pub some: StallWindow,
@@ -201,6 +214,7 @@ pub struct Stall {
 
 /// Shares of time lost over three windows, and the total.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StallWindow {
     /// Per cent over the last 10 s.
     pub avg10: f32,
@@ -214,6 +228,7 @@ pub struct StallWindow {
 
 /// Memory of one control group (v2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CgroupMemory {
     /// Path below the hierarchy's root, for example `system.slice/hearthd.service`.
     pub path: String,

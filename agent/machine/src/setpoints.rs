@@ -19,6 +19,7 @@ pub struct Setpoints {
 
 /// What a cpufreq policy shall hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicySetpoint {
     /// The number in `policyN`.
     pub id: u32,

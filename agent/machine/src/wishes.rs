@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The three profiles of `org.freedesktop.UPower.PowerProfiles`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PowerProfile {
     /// Quiet and frugal, at the price of speed.
@@ -79,6 +80,7 @@ pub struct Wishes {
 
 /// A profile that somebody holds for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Hold {
     /// For releasing it.
     pub id: u32,

@@ -5,6 +5,7 @@ use super::{answer, read};
 use crate::{
     agent::{self, AgentError, EngineJob},
     app::App,
+    openapi::{OfAgent, OfState},
     refusal::{Kind, Refusal},
 };
 use api::engine::{Engine, EngineLimits, NewLimits};
@@ -18,16 +19,34 @@ use std::sync::Arc;
 const LIMITS: &str = r#"{"chosen": {"memory_high": bytes, "memory_max": bytes, "cpu_weight": 1 to 10000, "allowed_cpus": [0, …]}, "beyond_unit": true | false}, null for what the unit has by itself"#;
 
 /// Starts the engine, and ends an administrator's hold.
+#[utoipa::path(
+    post,
+    path = "/api/v1/engine/start",
+    tag = "engine",
+    responses((status = 200, description = "How it fares then", body = Engine), OfAgent, OfState)
+)]
 pub(crate) async fn start(State(app): State<Arc<App>>, uri: Uri, extensions: Extensions) -> Response {
     answer(&uri, order(&app, EngineJob::Start, &extensions).await)
 }
 
 /// Stops the engine until it is started.
+#[utoipa::path(
+    post,
+    path = "/api/v1/engine/stop",
+    tag = "engine",
+    responses((status = 200, description = "How it fares then", body = Engine), OfAgent, OfState)
+)]
 pub(crate) async fn stop(State(app): State<Arc<App>>, uri: Uri, extensions: Extensions) -> Response {
     answer(&uri, order(&app, EngineJob::Stop, &extensions).await)
 }
 
 /// Starts the engine anew.
+#[utoipa::path(
+    post,
+    path = "/api/v1/engine/restart",
+    tag = "engine",
+    responses((status = 200, description = "How it fares then", body = Engine), OfAgent, OfState)
+)]
 pub(crate) async fn restart(State(app): State<Arc<App>>, uri: Uri, extensions: Extensions) -> Response {
     answer(&uri, order(&app, EngineJob::Restart, &extensions).await)
 }
@@ -51,11 +70,24 @@ async fn order(app: &App, job: EngineJob, extensions: &Extensions) -> Result<Eng
 }
 
 /// What the engine's unit may have.
+#[utoipa::path(
+    get,
+    path = "/api/v1/engine/limits",
+    tag = "engine",
+    responses((status = 200, description = "The limits", body = EngineLimits), OfAgent)
+)]
 pub(crate) async fn limits(State(app): State<Arc<App>>, uri: Uri) -> Response {
     answer(&uri, agent::engine_limits(&app.bus).await)
 }
 
 /// Sets what the engine's unit may have.
+#[utoipa::path(
+    put,
+    path = "/api/v1/engine/limits",
+    tag = "engine",
+    request_body = NewLimits,
+    responses((status = 200, description = "What is in force then", body = EngineLimits), OfAgent)
+)]
 pub(crate) async fn set_limits(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
     answer(&uri, limit(&app, request).await)
 }
@@ -69,6 +101,13 @@ async fn limit(app: &App, request: Request) -> Result<EngineLimits, Refusal> {
 }
 
 /// Lets a quarantined model be loaded again.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/models/{name}/quarantine",
+    tag = "models",
+    params(("name" = String, Path, description = "The name of the model")),
+    responses((status = 200, description = "How the engine fares then", body = Engine), OfAgent)
+)]
 pub(crate) async fn release(
     State(app): State<Arc<App>>,
     name: Result<Path<String>, PathRejection>,

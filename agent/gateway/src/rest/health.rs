@@ -26,6 +26,12 @@ impl HealthCache {
 }
 
 /// 200 when every part works, else 503 with the same body.
+#[utoipa::path(
+    get,
+    path = "/api/v1/health",
+    tag = "machine",
+    responses((status = 200, description = "Every part works", body = Health), (status = 503, description = "Some part does not", body = Health))
+)]
 pub(crate) async fn health(State(app): State<Arc<App>>) -> impl IntoResponse {
     let health = app.health.fresh(&app).await;
     let status = if health.status == Condition::Ok {

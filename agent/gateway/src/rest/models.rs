@@ -7,6 +7,7 @@ use crate::{
     app::App,
     import::{Conversation, ImportError},
     intake::Intake,
+    openapi::{OfImport, OfRoom, OfState},
     refusal::{Kind, Refusal},
 };
 use api::{
@@ -45,6 +46,12 @@ type Name = Result<Path<String>, PathRejection>;
 type Files = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 /// All models.
+#[utoipa::path(
+    get,
+    path = "/api/v1/models",
+    tag = "models",
+    responses((status = 200, description = "The models", body = StoredModels), OfImport)
+)]
 pub(crate) async fn models(State(app): State<Arc<App>>, uri: Uri) -> Response {
     answer(&uri, all(&app).await)
 }
@@ -57,6 +64,13 @@ async fn all(app: &App) -> Result<StoredModels, Refusal> {
 }
 
 /// Removes a model.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/models/{name}",
+    tag = "models",
+    params(("name" = String, Path, description = "The name of the model")),
+    responses((status = 200, description = "What is gone", body = RemovedModel), OfImport, OfState)
+)]
 pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     name: Name,
@@ -84,6 +98,14 @@ async fn forget(app: &App, name: Name, extensions: &Extensions) -> Result<Remove
 }
 
 /// Changes what is set of a model.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/models/{name}",
+    tag = "models",
+    params(("name" = String, Path, description = "The name of the model")),
+    request_body = ModelChange,
+    responses((status = 200, description = "The model as it is now", body = StoredModel), OfImport, OfState, OfRoom)
+)]
 pub(crate) async fn set(State(app): State<Arc<App>>, name: Name, uri: Uri, request: Request) -> Response {
     answer(&uri, change(&app, name, request).await)
 }
@@ -108,6 +130,13 @@ async fn change(app: &App, name: Name, request: Request) -> Result<StoredModel, 
 }
 
 /// Reads all blocks of a model; the answer is a [`Step`] a line.
+#[utoipa::path(
+    post,
+    path = "/api/v1/models/{name}/verify",
+    tag = "models",
+    params(("name" = String, Path, description = "The name of the model")),
+    responses((status = 200, description = "A step a line; the last is not progress", body = Step, content_type = "application/x-ndjson"), OfImport)
+)]
 pub(crate) async fn verify(State(app): State<Arc<App>>, name: Name, uri: Uri) -> Response {
     let begun = async {
         let mut conversation = app.import.ask(&Wanted::Verify(text(name)?)).await?;
@@ -121,6 +150,14 @@ pub(crate) async fn verify(State(app): State<Arc<App>>, name: Name, uri: Uri) ->
 
 /// Adds a model, whose files are the body. Until all have come nothing is answered but a refusal; then a [`Step`] a
 /// line.
+#[utoipa::path(
+    put,
+    path = "/api/v1/models/{name}",
+    tag = "models",
+    params(("name" = String, Path, description = "The name of the model"), ("file" = Option<Vec<String>>, Query, description = "The names of its files, in their order"), ("bytes" = Option<Vec<u64>>, Query, description = "Their sizes")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The files, one after the other"),
+    responses((status = 200, description = "A step a line; the last is not progress", body = Step, content_type = "application/x-ndjson"), OfImport, OfState, OfRoom)
+)]
 pub(crate) async fn add(
     State(app): State<Arc<App>>,
     name: Name,

@@ -6,6 +6,7 @@ use crate::{
     app::App,
     caller::Actor,
     journal::ActorCell,
+    openapi::{OfAgent, OfState},
     refusal::{Kind, Refusal},
 };
 use api::power::{NewHold, Power, PowerSettings};
@@ -28,11 +29,24 @@ const HOLD: &str =
     r#"{"profile": "power-saver" | "performance", "reason": "…", "seconds": 1 or more, or null}"#;
 
 /// Profile, holds, clocks.
+#[utoipa::path(
+    get,
+    path = "/api/v1/power",
+    tag = "power",
+    responses((status = 200, description = "Power and clocks", body = Power), OfAgent)
+)]
 pub(crate) async fn power(State(app): State<Arc<App>>, uri: Uri) -> Response {
     answer(&uri, agent::power(&app.bus).await)
 }
 
 /// Chooses a profile.
+#[utoipa::path(
+    put,
+    path = "/api/v1/power",
+    tag = "power",
+    request_body = PowerSettings,
+    responses((status = 200, description = "What is in force then", body = Power), OfAgent)
+)]
 pub(crate) async fn set_power(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
     answer(&uri, choose(&app, request).await)
 }
@@ -46,6 +60,13 @@ async fn choose(app: &App, request: Request) -> Result<Power, Refusal> {
 }
 
 /// Holds a profile.
+#[utoipa::path(
+    post,
+    path = "/api/v1/power/holds",
+    tag = "power",
+    request_body = NewHold,
+    responses((status = 201, description = "The hold", body = Hold, headers(("Location" = String))), OfAgent, OfState)
+)]
 pub(crate) async fn hold(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
     match begin(&app, request).await {
         Ok(hold) => {
@@ -94,6 +115,13 @@ fn check(new: &NewHold) -> Result<(), String> {
 }
 
 /// Releases a hold, whoever holds it.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/power/holds/{id}",
+    tag = "power",
+    params(("id" = String, Path, description = "The number of the hold")),
+    responses((status = 200, description = "What is in force then", body = Power), OfAgent)
+)]
 pub(crate) async fn release(
     State(app): State<Arc<App>>,
     id: Result<Path<String>, PathRejection>,

@@ -4,6 +4,7 @@ use crate::{
     agent,
     app::App,
     intake::Intake,
+    openapi::OfQuery,
     refusal::{Kind, Refusal},
 };
 use api::rest::{EngineStatus, Status};
@@ -25,7 +26,8 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What may follow the `?`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wish {
     /// Whether to ask the engine too, which starts it.
@@ -34,6 +36,13 @@ pub(crate) struct Wish {
 }
 
 /// The status; parts that cannot be had are `null`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/status",
+    tag = "machine",
+    params(Wish),
+    responses((status = 200, description = "The status; parts that cannot be had are null", body = Status), OfQuery)
+)]
 pub(crate) async fn status(
     State(app): State<Arc<App>>,
     uri: Uri,

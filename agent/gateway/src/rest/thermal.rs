@@ -4,6 +4,7 @@ use super::{answer, power::who, read};
 use crate::{
     agent::{self, AgentError},
     app::App,
+    openapi::OfAgent,
     refusal::{Kind, Refusal},
 };
 use api::power::{Thermal, ThermalSettings};
@@ -17,11 +18,24 @@ use std::sync::Arc;
 const SETTINGS: &str = r#"{"target": thousandths of a degree Celsius, or null for the firmware profile's}"#;
 
 /// Temperatures, the target, the ladder.
+#[utoipa::path(
+    get,
+    path = "/api/v1/thermal",
+    tag = "power",
+    responses((status = 200, description = "Heat, and what is done about it", body = Thermal), OfAgent)
+)]
 pub(crate) async fn thermal(State(app): State<Arc<App>>, uri: Uri) -> Response {
     answer(&uri, agent::thermal(&app.bus).await)
 }
 
 /// Sets the temperature to hold. Which ones can be held is hearthd's to say.
+#[utoipa::path(
+    put,
+    path = "/api/v1/thermal",
+    tag = "power",
+    request_body = ThermalSettings,
+    responses((status = 200, description = "What is in force then", body = Thermal), OfAgent)
+)]
 pub(crate) async fn set_thermal(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
     answer(&uri, aim(&app, request).await)
 }

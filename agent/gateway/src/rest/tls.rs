@@ -4,6 +4,7 @@ use super::{answer, power::who, read, read_at_most};
 use crate::{
     app::App,
     caller::Door,
+    openapi::OfAbsence,
     plain,
     refusal::{Kind, Refusal},
     tls::{TlsError, Unusable},
@@ -24,11 +25,24 @@ const CERTIFICATE: &str = r#"{"certificate": "PEM", "key": "PEM"}"#;
 const PLAIN_HTTP: &str = r#"{"enabled": true | false}"#;
 
 /// What is served.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tls",
+    tag = "tls",
+    responses((status = 200, description = "What is served", body = Tls))
+)]
 pub(crate) async fn tls(State(app): State<Arc<App>>, uri: Uri) -> Response {
     answer(&uri, describe(&app))
 }
 
 /// Installs the owner's own certificate.
+#[utoipa::path(
+    put,
+    path = "/api/v1/tls/certificate",
+    tag = "tls",
+    request_body = NewCertificate,
+    responses((status = 200, description = "What is served then", body = Tls))
+)]
 pub(crate) async fn install_certificate(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
     answer(&uri, install(&app, request).await)
 }
@@ -54,6 +68,12 @@ async fn install(app: &App, request: Request) -> Result<Tls, Refusal> {
 }
 
 /// Removes the owner's own certificate, whereupon the local authority's is served again.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/tls/certificate",
+    tag = "tls",
+    responses((status = 200, description = "What is served then", body = Tls), OfAbsence)
+)]
 pub(crate) async fn remove_certificate(
     State(app): State<Arc<App>>,
     uri: Uri,
@@ -75,6 +95,13 @@ fn remove(app: &App, extensions: &Extensions) -> Result<Tls, Refusal> {
 }
 
 /// Switches plain HTTP on or off.
+#[utoipa::path(
+    put,
+    path = "/api/v1/tls/plain-http",
+    tag = "tls",
+    request_body = PlainHttp,
+    responses((status = 200, description = "What is served then", body = Tls))
+)]
 pub(crate) async fn set_plain_http(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
     answer(&uri, switch(&app, request).await)
 }
@@ -96,6 +123,12 @@ fn describe(app: &App) -> Result<Tls, Refusal> {
 }
 
 /// `GET /ca.crt`: the local authority's certificate.
+#[utoipa::path(
+    get,
+    path = "/ca.crt",
+    tag = "tls",
+    responses((status = 200, description = "The certificate in PEM", body = String, content_type = "application/x-x509-ca-cert"))
+)]
 pub(crate) async fn authority(State(app): State<Arc<App>>) -> impl IntoResponse {
     let headers = [
         (header::CONTENT_TYPE, "application/x-x509-ca-cert"),
@@ -108,6 +141,12 @@ pub(crate) async fn authority(State(app): State<Arc<App>>) -> impl IntoResponse 
 }
 
 /// `GET /certificate`: how to trust it.
+#[utoipa::path(
+    get,
+    path = "/certificate",
+    tag = "tls",
+    responses((status = 200, description = "Instructions", body = String, content_type = "text/plain; charset=utf-8"))
+)]
 pub(crate) async fn guide(State(app): State<Arc<App>>, headers: HeaderMap) -> String {
     let host = plain::host(&headers).unwrap_or_else(|| "hearth.local".to_owned());
     crate::tls::guide(&host, &app.identity.authority_fingerprint())

@@ -4,6 +4,7 @@ use super::LARGEST_BODY;
 use crate::{
     app::App,
     intake::Intake,
+    openapi::OfState,
     refusal::{Kind, Refusal},
     tokens::BookError,
 };
@@ -18,6 +19,12 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 /// The tokens, without their texts.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tokens",
+    tag = "tokens",
+    responses((status = 200, description = "The tokens", body = TokenList))
+)]
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<TokenList> {
     Json(TokenList {
         tokens: app.book.list(),
@@ -25,6 +32,13 @@ pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<TokenList> {
 }
 
 /// Makes a token and tells its text this once.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tokens",
+    tag = "tokens",
+    request_body = NewToken,
+    responses((status = 201, description = "The token, and this once its text", body = CreatedToken, headers(("Location" = String))), OfState)
+)]
 pub(crate) async fn create(State(app): State<Arc<App>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     match make(&app, request).await {
@@ -56,6 +70,13 @@ async fn make(app: &App, request: Request) -> Result<CreatedToken, Refusal> {
 }
 
 /// Makes a token invalid. The last administrator's may go too: the local socket needs none.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/tokens/{id}",
+    tag = "tokens",
+    params(("id" = String, Path, description = "The id of the token")),
+    responses((status = 200, description = "The token that is no longer valid", body = RevokedToken), OfState)
+)]
 pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
     id: Result<Path<String>, PathRejection>,

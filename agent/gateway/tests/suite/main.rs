@@ -9,6 +9,7 @@ mod process;
 
 mod access;
 mod ending;
+mod interface;
 mod limits;
 mod management;
 mod models;
