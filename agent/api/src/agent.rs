@@ -35,6 +35,9 @@ pub trait Agent {
     fn thermal(&self) -> zbus::Result<String>;
     /// Who holds memory, and what is done about it. JSON of [`crate::memory::MemoryUse`].
     fn memory(&self) -> zbus::Result<String>;
+    /// What the machine showed over so many seconds, up to [`crate::samples::LONGEST_SPAN`], and now. JSON of
+    /// [`crate::samples::Samples`].
+    fn samples(&self, seconds: u32) -> zbus::Result<String>;
     /// How the engine fares. JSON of [`crate::engine::Engine`].
     fn engine(&self) -> zbus::Result<String>;
     /// What the engine's unit may have, as systemd tells it now. JSON of [`crate::engine::EngineLimits`].

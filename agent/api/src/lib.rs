@@ -12,4 +12,5 @@ pub mod openai;
 pub mod phase;
 pub mod power;
 pub mod rest;
+pub mod samples;
 pub mod tls;

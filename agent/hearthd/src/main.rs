@@ -2,7 +2,8 @@
 //!
 //! It opens no network socket and no model file. All state is the one loop's ([`daemon`]): an event, a sample, a step
 //! of the laws, and what they decide is carried out by [`actuators`]. How the engine fares is judged in [`mod@engine`]. The handlers in [`bus`] and the tasks at the
-//! [`doors`] only translate. What others are shown is made in [`view`], what outlives a run is in [`mod@state`].
+//! [`doors`] only translate. What others are shown is made in [`view`], what it showed before is
+//! in [`mod@history`], what outlives a run is in [`mod@state`].
 
 mod actuators;
 mod bus;
@@ -11,6 +12,7 @@ mod clock;
 mod daemon;
 mod doors;
 mod engine;
+mod history;
 mod interval;
 mod journal;
 mod privileges;

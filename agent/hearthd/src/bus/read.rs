@@ -2,6 +2,7 @@
 
 use super::request::{Request, Requests};
 use crate::view::Published;
+use api::samples::LONGEST_SPAN;
 use tokio::sync::watch;
 use zbus::{fdo, interface};
 
@@ -35,6 +36,16 @@ impl Read {
     /// Who holds memory, and what is done about it. JSON of `api::memory::MemoryUse`.
     async fn memory(&self) -> fdo::Result<String> {
         json(&self.requests.ask(Request::Memory).await?)
+    }
+
+    /// What the machine showed over so many seconds, seven days at most, and now. JSON of `api::samples::Samples`.
+    async fn samples(&self, seconds: u32) -> fdo::Result<String> {
+        if !(1..=LONGEST_SPAN).contains(&seconds) {
+            let wanted = format!("1 to {LONGEST_SPAN} seconds can be told, not {seconds}");
+            return Err(fdo::Error::InvalidArgs(wanted));
+        }
+        let samples = self.requests.ask(|reply| Request::Samples(seconds, reply));
+        json(&samples.await?)
     }
 
     /// How the engine fares: its unit, its failures, quarantined models. JSON of `api::engine::Engine`.

@@ -5,6 +5,7 @@ use crate::state::{NewHold, Refusal};
 use api::engine::{Engine, EngineLimits, UnitLimits};
 use api::memory::MemoryUse;
 use api::power::{Power, Thermal};
+use api::samples::Samples;
 use machine::{Capabilities, MilliCelsius, PowerProfile, Sample};
 use std::sync::Arc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -21,6 +22,8 @@ pub(crate) enum Request {
     Power(oneshot::Sender<Box<Power>>),
     Thermal(oneshot::Sender<Box<Thermal>>),
     Memory(oneshot::Sender<Box<MemoryUse>>),
+    /// What was seen over so many seconds.
+    Samples(u32, oneshot::Sender<Samples>),
     Engine(oneshot::Sender<Engine>),
     /// What the engine's unit may have; systemd is asked, so that the answer takes a while.
     EngineLimits(oneshot::Sender<anyhow::Result<EngineLimits>>),

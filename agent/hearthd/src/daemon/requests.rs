@@ -45,6 +45,10 @@ impl Daemon<'_> {
                 let memory = self.steward.memory(boot_time()?);
                 answer(reply, Box::new(memory));
             }
+            Request::Samples(seconds, reply) => {
+                self.freshen(events)?;
+                answer(reply, self.steward.samples(seconds));
+            }
             Request::Engine(reply) => answer(reply, self.steward.engine(boot_time()?)),
             Request::EngineLimits(reply) => match self.steward.engine_limits() {
                 Ok(limits) => later(reply, limits),

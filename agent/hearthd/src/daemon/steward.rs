@@ -7,20 +7,23 @@ use super::reclaim::{RECLAIMED, ReclaimLaw};
 use super::told::{self, Told};
 use crate::actuators::{Actuators, Errand, Folders};
 use crate::cli::RunOptions;
-use crate::clock::boot_time;
+use crate::clock::{boot_time, unix_time};
 use crate::doors::EngineWord;
 use crate::engine::{AdministeredBook, Circumstances, News, Now, Overseer, Room, Verdict};
+use crate::history::HistoryBook;
 use crate::recording::Recorder;
 use crate::state::{PowerOff, WishBook};
 use crate::tuning::tuning_for;
 use crate::view::{
-    PackagePower, PowerFacts, Profiles, Published, Reactions, Readings, ThermalFacts, memory, power, thermal,
+    PackagePower, PowerFacts, Profiles, Published, Reactions, Readings, ThermalFacts, memory, power, row,
+    thermal,
 };
 use anyhow::Context;
 use api::engine::{Engine, EngineLimits, Unit};
 use api::memory::MemoryUse;
 use api::phase::EngineOrder;
 use api::power::{Power, Thermal};
+use api::samples::Samples;
 use linux::{Reclaimer, Sampler, Tree, Writer};
 use machine::{BootTime, Decision, Sample};
 use std::path::{Path, PathBuf};
@@ -58,6 +61,7 @@ pub(crate) struct Steward {
     recorder: Option<Recorder>,
     told: Told,
     package: PackagePower,
+    history: HistoryBook,
     reactions: Reactions,
 }
 
@@ -101,6 +105,7 @@ impl Steward {
             recorder,
             told,
             package: PackagePower::default(),
+            history: HistoryBook::open(kept("history.json")),
             reactions: Reactions::default(),
         })
     }
@@ -128,6 +133,13 @@ impl Steward {
         self.give_memory_back(now);
         self.package
             .update(self.observer.capabilities(), self.observer.last());
+        self.history.take(row(
+            unix_time(),
+            self.observer.capabilities(),
+            self.observer.last(),
+            self.laws.decision(),
+            &self.package,
+        ));
         Ok(())
     }
 
@@ -342,6 +354,7 @@ impl Steward {
     /// Puts everything back.
     pub(crate) async fn restore(&mut self) {
         told::engine(&self.overseer.close());
+        self.history.keep();
         if let Some(actuators) = self.actuators.take() {
             let applied = actuators.restore().await;
             self.told.restored(&applied);
@@ -392,6 +405,12 @@ impl Steward {
             self.reclaim.status(),
             self.relief.decision().clone(),
         )
+    }
+
+    /// What the machine showed over so many seconds.
+    pub(crate) fn samples(&self, seconds: u32) -> Samples {
+        let interval = self.observer.interval().duration().as_secs_f64().ceil();
+        self.history.tell(seconds, unix_time(), interval as u32)
     }
 
     /// How the engine fares.

@@ -53,7 +53,19 @@ pub(crate) fn load_or_set_aside<T: DeserializeOwned>(path: &Path) -> Option<T> {
 
 /// Writes a file so that a reader, or a start after a power cut, finds the old text or the new one.
 pub(crate) fn save(path: &Path, value: &impl Serialize) -> Result<(), FileError> {
-    replace(path, value).map_err(|source| FileError::Write {
+    write(path, serde_json::to_vec_pretty(value))
+}
+
+/// The same in as few bytes as it takes.
+pub(crate) fn save_compact(path: &Path, value: &impl Serialize) -> Result<(), FileError> {
+    write(path, serde_json::to_vec(value))
+}
+
+fn write(path: &Path, text: serde_json::Result<Vec<u8>>) -> Result<(), FileError> {
+    let replaced = text
+        .map_err(io::Error::from)
+        .and_then(|text| replace(path, &text));
+    replaced.map_err(|source| FileError::Write {
         path: path.to_owned(),
         source,
     })
@@ -70,10 +82,10 @@ pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
     }
 }
 
-fn replace(path: &Path, value: &impl Serialize) -> io::Result<()> {
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("fresh");
     let mut file = File::create(&fresh)?;
-    serde_json::to_writer_pretty(&mut file, value)?;
+    file.write_all(text)?;
     file.write_all(b"\n")?;
     file.sync_all()?;
     fs::rename(&fresh, path)?;

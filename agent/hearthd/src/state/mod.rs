@@ -4,6 +4,6 @@ mod file;
 mod power_off;
 mod wishes;
 
-pub(crate) use file::{FileError, load, load_or_set_aside, remove, save};
+pub(crate) use file::{FileError, load, load_or_set_aside, remove, save, save_compact};
 pub(crate) use power_off::PowerOff;
 pub(crate) use wishes::{Ended, NewHold, Owner, Refusal, WishBook};

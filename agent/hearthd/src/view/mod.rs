@@ -7,6 +7,7 @@ mod power;
 mod profiles;
 mod published;
 mod reaction;
+mod row;
 mod thermal;
 
 pub(crate) use alerts::{Alert, Alerts};
@@ -16,4 +17,5 @@ pub(crate) use power::{PowerFacts, power};
 pub(crate) use profiles::{Dictionary, Profiles};
 pub(crate) use published::{Changes, Published, Readings};
 pub(crate) use reaction::Reactions;
+pub(crate) use row::row;
 pub(crate) use thermal::{ThermalFacts, thermal};

@@ -13,6 +13,7 @@ mod rig;
 mod unit;
 
 use api::agent::{AgentProxy, ControlProxy};
+use api::samples::{Row, Samples};
 use futures_util::StreamExt;
 use machine::{BootTime, Capabilities, MilliCelsius, Sample};
 use nix::sys::signal::Signal;
@@ -60,6 +61,22 @@ async fn changed(signals: &mut PropertiesChangedStream) -> Vec<String> {
         .collect();
     names.sort_unstable();
     names
+}
+
+#[tokio::test]
+async fn what_the_machine_showed_is_told() {
+    let bus = Bus::start();
+    let machine = small_machine();
+    let _hearthd = Hearthd::start(&bus, &machine, 60_000);
+    let connection = bus.connect().await;
+    let agent = AgentProxy::new(&connection).await.unwrap();
+    let refused = agent.samples(0).await.unwrap_err().to_string();
+    assert!(refused.contains("604800"), "{refused}");
+    let samples: Samples = serde_json::from_str(&agent.samples(600).await.unwrap()).unwrap();
+    assert_eq!((samples.step_seconds, samples.columns.len()), (60, 7));
+    let row = Row::from(*samples.rows.last().unwrap());
+    assert_eq!((row.temperature, row.power, row.phase), (Some(40.0), None, None));
+    assert_eq!(row.memory_used, Some(2_048_000.0));
 }
 
 #[tokio::test]
