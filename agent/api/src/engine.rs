@@ -1,6 +1,7 @@
 //! How the engine fares, as the bus tells it (JSON of `Engine` of `org.hearth.Agent1`) and as `/api/v1/status` does.
 
-use machine::Bytes;
+use crate::openai::KeepAlive;
+use machine::{Bytes, EngineSample, EngineState, Phase};
 use serde::{Deserialize, Serialize};
 
 /// The engine's unit, its failures, and the models that are not loaded for them.
@@ -17,6 +18,80 @@ pub struct Engine {
     pub fallback: Option<String>,
     /// Since when an administrator holds the engine stopped, RFC 3339; `null`: nobody does.
     pub held_since: Option<String>,
+}
+
+/// Answer to `GET /api/v1/engine`: what the engine does, told without waking it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EngineActivity {
+    /// Where it is in its life.
+    pub state: Life,
+    /// What it is busy with.
+    pub phase: Phase,
+    /// The model that is loaded, being loaded, or parked.
+    pub model: Option<String>,
+    /// Requests that wait for a slot.
+    pub queued: u32,
+    /// Requests that are being answered.
+    pub active: u32,
+    /// Tokens generated per second, all sequences together; `null` outside decode.
+    pub tokens_per_second: Option<f32>,
+    /// Models that are not loaded, longest held first.
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// Where the engine is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Life {
+    /// It does not run, or holds no model; a request starts it.
+    #[default]
+    Stopped,
+    /// It makes a model ready.
+    Loading,
+    /// A model can be asked.
+    Ready,
+    /// A model is chosen, and its memory given back; a request brings it back.
+    Parked,
+}
+
+impl EngineActivity {
+    /// What hearthd has heard of it.
+    pub fn new(heard: Option<&EngineSample>, quarantined: Vec<Quarantined>) -> Self {
+        let Some(heard) = heard else {
+            return Self {
+                quarantined,
+                ..Self::default()
+            };
+        };
+        Self {
+            state: match heard.state {
+                EngineState::Empty => Life::Stopped,
+                EngineState::Loading => Life::Loading,
+                EngineState::Ready => Life::Ready,
+                EngineState::Parked => Life::Parked,
+            },
+            phase: heard.phase,
+            model: Some(heard.model_name.clone()).filter(|name| !name.is_empty()),
+            queued: heard.queue_depth,
+            active: heard.active,
+            tokens_per_second: heard.tokens_per_second,
+            quarantined,
+        }
+    }
+}
+
+/// Body of `POST /api/v1/engine/load`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LoadModel {
+    /// The model's name.
+    pub model: String,
+    /// How long it is to stay loaded if nobody asks it; five minutes if it is not said.
+    #[serde(default)]
+    pub keep_alive: Option<KeepAlive>,
 }
 
 /// Resource properties of the engine's unit, see `systemd.resource-control(5)`; `null`: none of its own.

@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod engine;
 pub mod import;
+pub mod jobs;
 pub mod memory;
 pub mod models;
 pub mod openai;
@@ -14,3 +15,4 @@ pub mod power;
 pub mod rest;
 pub mod samples;
 pub mod tls;
+pub mod uploads;

@@ -17,6 +17,9 @@ pub const LONGEST_TARGET: usize = 14 << 10;
 pub struct StoredModels {
     /// The models, those of the image first.
     pub models: Vec<StoredModel>,
+    /// What `after` is to be for the next page; not there after the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A model on the appliance's disk.

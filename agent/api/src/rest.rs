@@ -147,4 +147,7 @@ pub struct RevokedToken {
 pub struct TokenList {
     /// The tokens, oldest first.
     pub tokens: Vec<Token>,
+    /// What `after` is to be for the next page; not there after the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }

@@ -6,12 +6,14 @@
 mod engine;
 mod memory;
 mod power;
+mod samples;
 
 pub(crate) use engine::{
     EngineJob, engine, engine_limits, forget_model, limit_engine, order_engine, release_model,
 };
 pub(crate) use memory::memory;
 pub(crate) use power::{hold, power, release, set_profile, set_target, thermal};
+pub(crate) use samples::{Look, activity, look, samples};
 
 use api::agent::{AgentProxy, BUS_NAME};
 use api::engine::Engine;

@@ -1,14 +1,15 @@
 //! What all requests share.
 
 use crate::{
-    agent::Bus, arrivals::Arrivals, attempts::Attempts, import::ImportService, proxy::Upstream,
-    rest::HealthCache, tls::Identity, tokens::Book,
+    agent::Bus, arrivals::Arrivals, attempts::Attempts, feed::Feed, import::ImportService, jobs::Jobs,
+    proxy::Upstream, rest::HealthCache, tls::Identity, tokens::Book, uploads::Uploads,
 };
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
+use tokio_util::sync::CancellationToken;
 
 /// What all requests share.
 pub(crate) struct App {
@@ -26,6 +27,14 @@ pub(crate) struct App {
     pub(crate) identity: Arc<Identity>,
     /// The last answer about health.
     pub(crate) health: HealthCache,
+    /// What is told to whoever listens.
+    pub(crate) feed: Arc<Feed>,
+    /// Long work.
+    pub(crate) jobs: Arc<Jobs>,
+    /// Files that come in parts.
+    pub(crate) uploads: Arc<Uploads>,
+    /// Fires when the gateway is to end: what would go on for ever ends by it.
+    pub(crate) stopping: CancellationToken,
     attempts: Mutex<Attempts>,
 }
 
@@ -39,6 +48,7 @@ impl App {
         bus: Bus,
         identity: Arc<Identity>,
     ) -> Self {
+        let feed = Arc::<Feed>::default();
         Self {
             book,
             upstream,
@@ -47,6 +57,10 @@ impl App {
             bus,
             identity,
             health: HealthCache::default(),
+            jobs: Arc::new(Jobs::new(feed.clone())),
+            feed,
+            uploads: Arc::default(),
+            stopping: CancellationToken::new(),
             attempts: Mutex::default(),
         }
     }

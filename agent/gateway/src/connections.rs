@@ -38,13 +38,21 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nCont
     Connection: close\r\n\r\n";
 
 /// Serves connections until it is told to stop.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Connections {
     stopping: CancellationToken,
     running: TaskTracker,
 }
 
 impl Connections {
+    /// None yet. All stop when `stopping` fires.
+    pub(crate) fn new(stopping: CancellationToken) -> Self {
+        Self {
+            stopping,
+            running: TaskTracker::new(),
+        }
+    }
+
     /// Takes connections from the network and speaks TLS with them. The slot that one takes is for its handshake, too.
     pub(crate) async fn accept_tls(self, listener: TcpListener, acceptor: Acceptor, router: Router) {
         let slots = Slots::new(MOST_NETWORK, MOST_FROM_ONE);

@@ -13,18 +13,24 @@ use crate::{
     intake::{FaultCell, Intake},
     refusal::{Kind, Refusal},
 };
+use api::openai::ErrorBody;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::{
     body::Body,
     extract::{Request, State},
     response::Response,
 };
+use bytes::Bytes;
 use events::Events;
+use http_body_util::{BodyExt, Limited};
 use hyper::Method;
 use machine::Rung;
 use std::{io, sync::Arc, time::Duration};
 
 /// The largest body that is passed on.
 pub(crate) const LARGEST_BODY: u64 = 1 << 20;
+/// The largest answer that is read for the gateway itself.
+const LARGEST_OWN: usize = 64 << 10;
 /// When to ask again of a machine that is too hot.
 const COOLING: Duration = Duration::from_secs(30);
 
@@ -56,6 +62,42 @@ async fn pass(app: &App, request: Request) -> Result<Response, Refusal> {
         Body::new(answer)
     };
     Ok(Response::from_parts(parts, body))
+}
+
+/// Asks inferd on behalf of the gateway itself. What it answers is read whole.
+pub(crate) async fn ask(app: &App, path: &'static str, body: String) -> Result<Bytes, Refusal> {
+    let intake = Intake::new(Body::from(body), LARGEST_BODY)?;
+    let fault = intake.fault();
+    let mut request = hyper::Request::new(intake);
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::from_static(path);
+    let headers = request.headers_mut();
+    headers.insert(header::HOST, HeaderValue::from_static("inferd"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let answer = match app.upstream.send(request).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(refusal(app, error, &fault).await),
+    };
+    let status = answer.status();
+    let collected = Limited::new(answer.into_body(), LARGEST_OWN).collect().await;
+    let body = collected
+        .map_err(|error| Refusal::new(Kind::EngineLost, error.to_string()))?
+        .to_bytes();
+    if status.is_success() {
+        return Ok(body);
+    }
+    let kind = match status {
+        StatusCode::NOT_FOUND => Kind::NotFound,
+        StatusCode::SERVICE_UNAVAILABLE => Kind::EngineUnavailable,
+        status if status.is_client_error() => Kind::Unacceptable,
+        _ => Kind::EngineLost,
+    };
+    let told = serde_json::from_slice::<ErrorBody>(&body);
+    let detail = told.map_or_else(
+        |_| format!("the engine answered {status}"),
+        |body| body.error.message,
+    );
+    Err(Refusal::new(kind, detail))
 }
 
 /// Why the engine is held stopped, if it is. Only asked when its socket is missing. What ends an administrator's hold is

@@ -2,14 +2,19 @@
 
 pub(crate) mod docs;
 pub(crate) mod engine;
+pub(crate) mod events;
 pub(crate) mod health;
+pub(crate) mod jobs;
 pub(crate) mod memory;
 pub(crate) mod models;
+mod page;
 pub(crate) mod power;
+pub(crate) mod samples;
 pub(crate) mod status;
 pub(crate) mod thermal;
 pub(crate) mod tls;
 pub(crate) mod tokens;
+pub(crate) mod uploads;
 
 pub(crate) use health::HealthCache;
 
@@ -24,7 +29,32 @@ use axum::{
     http::Uri,
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame};
 use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::sync::mpsc::Receiver;
+
+/// A body of lines.
+struct Lines(Receiver<Bytes>);
+
+impl HttpBody for Lines {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0
+            .poll_recv(cx)
+            .map(|line| line.map(|line| Ok(Frame::data(line))))
+    }
+}
 
 /// The largest body that is read.
 pub(crate) const LARGEST_BODY: u64 = 16 << 10;

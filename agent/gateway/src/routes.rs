@@ -72,10 +72,11 @@ pub(crate) fn document() -> OpenApi {
 }
 
 /// The management interface, by the least role that may use it; `None`: anybody.
-fn interfaces() -> [(Option<Role>, OpenApiRouter<Arc<App>>); 3] {
+fn interfaces() -> [(Option<Role>, OpenApiRouter<Arc<App>>); 4] {
     [
         (None, open()),
         (Some(Role::Read), reading()),
+        (Some(Role::Chat), chatting()),
         (Some(Role::Admin), managing()),
     ]
 }
@@ -96,9 +97,20 @@ fn reading() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rest::power::power))
         .routes(routes!(rest::thermal::thermal))
         .routes(routes!(rest::memory::memory))
+        .routes(routes!(rest::samples::samples))
+        .routes(routes!(rest::engine::activity))
         .routes(routes!(rest::engine::limits))
+        .routes(routes!(rest::events::events))
+        .routes(routes!(rest::jobs::jobs))
+        .routes(routes!(rest::jobs::job))
         .routes(routes!(rest::tls::tls))
         .routes(routes!(rest::models::models))
+}
+
+fn chatting() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(rest::engine::load))
+        .routes(routes!(rest::engine::unload))
 }
 
 fn managing() -> OpenApiRouter<Arc<App>> {
@@ -112,6 +124,13 @@ fn managing() -> OpenApiRouter<Arc<App>> {
         ))
         .routes(routes!(rest::models::verify))
         .routes(routes!(rest::engine::release))
+        .routes(routes!(rest::jobs::cancel))
+        .routes(routes!(rest::uploads::begin))
+        .routes(routes!(
+            rest::uploads::part,
+            rest::uploads::tell,
+            rest::uploads::give_up
+        ))
         .routes(routes!(rest::engine::start))
         .routes(routes!(rest::engine::stop))
         .routes(routes!(rest::engine::restart))

@@ -65,7 +65,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
     let arrivals = Arrivals::new(settings.arrivals);
     let import = ImportService::new(settings.import);
     let app = Arc::new(App::new(book, upstream, import, arrivals, settings.bus, identity));
-    let connections = Connections::default();
+    let connections = Connections::new(app.stopping.clone());
     let service = routes::router(&app);
     open_doors(
         &connections,

@@ -22,8 +22,10 @@ use crate::render;
 use models::Models;
 use wire::Teller;
 
-/// How long the other end may neither send nor take a byte.
+/// How long the other end may take no byte.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long it may send none. A file comes in parts, and whoever sends it may pause; the gateway gives up sooner.
+const REST: Duration = Duration::from_secs(3720);
 /// What is read of the connection at once.
 const BUFFER: usize = 256 << 10;
 
@@ -49,7 +51,7 @@ pub(crate) fn run(arguments: &ImportService) -> Result<()> {
 
 fn inherited() -> Result<UnixStream> {
     let connection = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
-    connection.set_read_timeout(Some(PATIENCE))?;
+    connection.set_read_timeout(Some(REST))?;
     connection.set_write_timeout(Some(PATIENCE))?;
     Ok(connection)
 }

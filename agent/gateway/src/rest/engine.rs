@@ -1,22 +1,107 @@
 //! `/api/v1/engine`: the engine's unit and what it may have, and models that are not loaded because it failed with them.
 
-use super::power::who;
-use super::{answer, read};
+use super::{answer, jobs, power::who, read};
 use crate::{
     agent::{self, AgentError, EngineJob},
     app::App,
     openapi::{OfAgent, OfState},
+    proxy,
     refusal::{Kind, Refusal},
 };
-use api::engine::{Engine, EngineLimits, NewLimits};
+use api::{
+    engine::{Engine, EngineActivity, EngineLimits, LoadModel, NewLimits},
+    jobs::Job,
+    openai::KeepAlive,
+};
 use axum::{
     extract::{Path, Request, State, rejection::PathRejection},
     http::{Extensions, Uri},
     response::Response,
 };
+use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// How long a model stays that is loaded before anybody asks it, unless it is said: as long as Ollama has it.
+const KEPT: &str = "5m";
+const LOAD: &str = r#"{"model": "…", "keep_alive": "30m", a number of seconds, or null}"#;
 const LIMITS: &str = r#"{"chosen": {"memory_high": bytes, "memory_max": bytes, "cpu_weight": 1 to 10000, "allowed_cpus": [0, …]}, "beyond_unit": true | false}, null for what the unit has by itself"#;
+
+/// What the engine does. It is not woken for it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/engine",
+    tag = "engine",
+    responses((status = 200, description = "What it does", body = EngineActivity), OfAgent)
+)]
+pub(crate) async fn activity(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    answer(&uri, agent::activity(&app.bus).await)
+}
+
+/// Has a model loaded, as a job.
+#[utoipa::path(
+    post,
+    path = "/api/v1/engine/load",
+    tag = "engine",
+    request_body = LoadModel,
+    responses((status = 202, description = "The job", body = Job, headers(("Location" = String))), OfState)
+)]
+pub(crate) async fn load(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
+    let who = who(&app, request.extensions());
+    let job = match read::<LoadModel>(request, LOAD).await {
+        Ok(LoadModel { model, keep_alive }) => {
+            let keep_alive = keep_alive.unwrap_or_else(|| KeepAlive::Text(KEPT.to_owned()));
+            begin(&app, "engine.load", &model, keep_alive)
+        }
+        Err(refusal) => Err(refusal),
+    };
+    told(&uri, job, &format!("to be loaded by {who}"))
+}
+
+/// Lets go of the model that is loaded, as a job.
+#[utoipa::path(
+    post,
+    path = "/api/v1/engine/unload",
+    tag = "engine",
+    responses((status = 202, description = "The job", body = Job, headers(("Location" = String))), OfAgent, OfState)
+)]
+pub(crate) async fn unload(State(app): State<Arc<App>>, uri: Uri, extensions: Extensions) -> Response {
+    let who = who(&app, &extensions);
+    let job = match agent::activity(&app.bus).await {
+        Ok(EngineActivity {
+            model: Some(model), ..
+        }) => begin(&app, "engine.unload", &model, KeepAlive::Seconds(0.0)),
+        Ok(_) => Err(Refusal::new(Kind::Conflict, "no model is loaded")),
+        Err(error) => Err(error.into()),
+    };
+    told(&uri, job, &format!("to be let go of by {who}"))
+}
+
+fn told(uri: &Uri, job: Result<Job, Refusal>, what: &str) -> Response {
+    match job {
+        Ok(job) => {
+            let model = job.subject.as_deref().unwrap_or_default();
+            tracing::info!(model, "model {model} {what}");
+            jobs::begun(&job)
+        }
+        Err(refusal) => refusal.response(uri.path()),
+    }
+}
+
+/// Asks the engine with an empty conversation, which is about the model's stay alone.
+fn begin(app: &Arc<App>, kind: &str, model: &str, keep_alive: KeepAlive) -> Result<Job, Refusal> {
+    let running = app.jobs.begin(kind, model)?;
+    let job = running.job().clone();
+    let body = json!({"model": model, "messages": [], "keep_alive": keep_alive}).to_string();
+    let app = app.clone();
+    tokio::spawn(async move {
+        app.arrivals.announce();
+        let asked = proxy::ask(&app, "/v1/chat/completions", body);
+        if let Some(outcome) = running.cancelled().run_until_cancelled(asked).await {
+            running.end(outcome.map(|_| Value::Null).map_err(Refusal::problem));
+        }
+    });
+    Ok(job)
+}
 
 /// Starts the engine, and ends an administrator's hold.
 #[utoipa::path(

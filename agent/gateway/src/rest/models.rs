@@ -1,17 +1,24 @@
 //! `/api/v1/models`: the models on the disk. No file of a model is looked at here: all that is passed on to the import
 //! service, and its word passed back.
 
-use super::{answer, power::who, read};
+use super::{
+    Lines, answer, jobs,
+    page::{AnyPage, Page, page},
+    power::who,
+    read,
+};
 use crate::{
     agent,
     app::App,
     import::{Conversation, ImportError},
     intake::Intake,
-    openapi::{OfImport, OfRoom, OfState},
+    jobs::Running,
+    openapi::{OfImport, OfQuery, OfRoom, OfState},
     refusal::{Kind, Refusal},
 };
 use api::{
     import::{NewFile, NewModel, Refused, RefusedKind, Reply, Request as Wanted, SetModel},
+    jobs::Job,
     models::{ModelChange, RemovedModel, Step, StoredModel, StoredModels},
 };
 use axum::{
@@ -20,20 +27,15 @@ use axum::{
         Path, Query, Request, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::{Extensions, Uri, header},
+    http::{Extensions, HeaderMap, Uri, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Body as HttpBody, Frame};
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use hyper::body::Body as HttpBody;
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc::{Sender, channel};
 
 const QUERY: &str =
     "wanted are file=NAME and bytes=SIZE, both for each part of a split model, in their order";
@@ -50,15 +52,20 @@ type Files = Result<Query<Vec<(String, String)>>, QueryRejection>;
     get,
     path = "/api/v1/models",
     tag = "models",
-    responses((status = 200, description = "The models", body = StoredModels), OfImport)
+    params(Page),
+    responses((status = 200, description = "The models", body = StoredModels), OfImport, OfQuery)
 )]
-pub(crate) async fn models(State(app): State<Arc<App>>, uri: Uri) -> Response {
-    answer(&uri, all(&app).await)
+pub(crate) async fn models(State(app): State<Arc<App>>, uri: Uri, wanted: AnyPage) -> Response {
+    let listed = all(&app).await.and_then(|models| {
+        let (models, next) = page(models, wanted, |model| &model.id)?;
+        Ok(StoredModels { models, next })
+    });
+    answer(&uri, listed)
 }
 
-async fn all(app: &App) -> Result<StoredModels, Refusal> {
+async fn all(app: &App) -> Result<Vec<StoredModel>, Refusal> {
     match app.import.ask(&Wanted::List).await?.next().await? {
-        Reply::Models(models) => Ok(StoredModels { models }),
+        Reply::Models(models) => Ok(models),
         reply => Err(unexpected(reply)),
     }
 }
@@ -94,6 +101,7 @@ async fn forget(app: &App, name: Name, extensions: &Extensions) -> Result<Remove
             removed.id
         );
     }
+    changed(app);
     Ok(removed)
 }
 
@@ -126,25 +134,80 @@ async fn change(app: &App, name: Name, request: Request) -> Result<StoredModel, 
         "settings of model {} changed by {who}",
         model.id
     );
+    changed(app);
     Ok(model)
 }
 
-/// Reads all blocks of a model; the answer is a [`Step`] a line.
+/// Reads all blocks of a model, as a job where `Prefer: respond-async` asks for one; else the answer is a step a line.
 #[utoipa::path(
     post,
     path = "/api/v1/models/{name}/verify",
     tag = "models",
-    params(("name" = String, Path, description = "The name of the model")),
-    responses((status = 200, description = "A step a line; the last is not progress", body = Step, content_type = "application/x-ndjson"), OfImport)
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+        ("Prefer" = Option<String>, Header, description = "`respond-async` for a job")
+    ),
+    responses(
+        (status = 200, description = "A step a line; the last is not progress", body = Step, content_type = "application/x-ndjson"),
+        (status = 202, description = "The job", body = Job, headers(("Location" = String))),
+        OfImport, OfState
+    )
 )]
-pub(crate) async fn verify(State(app): State<Arc<App>>, name: Name, uri: Uri) -> Response {
+pub(crate) async fn verify(
+    State(app): State<Arc<App>>,
+    name: Name,
+    uri: Uri,
+    headers: HeaderMap,
+    extensions: Extensions,
+) -> Response {
     let begun = async {
-        let mut conversation = app.import.ask(&Wanted::Verify(text(name)?)).await?;
-        Ok((first(&mut conversation).await?, conversation))
+        let name = text(name)?;
+        if !is_async(&headers) {
+            let mut conversation = app.import.ask(&Wanted::Verify(name)).await?;
+            let step = first(&mut conversation).await?;
+            return Ok(stream(step, conversation, |_| ()));
+        }
+        let running = app.jobs.begin("model.verify", &name)?;
+        let job = running.job().clone();
+        let conversation = app.import.ask(&Wanted::Verify(name)).await?;
+        let who = who(&app, &extensions);
+        tokio::spawn(carry(app.clone(), running, conversation, who));
+        Ok(jobs::begun(&job))
     };
-    match begun.await {
-        Ok((step, conversation)) => stream(step, conversation, |_| ()),
-        Err(error) => Refusal::response(error, uri.path()),
+    begun
+        .await
+        .unwrap_or_else(|refusal: Refusal| refusal.response(uri.path()))
+}
+
+/// Whether a client asks for a job, RFC 7240.
+fn is_async(headers: &HeaderMap) -> bool {
+    let preferences = headers.get_all("prefer").into_iter();
+    preferences
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+/// Carries a job out: hears the service to its last word. One that is cancelled hangs up, and the service cleans up.
+pub(super) async fn carry(app: Arc<App>, mut running: Running, mut conversation: Conversation, who: String) {
+    let cancelled = running.cancelled();
+    loop {
+        let heard = match cancelled.run_until_cancelled(conversation.next()).await {
+            None => return,
+            Some(Ok(reply)) => step(reply),
+            Some(Err(error)) => Step::Problem(Refusal::from(error).problem()),
+        };
+        let outcome = match &heard {
+            Step::Progress(progress) => {
+                running.progress(progress.done, progress.total);
+                continue;
+            }
+            Step::Added(model) => Ok(json!(model)),
+            Step::Verified(verification) => Ok(json!(verification)),
+            Step::Problem(problem) => Err(problem.clone()),
+        };
+        note(&app, &heard, &who);
+        return running.end(outcome);
     }
 }
 
@@ -167,7 +230,7 @@ pub(crate) async fn add(
 ) -> Response {
     let who = who(&app, request.extensions());
     match begin(&app, name, files, request).await {
-        Ok((step, conversation)) => stream(step, conversation, move |step| log(step, &who)),
+        Ok((step, conversation)) => stream(step, conversation, move |step| note(&app, step, &who)),
         Err(refusal) => refusal.response(uri.path()),
     }
 }
@@ -261,7 +324,7 @@ fn text(name: Name) -> Result<String, Refusal> {
     Ok(name)
 }
 
-fn unexpected(reply: Reply) -> Refusal {
+pub(super) fn unexpected(reply: Reply) -> Refusal {
     match reply {
         Reply::Refused(refused) => refused.into(),
         _ => Refusal::new(
@@ -280,7 +343,8 @@ fn step(reply: Reply) -> Step {
     }
 }
 
-fn log(step: &Step, who: &str) {
+/// Tells of a model that has come.
+fn note(app: &App, step: &Step, who: &str) {
     if let Step::Added(model) = step {
         let (id, stored) = (&model.id, model.stored);
         let root = model.root.as_deref().unwrap_or_default();
@@ -290,7 +354,13 @@ fn log(step: &Step, who: &str) {
             root,
             "model {id} added by {who}: {stored} bytes, {root}"
         );
+        changed(app);
     }
+}
+
+/// Tells whoever listens that the list of models is another.
+fn changed(app: &App) {
+    app.feed.tell("models", &json!({}));
 }
 
 /// The answer that is made as the service speaks. `seen` is called with the last step.
@@ -327,23 +397,6 @@ fn line(step: &Step) -> Bytes {
     let mut line = serde_json::to_vec(step).unwrap_or_default();
     line.push(b'\n');
     line.into()
-}
-
-/// A body of lines.
-struct Lines(Receiver<Bytes>);
-
-impl HttpBody for Lines {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0
-            .poll_recv(cx)
-            .map(|line| line.map(|line| Ok(Frame::data(line))))
-    }
 }
 
 impl From<ImportError> for Refusal {

@@ -1,10 +1,13 @@
 //! `/api/v1/tokens`: who may come in.
 
-use super::LARGEST_BODY;
+use super::{
+    LARGEST_BODY, answer,
+    page::{AnyPage, Page, page},
+};
 use crate::{
     app::App,
     intake::Intake,
-    openapi::OfState,
+    openapi::{OfQuery, OfState},
     refusal::{Kind, Refusal},
     tokens::BookError,
 };
@@ -23,12 +26,12 @@ use time::OffsetDateTime;
     get,
     path = "/api/v1/tokens",
     tag = "tokens",
-    responses((status = 200, description = "The tokens", body = TokenList))
+    params(Page),
+    responses((status = 200, description = "The tokens", body = TokenList), OfQuery)
 )]
-pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<TokenList> {
-    Json(TokenList {
-        tokens: app.book.list(),
-    })
+pub(crate) async fn list(State(app): State<Arc<App>>, uri: Uri, wanted: AnyPage) -> Response {
+    let page = page(app.book.list(), wanted, |token| &token.id);
+    answer(&uri, page.map(|(tokens, next)| TokenList { tokens, next }))
 }
 
 /// Makes a token and tells its text this once.

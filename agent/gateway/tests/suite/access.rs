@@ -134,9 +134,14 @@ fn guessing_is_slowed_and_a_valid_token_still_passes() {
 #[test]
 fn the_local_socket_needs_no_token_and_the_log_says_who_it_was() {
     let (_setup, gateway, engine, token) = gateway_with_engine();
-    assert_eq!(gateway.ask_locally("GET /api/v1/tokens?secret=1", "").status, 200);
+    let line = "GET /api/v1/tokens?secret=1";
+    assert_eq!(
+        gateway.ask_locally(line, "").status,
+        400,
+        "such a query is not known"
+    );
     let uid = nix::unistd::getuid();
-    gateway.wait_for_line(&format!("uid:{uid} GET /api/v1/tokens 200"));
+    gateway.wait_for_line(&format!("uid:{uid} GET /api/v1/tokens 400"));
     assert_eq!(gateway.ask("GET /api/v1/tokens", &[&token], "").status, 200);
     gateway.wait_for_line(" token:");
     let log = gateway.log();

@@ -3,6 +3,7 @@
 use api::engine::{Engine, EngineLimits as UnitLimits, NewLimits, Quarantined};
 use api::memory::{Goal, MemoryUse, Reclaiming};
 use api::power::{Power, Step, Thermal};
+use api::samples::{COLUMNS, Row, Samples};
 use machine::{
     BootTime, Bytes, Capabilities, EngineLimits, Hold, MemoryBreakdown, MilliCelsius, Note, PowerProfile,
     PressureDecision, ReclaimState, Rung, Sample, ThermalState,
@@ -179,6 +180,20 @@ impl Read {
 
     fn sample(&self) -> String {
         serde_json::to_string(&Sample::default()).unwrap()
+    }
+
+    fn samples(&self, seconds: u32) -> String {
+        let row = Row {
+            time: seconds.into(),
+            temperature: Some(51.5),
+            ..Row::default()
+        };
+        let samples = Samples {
+            step_seconds: 1,
+            columns: COLUMNS.map(str::to_owned).to_vec(),
+            rows: vec![row.into()],
+        };
+        serde_json::to_string(&samples).unwrap()
     }
 
     fn engine(&self) -> String {

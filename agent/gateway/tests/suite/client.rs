@@ -124,6 +124,7 @@ impl Client {
             .map(|length| length.parse().unwrap())
         {
             Some(length) => answer.body = self.read(length),
+            None if answer.status == 204 => (),
             None => {
                 while self.chunk().is_some_and(|chunk| {
                     answer.body.push_str(&chunk);

@@ -9,7 +9,9 @@ mod process;
 
 mod access;
 mod ending;
+mod events;
 mod interface;
+mod jobs;
 mod limits;
 mod management;
 mod models;
@@ -18,3 +20,4 @@ mod streaming;
 mod systemd;
 mod tls;
 mod unit;
+mod uploads;

@@ -19,17 +19,17 @@ use std::{
 };
 
 /// A fake import service, played by hand.
-struct Service {
+pub(crate) struct Service {
     listener: UnixListener,
 }
 
 /// One of its connections.
-struct Call {
+pub(crate) struct Call {
     reader: BufReader<UnixStream>,
 }
 
 impl Service {
-    fn next(&self) -> Call {
+    pub(crate) fn next(&self) -> Call {
         let (stream, _) = self.listener.accept().unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         Call {
@@ -39,19 +39,19 @@ impl Service {
 }
 
 impl Call {
-    fn request(&mut self) -> Request {
+    pub(crate) fn request(&mut self) -> Request {
         let mut line = String::new();
         self.reader.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap()
     }
 
-    fn reply(&mut self, reply: &Reply) {
+    pub(crate) fn reply(&mut self, reply: &Reply) {
         let line = serde_json::to_string(reply).unwrap() + "\n";
         self.reader.get_mut().write_all(line.as_bytes()).unwrap();
     }
 
     /// The files to their orderly end; what came and no end if it broke off.
-    fn files(&mut self) -> Result<Vec<u8>, Vec<u8>> {
+    pub(crate) fn files(&mut self) -> Result<Vec<u8>, Vec<u8>> {
         let mut files = Vec::new();
         loop {
             let mut length = [0; 4];
@@ -70,12 +70,12 @@ impl Call {
         }
     }
 
-    fn waits_for_hang_up(mut self) {
+    pub(crate) fn waits_for_hang_up(mut self) {
         assert!(self.reader.read_to_end(&mut Vec::new()).is_ok());
     }
 }
 
-fn gateway() -> (Setup, Gateway, Service) {
+pub(crate) fn gateway() -> (Setup, Gateway, Service) {
     served(Setup::new())
 }
 
@@ -86,12 +86,12 @@ fn served(setup: Setup) -> (Setup, Gateway, Service) {
 }
 
 /// Asks as an administrator while the test plays the service.
-fn ask(gateway: &Gateway, line: &str, body: &str) -> JoinHandle<Answer> {
+pub(crate) fn ask(gateway: &Gateway, line: &str, body: &str) -> JoinHandle<Answer> {
     let (mut client, line, body) = (Client::unix(&gateway.local), line.to_owned(), body.to_owned());
     thread::spawn(move || client.ask(&line, &[], &body))
 }
 
-fn model() -> StoredModel {
+pub(crate) fn model() -> StoredModel {
     StoredModel {
         id: "m".to_owned(),
         place: Place::Added,
@@ -109,7 +109,7 @@ fn model() -> StoredModel {
     }
 }
 
-fn progress(done: u64) -> Reply {
+pub(crate) fn progress(done: u64) -> Reply {
     Reply::Progress(Progress {
         phase: Phase::Packing,
         done,
@@ -117,7 +117,7 @@ fn progress(done: u64) -> Reply {
     })
 }
 
-fn refused(kind: RefusedKind, message: &str) -> Reply {
+pub(crate) fn refused(kind: RefusedKind, message: &str) -> Reply {
     Reply::Refused(Refused {
         kind,
         message: message.to_owned(),

@@ -201,6 +201,23 @@ fn what_cannot_be_is_refused_by_its_field() {
 }
 
 #[test]
+fn what_the_machine_showed_is_told_for_a_span_that_is_kept() {
+    let (_setup, gateway, _agent) = gateway_with_agent();
+    let told = gateway.ask("GET /api/v1/samples?seconds=700", READ, "").json();
+    assert_eq!(told["columns"][0], "time");
+    assert_eq!(
+        (&told["rows"][0][0], &told["rows"][0][2]),
+        (&serde_json::json!(700), &serde_json::Value::Null)
+    );
+    let told = gateway.ask("GET /api/v1/samples", READ, "").json();
+    assert_eq!(told["rows"][0][0], 600);
+    for query in ["seconds=0", "seconds=604801", "seconds=x", "minutes=1"] {
+        let refused = gateway.ask(&format!("GET /api/v1/samples?{query}"), READ, "");
+        assert_eq!(refused.status, 400, "{query}");
+    }
+}
+
+#[test]
 fn who_holds_memory_is_shown_as_hearthd_tells_it() {
     let (_setup, gateway, _agent) = gateway_with_agent();
     let shown = gateway.ask("GET /api/v1/memory", READ, "");

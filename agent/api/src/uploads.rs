@@ -1,0 +1,30 @@
+//! Files that come in parts: `/api/v1/uploads`.
+
+use serde::{Deserialize, Serialize};
+
+/// The longest part, in bytes.
+pub const LARGEST_PART: u64 = 8 << 20;
+
+/// Body of `POST /api/v1/uploads`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewUpload {
+    /// The name that requests will give the model.
+    pub name: String,
+    /// The file's name without folders.
+    pub file: String,
+    /// Its size in bytes.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
+    pub size: u64,
+}
+
+/// Answer to `POST /api/v1/uploads`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Upload {
+    /// For sending its parts.
+    pub id: String,
+    /// How many bytes are there: 0, or what has come of the same file before.
+    pub offset: u64,
+}

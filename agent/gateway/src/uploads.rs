@@ -1,0 +1,193 @@
+//! Files that come in parts. Nothing of them lies here: each part is handed on to the import service at once, in one
+//! conversation that lasts from the first to the last. So a file is on the disk once, and an upload ends with the gateway.
+
+use crate::{
+    import::Conversation,
+    intake::{Fault, Intake},
+    refusal::{Kind, Refusal},
+};
+use api::uploads::NewUpload;
+use http_body_util::BodyExt;
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, sleep_until};
+
+/// How long an upload may rest: until somebody has found the cable. The import service waits a little longer.
+const REST: Duration = Duration::from_secs(3600);
+
+/// The uploads under way.
+#[derive(Debug, Default)]
+pub(crate) struct Uploads {
+    open: Mutex<Vec<Arc<Upload>>>,
+}
+
+/// A file that comes in parts.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    /// For sending its parts.
+    pub(crate) id: String,
+    /// What it is.
+    pub(crate) new: NewUpload,
+    offset: AtomicU64,
+    touched: Mutex<Instant>,
+    /// `None`: the last part has come.
+    conversation: tokio::sync::Mutex<Option<Conversation>>,
+}
+
+/// What a part has come to.
+pub(crate) enum Part {
+    /// More is to come.
+    Taken(u64),
+    /// It was the last, or the service takes no more; what it makes of the file is heard in this conversation.
+    Last(Conversation),
+}
+
+impl Uploads {
+    /// An upload of the same file that is under way.
+    pub(crate) fn same(&self, new: &NewUpload) -> Option<Arc<Upload>> {
+        self.lock().iter().find(|upload| upload.new == *new).cloned()
+    }
+
+    /// An upload.
+    pub(crate) fn find(&self, id: &str) -> Result<Arc<Upload>, Refusal> {
+        self.lock()
+            .iter()
+            .find(|upload| upload.id == id)
+            .cloned()
+            .ok_or_else(|| {
+                let detail = format!("there is no upload {id:?}; one that has rested for an hour is gone");
+                Refusal::new(Kind::NotFound, detail)
+            })
+    }
+
+    /// Any that is under way.
+    pub(crate) fn any(&self) -> Option<Arc<Upload>> {
+        self.lock().first().cloned()
+    }
+
+    /// Begins one. It is forgotten when it has rested for too long.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        new: NewUpload,
+        conversation: Conversation,
+    ) -> Result<Arc<Upload>, Refusal> {
+        let id = getrandom::u64()
+            .map_err(|error| Refusal::new(Kind::Internal, format!("cannot name an upload: {error}")))?;
+        let upload = Arc::new(Upload {
+            id: format!("{:012x}", id >> 16),
+            new,
+            offset: AtomicU64::new(0),
+            touched: Mutex::new(Instant::now()),
+            conversation: tokio::sync::Mutex::new(Some(conversation)),
+        });
+        self.lock().push(upload.clone());
+        let (id, touched) = (upload.id.clone(), upload.touched());
+        tokio::spawn(expire(self.clone(), id, Arc::downgrade(&upload), touched));
+        Ok(upload)
+    }
+
+    /// Forgets one, whereupon the import service forgets its file.
+    pub(crate) fn forget(&self, id: &str) {
+        self.lock().retain(|upload| upload.id != id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Upload>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Forgets an upload that has rested for too long. It holds none itself: one that is over must hang up.
+async fn expire(uploads: Arc<Uploads>, id: String, upload: Weak<Upload>, begun: Instant) {
+    let mut until = begun + REST;
+    loop {
+        sleep_until(until).await;
+        let Some(upload) = upload.upgrade() else {
+            return;
+        };
+        let now = upload.touched() + REST;
+        if now == until {
+            tracing::info!(
+                upload = id,
+                "upload {id} of {} is given up: it has rested too long",
+                upload.new.name
+            );
+            uploads.forget(&id);
+            return;
+        }
+        until = now;
+    }
+}
+
+impl Upload {
+    /// How many bytes are there.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset.load(Ordering::SeqCst)
+    }
+
+    fn touched(&self) -> Instant {
+        *self.touched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn touch(&self) {
+        *self.touched.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Takes a part in that begins at an offset. Who sends another at the same time waits, and comes too late.
+    pub(crate) async fn take(&self, offset: u64, mut body: Intake) -> Result<Part, Broken> {
+        self.touch();
+        let mut place = self.conversation.lock().await;
+        let there = self.offset();
+        let conversation = place.as_mut().filter(|_| offset == there).ok_or_else(|| {
+            let detail = format!("{there} bytes are there, and the part begins at {offset}");
+            Broken::Part(Refusal::new(Kind::Conflict, detail))
+        })?;
+        let taken = self.pass_on(&mut body, conversation).await?;
+        if taken && self.offset() < self.new.size {
+            return Ok(Part::Taken(self.offset()));
+        }
+        // Where the service takes no more, its next word says why.
+        conversation.finish().await.ok();
+        place.take().map(Part::Last).ok_or_else(|| {
+            let detail = "the last part has come already";
+            Broken::Part(Refusal::new(Kind::Conflict, detail))
+        })
+    }
+
+    /// Hands a part on as it comes. Tells whether the service has taken all of it.
+    async fn pass_on(&self, body: &mut Intake, conversation: &mut Conversation) -> Result<bool, Broken> {
+        while let Some(frame) = body.frame().await {
+            let data = frame?.into_data().unwrap_or_default();
+            let now = self.offset() + data.len() as u64;
+            if now > self.new.size {
+                let announced = self.new.size;
+                let detail = format!("the file has more than the {announced} bytes that were announced");
+                return Err(Broken::Whole(Refusal::new(Kind::Invalid, detail)));
+            }
+            if conversation.send(&data).await.is_err() {
+                return Ok(false);
+            }
+            self.offset.store(now, Ordering::SeqCst);
+            self.touch();
+        }
+        Ok(true)
+    }
+}
+
+/// Why a part was not taken in.
+pub(crate) enum Broken {
+    /// It was this part's fault; the upload goes on.
+    Part(Refusal),
+    /// The upload is at its end.
+    Whole(Refusal),
+}
+
+impl From<Fault> for Broken {
+    fn from(fault: Fault) -> Self {
+        Self::Part(fault.into())
+    }
+}
