@@ -94,6 +94,29 @@ pub enum Role {
     Admin,
 }
 
+/// Body of `POST /api/v1/session`. Not `Debug`, for it holds a token's text.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewSession {
+    /// A token's text.
+    pub token: String,
+}
+
+/// Answer to `GET /api/v1/session`: who asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Session {
+    /// The token's id; `null` for a user of the local socket.
+    pub id: Option<String>,
+    /// The token's name, or the user's.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// When the session is over, RFC 3339; `null` where a token was sent itself.
+    pub expires: Option<String>,
+}
+
 /// A token as the store knows it: never its text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

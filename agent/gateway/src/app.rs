@@ -1,13 +1,24 @@
 //! What all requests share.
 
 use crate::{
-    agent::Bus, arrivals::Arrivals, attempts::Attempts, feed::Feed, import::ImportService, jobs::Jobs,
-    proxy::Upstream, rest::HealthCache, tls::Identity, tokens::Book, uploads::Uploads,
+    agent::Bus,
+    arrivals::Arrivals,
+    attempts::Attempts,
+    feed::Feed,
+    import::ImportService,
+    jobs::Jobs,
+    proxy::Upstream,
+    refusal::{Kind, Refusal},
+    rest::HealthCache,
+    sessions::Sessions,
+    tls::Identity,
+    tokens::Book,
+    uploads::Uploads,
 };
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +44,8 @@ pub(crate) struct App {
     pub(crate) jobs: Arc<Jobs>,
     /// Files that come in parts.
     pub(crate) uploads: Arc<Uploads>,
+    /// Who is signed in.
+    pub(crate) sessions: Sessions,
     /// Fires when the gateway is to end: what would go on for ever ends by it.
     pub(crate) stopping: CancellationToken,
     attempts: Mutex<Attempts>,
@@ -60,16 +73,18 @@ impl App {
             jobs: Arc::new(Jobs::new(feed.clone())),
             feed,
             uploads: Arc::default(),
+            sessions: Sessions::default(),
             stopping: CancellationToken::new(),
             attempts: Mutex::default(),
         }
     }
 
-    /// Counts a request without a valid token; an error tells how long its address must wait.
-    pub(crate) fn failed_attempt(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
-        self.attempts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .fail(address, now)
+    /// Counts a request without a valid token; an address that has sent too many is refused.
+    pub(crate) fn guessed(&self, address: IpAddr, now: Instant) -> Result<(), Refusal> {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.fail(address, now).map_err(|wait| {
+            let detail = "too many requests without a valid token from this address";
+            Refusal::new(Kind::TooMany, detail).retry_after(wait)
+        })
     }
 }

@@ -33,14 +33,18 @@ pub(crate) fn of(headers: &HeaderMap) -> Result<Digest, NoBearer> {
 /// The digest of the token that a header's value carries (RFC 6750, section 2.1; the scheme's case does not matter).
 fn parse(header: &[u8]) -> Result<Digest, NoBearer> {
     let (scheme, rest) = header.split_at_checked(6).ok_or(NoBearer::Malformed)?;
-    let token = rest.trim_ascii();
     let spaced = rest.first() == Some(&b' ');
-    let sound = !token.is_empty() && token.len() <= LONGEST && token.iter().all(u8::is_ascii_graphic);
-    if scheme.eq_ignore_ascii_case(b"bearer") && spaced && sound {
-        Ok(Digest::of(token))
+    if scheme.eq_ignore_ascii_case(b"bearer") && spaced {
+        digest(rest.trim_ascii())
     } else {
         Err(NoBearer::Malformed)
     }
+}
+
+/// The digest of a text that can be a token's.
+pub(crate) fn digest(token: &[u8]) -> Result<Digest, NoBearer> {
+    let sound = !token.is_empty() && token.len() <= LONGEST && token.iter().all(u8::is_ascii_graphic);
+    sound.then(|| Digest::of(token)).ok_or(NoBearer::Malformed)
 }
 
 #[cfg(test)]

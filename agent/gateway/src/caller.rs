@@ -2,8 +2,10 @@
 
 use crate::{
     app::App,
-    bearer,
+    bearer::{self, NoBearer},
     refusal::{Kind, Refusal},
+    sessions::{Signed, is_ours},
+    tokens::Grant,
 };
 use api::rest::Role;
 use axum::{
@@ -13,6 +15,7 @@ use axum::{
     response::Response,
 };
 use std::{fmt, net::IpAddr, sync::Arc, time::Instant};
+use time::OffsetDateTime;
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +59,16 @@ pub(crate) enum Actor {
     User(u32),
 }
 
+impl Actor {
+    /// The token's id, if it is one.
+    pub(crate) fn token(&self) -> Option<&str> {
+        match self {
+            Self::Token(id) => Some(id),
+            Self::User(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -74,48 +87,76 @@ pub(crate) struct Gate {
     pub(crate) role: Role,
 }
 
-/// Lets a request pass if its caller has the role; notes who it is in [`crate::journal::RequestLine`]'s cell.
-pub(crate) async fn require(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let found = request
-        .extensions()
-        .get::<Peer>()
-        .copied()
-        .ok_or_else(|| Refusal::new(Kind::Internal, "the connection has no peer"));
-    let admitted = found.and_then(|peer| identify(&gate.app, peer, request.headers(), Instant::now()));
-    let (actor, role) = match admitted {
-        Ok(admitted) => admitted,
-        Err(refusal) => return refusal.response(request.uri().path()),
-    };
-    if let Some(cell) = request.extensions().get::<crate::journal::ActorCell>() {
-        cell.get_or_init(|| actor);
-    }
-    if role < gate.role {
-        let [has, needs] = [role, gate.role].map(name);
-        let detail = format!("the token has the role \"{has}\" and this needs \"{needs}\"");
-        return Refusal::new(Kind::Forbidden, detail).response(request.uri().path());
-    }
-    next.run(request).await
+/// What was found of a request's caller, for the handlers behind a gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pass {
+    /// Who it is.
+    pub(crate) actor: Actor,
+    /// What they may do.
+    pub(crate) role: Role,
+    /// The session by which they came, if it was by one.
+    pub(crate) signed: Option<Signed>,
 }
 
-fn identify(app: &App, peer: Peer, headers: &HeaderMap, now: Instant) -> Result<(Actor, Role), Refusal> {
+/// Lets a request pass if its caller has the role; notes who it is in [`crate::journal::RequestLine`]'s cell.
+pub(crate) async fn require(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    match admit(&gate, &request) {
+        Ok(pass) => {
+            request.extensions_mut().insert(pass);
+            next.run(request).await
+        }
+        Err(refusal) => refusal.response(request.uri().path()),
+    }
+}
+
+fn admit(gate: &Gate, request: &Request) -> Result<Pass, Refusal> {
+    let peer = request.extensions().get::<Peer>().copied();
+    let peer = peer.ok_or_else(|| Refusal::new(Kind::Internal, "the connection has no peer"))?;
+    let pass = identify(&gate.app, peer, request.headers())?;
+    if let Some(cell) = request.extensions().get::<crate::journal::ActorCell>() {
+        cell.get_or_init(|| pass.actor.clone());
+    }
+    if pass.signed.is_some() && !is_ours(request.method(), request.headers()) {
+        return Err(Refusal::cross_site());
+    }
+    if pass.role < gate.role {
+        let [has, needs] = [pass.role, gate.role].map(name);
+        let detail = format!("the token has the role \"{has}\" and this needs \"{needs}\"");
+        return Err(Refusal::new(Kind::Forbidden, detail));
+    }
+    Ok(pass)
+}
+
+/// A token goes before a cookie: who sends one means it.
+fn identify(app: &App, peer: Peer, headers: &HeaderMap) -> Result<Pass, Refusal> {
     let address = match peer {
-        Peer::Local { uid } => return Ok((Actor::User(uid), Role::Admin)),
+        Peer::Local { uid } => {
+            return Ok(Pass {
+                actor: Actor::User(uid),
+                role: Role::Admin,
+                signed: None,
+            });
+        }
         Peer::Network(address) => address,
     };
-    let problem = match bearer::of(headers) {
+    let (digest, signed) = match bearer::of(headers) {
+        Err(NoBearer::Missing) => {
+            let signed = app.sessions.find(headers, OffsetDateTime::now_utc());
+            (signed.map(|signed| signed.token).ok_or(NoBearer::Missing), signed)
+        }
+        found => (found, None),
+    };
+    let problem = match digest {
         Ok(digest) => match app.book.verify(&digest) {
-            Some(grant) => return Ok((Actor::Token(grant.id), grant.role)),
+            Some(Grant { id, role }) => {
+                let actor = Actor::Token(id);
+                return Ok(Pass { actor, role, signed });
+            }
             None => "the token is not valid".to_owned(),
         },
         Err(problem) => problem.to_string(),
     };
-    app.failed_attempt(address, now).map_err(|wait| {
-        Refusal::new(
-            Kind::TooMany,
-            "too many requests without a valid token from this address",
-        )
-        .retry_after(wait)
-    })?;
+    app.guessed(address, Instant::now())?;
     let way_out =
         "send one as \"Authorization: Bearer hearth_…\"; \"hearth token new\" on the appliance makes one";
     Err(Refusal::new(

@@ -24,6 +24,7 @@ mod refusal;
 mod rest;
 mod routes;
 mod serve;
+mod sessions;
 mod slots;
 mod state_file;
 mod tls;

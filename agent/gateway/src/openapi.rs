@@ -1,7 +1,7 @@
 //! The document of the management interface, OpenAPI 3.1. Handlers describe themselves; what holds for all of them is
 //! added here: who may, which refusals any of them may give, and what the whole is.
 
-use crate::{caller::name, refusal::Kind};
+use crate::{caller::name, refusal::Kind, sessions::COOKIE};
 use api::rest::{Problem, Role};
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use utoipa::{
     openapi::{
         ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Responses, SecurityRequirement,
         path::{HttpMethod, Operation, PathItem},
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
@@ -36,6 +36,12 @@ pub(crate) fn frame() -> utoipa::openapi::OpenApi {
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("A token, as \"hearth token new\" makes them."));
     components.add_security_scheme("token", SecurityScheme::Http(token.build()));
+    let cookie = ApiKeyValue::with_description(
+        COOKIE,
+        "A session, as POST /api/v1/session begins them. What changes something must also carry X-Hearth-Request: 1 and \
+         come from a page of this host.",
+    );
+    components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     document
 }
 
@@ -57,7 +63,10 @@ pub(crate) fn complete(document: &mut utoipa::openapi::OpenApi, role: Option<Rol
 
 fn gate(operation: &mut Operation, role: Role) {
     let none: [&str; 0] = [];
-    operation.security = Some(vec![SecurityRequirement::new("token", none)]);
+    operation.security = Some(vec![
+        SecurityRequirement::new("token", none),
+        SecurityRequirement::new("session", none),
+    ]);
     let needs = format!("Needs the role `{}`.", name(role));
     let text = match operation.description.take() {
         Some(text) if !text.is_empty() => format!("{text}\n\n{needs}"),
@@ -66,7 +75,12 @@ fn gate(operation: &mut Operation, role: Role) {
     operation.description = Some(text);
     refuse(
         &mut operation.responses,
-        &[Kind::Unauthenticated, Kind::Forbidden, Kind::TooMany],
+        &[
+            Kind::Unauthenticated,
+            Kind::Forbidden,
+            Kind::CrossSite,
+            Kind::TooMany,
+        ],
     );
 }
 
@@ -139,6 +153,10 @@ groups! {
     OfState: Conflict;
     /// What needs room on the disk.
     OfRoom: NoSpace;
+    /// What is done by TLS alone, and by our own page.
+    OfDoor: Unencrypted, CrossSite;
+    /// What may be guessed.
+    OfGuess: Unauthenticated, TooMany;
     /// What may concern something that is not there.
     OfAbsence: NotFound;
 }

@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Unauthenticated,
     /// The token's role does not allow it.
     Forbidden,
+    /// A browser has sent it by itself, for a page from elsewhere.
+    CrossSite,
     /// It is answered by TLS only.
     Unencrypted,
     /// There is nothing under this path.
@@ -69,6 +71,7 @@ impl Kind {
             Self::Invalid => (S::BAD_REQUEST, "invalid-request", "Invalid request", REQUEST, "invalid_request"),
             Self::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated", "No valid token", "authentication_error", "invalid_api_key"),
             Self::Forbidden => (S::FORBIDDEN, "forbidden", "Role not sufficient", "permission_error", "insufficient_permissions"),
+            Self::CrossSite => (S::FORBIDDEN, "cross-site", "Request from elsewhere", "permission_error", "cross_site"),
             Self::Unencrypted => (S::FORBIDDEN, "unencrypted", "Use https", "permission_error", "unencrypted"),
             Self::NotFound => (S::NOT_FOUND, "not-found", "Not found", REQUEST, "unknown_url"),
             Self::WrongMethod => (S::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", REQUEST, "method_not_allowed"),
@@ -128,6 +131,14 @@ impl Refusal {
             detail: detail.into(),
             retry_after: None,
         }
+    }
+
+    /// Of a request by cookie that no page of ours has sent.
+    pub(crate) fn cross_site() -> Self {
+        Self::new(
+            Kind::CrossSite,
+            "a request by cookie that changes something must carry \"X-Hearth-Request: 1\" and come from a page of this host",
+        )
     }
 
     /// Says when to try again.

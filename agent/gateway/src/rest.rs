@@ -10,6 +10,7 @@ pub(crate) mod models;
 mod page;
 pub(crate) mod power;
 pub(crate) mod samples;
+pub(crate) mod session;
 pub(crate) mod status;
 pub(crate) mod thermal;
 pub(crate) mod tls;

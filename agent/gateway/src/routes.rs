@@ -86,6 +86,7 @@ fn open() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rest::health::health))
         .routes(routes!(rest::tls::authority))
         .routes(routes!(rest::tls::guide))
+        .routes(routes!(rest::session::begin))
         .routes(routes!(rest::docs::document))
         .routes(routes!(rest::docs::page))
         .routes(routes!(rest::docs::style))
@@ -93,6 +94,7 @@ fn open() -> OpenApiRouter<Arc<App>> {
 
 fn reading() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .routes(routes!(rest::session::tell, rest::session::end))
         .routes(routes!(rest::status::status))
         .routes(routes!(rest::power::power))
         .routes(routes!(rest::thermal::thermal))

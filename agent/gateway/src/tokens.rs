@@ -5,7 +5,7 @@ mod provided;
 mod secret;
 mod store;
 
-pub(crate) use book::{Book, BookError, make};
+pub(crate) use book::{Book, BookError, Grant, make};
 pub(crate) use provided::{Provided, read as read_provided};
 pub(crate) use secret::{Digest, Secret};
 pub(crate) use store::{Store, StoreError, read as read_store};

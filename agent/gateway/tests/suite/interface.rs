@@ -60,6 +60,9 @@ fn every_operation_answers_as_the_document_has_it() {
         }
         let answer = gateway.ask(&line, &[&header], body);
         assert!(documented(answer.status), "{line}: {answer:?}");
+        if answer.status == 204 {
+            continue;
+        }
         let kind = answer.header("content-type").unwrap_or_default();
         let declared = &operation["responses"][answer.status.to_string()]["content"];
         assert!(

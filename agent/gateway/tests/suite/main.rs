@@ -16,6 +16,7 @@ mod limits;
 mod management;
 mod models;
 mod power;
+mod session;
 mod streaming;
 mod systemd;
 mod tls;

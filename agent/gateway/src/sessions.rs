@@ -1,0 +1,228 @@
+//! Who is signed in: a browser has exchanged a token for a cookie, which no script can read. The token's text is forgotten,
+//! and the session lasts as long as the token is valid, twelve hours at most, and no longer than the gateway.
+
+use crate::tokens::{Digest, Secret};
+use axum::http::{HeaderMap, HeaderValue, Method, header, uri::Authority};
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use time::OffsetDateTime;
+
+/// The cookie. By its prefix a browser takes it by TLS alone, from this host alone, and for all of it.
+pub(crate) const COOKIE: &str = "__Host-hearth-session";
+/// What a request by cookie that changes something must carry: a page from elsewhere cannot send it.
+pub(crate) const MARK: &str = "x-hearth-request";
+/// How long a session lasts.
+const LIFETIME: Duration = Duration::from_secs(12 * 3600);
+/// Sessions that are remembered; beyond it the oldest ends.
+const REMEMBERED: usize = 256;
+
+/// A session, by the digest of its cookie.
+#[derive(Clone, Debug)]
+struct Session {
+    cookie: Digest,
+    token: Digest,
+    expires: OffsetDateTime,
+}
+
+/// What a cookie stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Signed {
+    /// The cookie's digest.
+    pub(crate) cookie: Digest,
+    /// The token's.
+    pub(crate) token: Digest,
+    /// When it is over.
+    pub(crate) expires: OffsetDateTime,
+}
+
+/// All sessions, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    open: Mutex<VecDeque<Session>>,
+}
+
+impl Sessions {
+    /// Begins one for the bearer of a token. Returns what the browser is to be told.
+    pub(crate) fn begin(&self, token: Digest, now: OffsetDateTime) -> Result<HeaderValue, getrandom::Error> {
+        let secret = Secret::generate()?;
+        let cookie = secret.digest();
+        let mut open = self.lock();
+        open.retain(|session| session.expires > now);
+        if open.len() >= REMEMBERED {
+            open.pop_front();
+        }
+        open.push_back(Session {
+            cookie,
+            token,
+            expires: now + LIFETIME,
+        });
+        Ok(set(&secret.reveal(), LIFETIME.as_secs()))
+    }
+
+    /// What a request's cookie stands for.
+    pub(crate) fn find(&self, headers: &HeaderMap, now: OffsetDateTime) -> Option<Signed> {
+        let cookie = Digest::of(cookie(headers)?.as_bytes());
+        let open = self.lock();
+        let found = open
+            .iter()
+            .find(|session| bool::from(session.cookie.matches(&cookie)) && session.expires > now)?;
+        Some(Signed {
+            cookie,
+            token: found.token,
+            expires: found.expires,
+        })
+    }
+
+    /// Ends one. Returns what the browser is to be told.
+    pub(crate) fn end(&self, cookie: &Digest) -> HeaderValue {
+        self.lock().retain(|session| session.cookie != *cookie);
+        set("", 0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Session>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A `Set-Cookie`.
+fn set(value: &str, seconds: u64) -> HeaderValue {
+    let text = format!("{COOKIE}={value}; Path=/; HttpOnly; Secure; SameSite=Strict; Max-Age={seconds}");
+    // A secret is base64url.
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// The session's cookie of a request. Of two it is not certain which one counts, so that neither does.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let lines = headers.get_all(header::COOKIE).into_iter();
+    let mut found = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
+    match (found.next(), found.next()) {
+        (Some(value), None) if !value.is_empty() => Some(value),
+        _ => None,
+    }
+}
+
+/// Whether a request that a browser sends by itself with its cookie is one of our own page's, or changes nothing.
+pub(crate) fn is_ours(method: &Method, headers: &HeaderMap) -> bool {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return true;
+    }
+    let marked = headers.get(MARK).is_some_and(|value| value == "1");
+    let origin = headers.get(header::ORIGIN).map(|origin| is_own(origin, headers));
+    let fetched = headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "same-origin");
+    marked && origin.unwrap_or(fetched)
+}
+
+/// Whether an origin is the host that was asked, by TLS.
+fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let host = |value: &HeaderValue| value.to_str().ok()?.parse::<Authority>().ok();
+    let origin = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| origin.strip_prefix("https://"))
+        .and_then(|origin| origin.parse::<Authority>().ok());
+    origin.is_some() && origin == headers.get(header::HOST).and_then(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderName;
+
+    const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let line = |(name, value): &(&'static str, &str)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            )
+        };
+        lines.iter().map(line).collect()
+    }
+
+    fn sent_back(set: &HeaderValue) -> HeaderMap {
+        let pair = set.to_str().unwrap().split(';').next().unwrap();
+        headers(&[("cookie", &format!("a=b; {pair}; c=d"))])
+    }
+
+    #[test]
+    fn a_cookie_stands_for_its_token_until_it_ends() {
+        let (sessions, token) = (Sessions::default(), Digest::of(b"t"));
+        let set = sessions.begin(token, NOW).unwrap();
+        let text = set.to_str().unwrap();
+        assert!(
+            text.ends_with("; Path=/; HttpOnly; Secure; SameSite=Strict; Max-Age=43200"),
+            "{text}"
+        );
+        let signed = sessions.find(&sent_back(&set), NOW).unwrap();
+        assert_eq!((signed.token, signed.expires), (token, NOW + LIFETIME));
+        assert_eq!(sessions.find(&sent_back(&set), NOW + LIFETIME), None);
+        let gone = sessions.end(&signed.cookie);
+        assert!(gone.to_str().unwrap().contains("=; ") && gone.to_str().unwrap().contains("Max-Age=0"));
+        assert_eq!(sessions.find(&sent_back(&set), NOW), None);
+    }
+
+    #[test]
+    fn other_cookies_and_two_of_ours_are_none() {
+        let (sessions, token) = (Sessions::default(), Digest::of(b"t"));
+        let set = sessions.begin(token, NOW).unwrap();
+        let pair = set.to_str().unwrap().split(';').next().unwrap();
+        for line in [
+            "",
+            "a=b",
+            COOKIE,
+            &format!("x{pair}"),
+            &format!("{pair}x"),
+            &format!("{pair}; {pair}"),
+        ] {
+            assert_eq!(sessions.find(&headers(&[("cookie", line)]), NOW), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn there_are_only_so_many() {
+        let sessions = Sessions::default();
+        for _ in 0..2 * REMEMBERED {
+            sessions.begin(Digest::of(b"t"), NOW).unwrap();
+        }
+        assert_eq!(sessions.lock().len(), REMEMBERED);
+    }
+
+    #[test]
+    fn only_our_own_page_changes_something_by_cookie() {
+        let asked = |method: Method, lines: &[(&'static str, &str)]| {
+            let mut headers = headers(lines);
+            headers.insert("host", HeaderValue::from_static("hearth.local:8443"));
+            is_ours(&method, &headers)
+        };
+        let (mark, own) = ((MARK, "1"), ("origin", "https://hearth.local:8443"));
+        assert!(asked(Method::GET, &[]));
+        assert!(asked(Method::POST, &[mark, own]));
+        assert!(asked(Method::DELETE, &[mark, ("sec-fetch-site", "same-origin")]));
+        for lines in [
+            &[] as &[(&'static str, &str)],
+            &[own],
+            &[mark],
+            &[mark, ("origin", "https://hearth.local")],
+            &[mark, ("origin", "http://hearth.local:8443")],
+            &[mark, ("origin", "null")],
+            &[
+                mark,
+                ("origin", "https://evil.example"),
+                ("sec-fetch-site", "same-origin"),
+            ],
+            &[mark, ("sec-fetch-site", "cross-site")],
+            &[(MARK, "0"), own],
+        ] {
+            assert!(!asked(Method::POST, lines), "{lines:?}");
+        }
+    }
+}
