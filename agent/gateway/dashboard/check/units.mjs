@@ -26,9 +26,10 @@ try {
     logLevel: "warning",
   });
   const files = Object.keys(outcome.metafile.outputs);
-  process.exitCode = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], {
-    stdio: "inherit",
-  }).status ?? 1;
+  process.exitCode =
+    spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], {
+      stdio: "inherit",
+    }).status ?? 1;
 } finally {
   rmSync(bundled, { recursive: true });
 }

@@ -6,7 +6,12 @@ const answer = (status: number, body: string, headers: Record<string, string> = 
   fromResponse(new Response(body, { status, headers }));
 
 test("a problem is told by its title and its detail", async () => {
-  const body = JSON.stringify({ type: "/problems/conflict", title: "Not possible now", status: 409, detail: "busy" });
+  const body = JSON.stringify({
+    type: "/problems/conflict",
+    title: "Not possible now",
+    status: 409,
+    detail: "busy",
+  });
   const problem = await answer(409, body);
   assert.deepEqual([problem.title, problem.detail, problem.status], ["Not possible now", "busy", 409]);
   assert.equal(problem.isPassing, false);

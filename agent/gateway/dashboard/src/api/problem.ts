@@ -59,7 +59,12 @@ export async function fromResponse(response: Response): Promise<Problem> {
   const body = parsed(await response.text());
   if (isProblemBody(body)) return new Problem(body.title, body.detail, response.status, retryAfter);
   if (isOpenAiBody(body)) return fromOpenAi(body.error, response.status, retryAfter);
-  return new Problem(`HTTP ${response.status}`, response.statusText || "No reason was given.", response.status, retryAfter);
+  return new Problem(
+    `HTTP ${response.status}`,
+    response.statusText || "No reason was given.",
+    response.status,
+    retryAfter,
+  );
 }
 
 function seconds(header: string | null): number | null {

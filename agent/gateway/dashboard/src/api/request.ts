@@ -1,4 +1,4 @@
-import { Problem, fromResponse, noConnection } from "./problem";
+import { fromResponse, noConnection, Problem } from "./problem";
 
 export interface RequestOptions {
   body?: BodyInit | undefined;

@@ -21,7 +21,12 @@ test("lines are the same however the text is cut", async () => {
 });
 
 test("events have a name, data of several lines, and comments are passed over", async () => {
-  const stream = pieces(": keep-alive\n\n", "event: sample\nda", "ta: {\ndata: }\n\ndata:plain\n\n", "data: cut off");
+  const stream = pieces(
+    ": keep-alive\n\n",
+    "event: sample\nda",
+    "ta: {\ndata: }\n\ndata:plain\n\n",
+    "data: cut off",
+  );
   assert.deepEqual(await all(eventsOf(stream)), [
     { event: "sample", data: "{\n}" },
     { event: "message", data: "plain" },

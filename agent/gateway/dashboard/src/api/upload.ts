@@ -118,7 +118,12 @@ export class Upload {
   async #sendOne(offset: number, signal: AbortSignal): Promise<{ offset: number; job: string | null }> {
     const size = Math.min(this.#chunk, this.file.size - offset);
     const begun = this.door.now();
-    const answer = await this.door.send(this.#id ?? "", offset, this.file.slice(offset, offset + size), signal);
+    const answer = await this.door.send(
+      this.#id ?? "",
+      offset,
+      this.file.slice(offset, offset + size),
+      signal,
+    );
     if (size === this.#chunk) this.#chunk = nextChunk(size, this.door.now() - begun);
     return answer;
   }

@@ -182,7 +182,10 @@ function table(reader: Reader): Block | null {
 }
 
 function cells(text: string): string[] {
-  const inner = text.trim().replace(/^\|/, "").replace(/(?<!\\)\|$/, "");
+  const inner = text
+    .trim()
+    .replace(/^\|/, "")
+    .replace(/(?<!\\)\|$/, "");
   return inner.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
 }
 
@@ -193,7 +196,8 @@ function alignOf(cell: string): Align {
 
 function paragraph(reader: Reader): Block {
   const text = [line(reader)];
-  for (reader.at += 1; !isBlank(line(reader)) && !endsParagraph(reader); reader.at += 1) text.push(line(reader));
+  for (reader.at += 1; !isBlank(line(reader)) && !endsParagraph(reader); reader.at += 1)
+    text.push(line(reader));
   return { kind: "paragraph", text: text.map((part) => part.trimStart()).join("\n") };
 }
 

@@ -11,7 +11,8 @@ const DEEPEST = 5;
 const SPECIAL = /[\\`*_~[\n]|https?:\/\//g;
 const ESCAPE = /\\([!-/:-@[-`{-~])/y;
 const CODE = /(`+)([^`]|[^`][\s\S]*?[^`])\1(?!`)/y;
-const LINK = /\[([^\]\n]{1,500})\]\(\s*<?([^\s()<>]{1,2000}(?:\([^\s()<>]{0,200}\)[^\s()<>]{0,200})?)>?(?:\s+"[^"\n]{0,500}")?\s*\)/y;
+const LINK =
+  /\[([^\]\n]{1,500})\]\(\s*<?([^\s()<>]{1,2000}(?:\([^\s()<>]{0,200}\)[^\s()<>]{0,200})?)>?(?:\s+"[^"\n]{0,500}")?\s*\)/y;
 const ADDRESS = /https?:\/\/[^\s<>"'`]{1,2000}[^\s<>"'`.,;:!?)\]*_~]/y;
 const BREAK = /\n/y;
 
@@ -84,7 +85,9 @@ class Scanner {
   }
 
   #special(): boolean {
-    return this.#escape() || this.#code() || this.#link() || this.#address() || this.#break() || this.#marked();
+    return (
+      this.#escape() || this.#code() || this.#link() || this.#address() || this.#break() || this.#marked()
+    );
   }
 
   #match(pattern: RegExp): RegExpExecArray | null {

@@ -5,24 +5,26 @@ import { type Inline, inlineOf, safeAddress } from "./inline";
 
 /** Blocks in a short form for comparing. */
 function brief(blocks: Block[]): unknown[] {
-  return blocks.map((block) => {
-    switch (block.kind) {
-      case "paragraph":
-        return block.text;
-      case "heading":
-        return [`h${block.level}`, block.text];
-      case "code":
-        return ["code", block.language, block.text];
-      case "list":
-        return [block.start ?? "ul", ...block.items.map(brief)];
-      case "quote":
-        return ["quote", ...brief(block.blocks)];
-      case "table":
-        return ["table", block.head, ...block.rows];
-      case "rule":
-        return "---";
-    }
-  });
+  return blocks.map(briefBlock);
+}
+
+function briefBlock(block: Block): unknown {
+  switch (block.kind) {
+    case "paragraph":
+      return block.text;
+    case "heading":
+      return [`h${block.level}`, block.text];
+    case "code":
+      return ["code", block.language, block.text];
+    case "list":
+      return [block.start ?? "ul", ...block.items.map(brief)];
+    case "quote":
+      return ["quote", ...brief(block.blocks)];
+    case "table":
+      return ["table", block.head, ...block.rows];
+    case "rule":
+      return "---";
+  }
 }
 
 function briefInline(parts: Inline[]): unknown[] {
@@ -63,7 +65,8 @@ test("blocks are told apart", () => {
 });
 
 test("lists nest, number from where they begin, and hold code", () => {
-  const text = "3. three\n   ```\n   x\n   ```\n4. four\n   - a\n   - b\n     more\n\n   para\n\n* other\n+ third";
+  const text =
+    "3. three\n   ```\n   x\n   ```\n4. four\n   - a\n   - b\n     more\n\n   para\n\n* other\n+ third";
   assert.deepEqual(brief(blocksOf(text)), [
     [3, ["three", ["code", "", "x"]], ["four", ["ul", ["a"], ["b\nmore"]], "para"]],
     ["ul", ["other"]],
@@ -125,7 +128,10 @@ test("no link leads to a script or into the appliance", () => {
     "//e.org",
   ]) {
     assert.equal(safeAddress(href), null, href);
-    assert.ok(inlineOf(`[x](${href})`).every((part) => part.kind !== "link"), href);
+    assert.ok(
+      inlineOf(`[x](${href})`).every((part) => part.kind !== "link"),
+      href,
+    );
   }
   assert.equal(safeAddress("mailto:a@b.org"), "mailto:a@b.org");
 });
@@ -138,7 +144,22 @@ test("markup of HTML is text", () => {
 
 test("nothing that a model can say takes long or goes too deep", () => {
   const size = 40_000;
-  for (const piece of ["[", "*a ", "**", "`", "``a", "_a", "> ", "- ", "~~x", "[a](", "https://", "| ", "1. ", "***a"]) {
+  for (const piece of [
+    "[",
+    "*a ",
+    "**",
+    "`",
+    "``a",
+    "_a",
+    "> ",
+    "- ",
+    "~~x",
+    "[a](",
+    "https://",
+    "| ",
+    "1. ",
+    "***a",
+  ]) {
     const text = piece.repeat(size / piece.length);
     const begun = performance.now();
     for (const block of blocksOf(text)) if (block.kind === "paragraph") inlineOf(block.text);

@@ -40,10 +40,7 @@ function Heading({ level, children }: { level: number; children: ComponentChildr
 }
 
 function List({ start, items }: { start: number | null; items: Block[][] }) {
-  const entries = items.map((blocks, key) => (
-    // biome-ignore lint/suspicious/noArrayIndexKey: what was written does not move
-    <li key={key}>{itemContent(blocks)}</li>
-  ));
+  const entries = items.map((blocks, key) => <li key={key}>{itemContent(blocks)}</li>);
   return start === null ? <ul>{entries}</ul> : <ol start={start}>{entries}</ol>;
 }
 
@@ -57,13 +54,11 @@ function itemContent([first, ...rest]: Block[]): ComponentChildren {
 function Table({ head, rows, align }: { head: string[]; rows: string[][]; align: Align[] }) {
   const sideOf = (column: number) => `side-${align[column] ?? "left"}`;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <div class="table-scroll" role="region" aria-label="Table" tabIndex={0}>
+    <section class="table-scroll" aria-label="Table" tabIndex={0}>
       <table>
         <thead>
           <tr>
             {head.map((cell, column) => (
-              // biome-ignore lint/suspicious/noArrayIndexKey: columns do not move
               <th key={column} class={sideOf(column)} scope="col">
                 {inline(cell)}
               </th>
@@ -72,10 +67,8 @@ function Table({ head, rows, align }: { head: string[]; rows: string[][]; align:
         </thead>
         <tbody>
           {rows.map((row, number) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: rows do not move
             <tr key={number}>
               {row.map((cell, column) => (
-                // biome-ignore lint/suspicious/noArrayIndexKey: columns do not move
                 <td key={column} class={sideOf(column)}>
                   {inline(cell)}
                 </td>
@@ -84,7 +77,7 @@ function Table({ head, rows, align }: { head: string[]; rows: string[][]; align:
           ))}
         </tbody>
       </table>
-    </div>
+    </section>
   );
 }
 

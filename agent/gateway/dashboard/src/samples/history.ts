@@ -90,7 +90,9 @@ function phaseOf(value: unknown): Phase | null {
 }
 
 /** The least, the greatest and the newest of what was measured; `null` where nothing was. */
-export function extremes(values: (number | null)[]): { least: number; greatest: number; newest: number | null } | null {
+export function extremes(
+  values: (number | null)[],
+): { least: number; greatest: number; newest: number | null } | null {
   const known = values.filter((value) => value !== null);
   if (known.length === 0) return null;
   return { least: Math.min(...known), greatest: Math.max(...known), newest: values.at(-1) ?? null };

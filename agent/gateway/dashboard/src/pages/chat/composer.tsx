@@ -1,0 +1,69 @@
+import { useEffect, useId, useRef } from "preact/hooks";
+import { ask, type Conversation, isAnswering, setDraft, stopAnswer } from "../../state/chats";
+import { Button } from "../../ui/button";
+
+const MOST_LINES_PIXELS = 220;
+
+/** Fingers type on keyboards whose Enter begins a line. */
+const isTouched = matchMedia("(pointer: coarse)");
+
+/** Where a question is written. */
+export function Composer({ conversation, model }: { conversation: Conversation; model: string | null }) {
+  const { id, draft } = conversation;
+  const area = useRef<HTMLTextAreaElement>(null);
+  const fieldId = useId();
+  const isBusy = isAnswering(conversation);
+  const canSend = !isBusy && model !== null && draft.trim() !== "";
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: it grows with what is in it
+  useEffect(() => {
+    const element = area.current;
+    if (element === null) return;
+    element.style.height = "auto";
+    element.style.height = `${Math.min(element.scrollHeight, MOST_LINES_PIXELS)}px`;
+  }, [draft]);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another conversation begins with its field
+  useEffect(() => {
+    if (!isTouched.matches) area.current?.focus({ preventScroll: true });
+  }, [id]);
+
+  const submit = () => {
+    if (canSend && model !== null) void ask(id, model, draft.trim());
+  };
+  return (
+    <form
+      class="composer"
+      onSubmit={(event) => {
+        event.preventDefault();
+        submit();
+      }}
+    >
+      <label class="unseen" for={fieldId}>
+        Your question
+      </label>
+      <textarea
+        id={fieldId}
+        ref={area}
+        rows={1}
+        value={draft}
+        placeholder="Ask something"
+        onInput={(event) => setDraft(id, event.currentTarget.value)}
+        onKeyDown={(event) => {
+          if (event.key !== "Enter" || event.shiftKey || event.isComposing || isTouched.matches) return;
+          event.preventDefault();
+          submit();
+        }}
+      />
+      {isBusy ? (
+        <Button kind="main" icon="stop" onClick={() => stopAnswer(id)}>
+          Stop
+        </Button>
+      ) : (
+        <Button kind="main" icon="send" type="submit" isDisabled={!canSend}>
+          Send
+        </Button>
+      )}
+    </form>
+  );
+}

@@ -1,0 +1,73 @@
+import { useCallback, useEffect, useState } from "preact/hooks";
+import { type LogFilter, logQuery, logs } from "../../api/client";
+import type { LogEntry } from "../../api/contract";
+import { follow } from "../../api/follow";
+import { asProblem, type Problem } from "../../api/problem";
+
+const LINES = 200;
+/** Older entries leave the page, so that a chatty machine does not fill the browser. */
+const MOST_ENTRIES = 2_000;
+/** Typing is over when nothing was typed for so long. */
+const SETTLED_MS = 300;
+
+interface LogView {
+  /** Oldest first; `null` until they are there. */
+  entries: LogEntry[] | null;
+  problem: Problem | null;
+  reload: () => void;
+}
+
+/** The entries that pass a filter: once, or as they come. */
+export function useLogs(filter: LogFilter, isFollowing: boolean): LogView {
+  const [entries, setEntries] = useState<LogEntry[] | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [version, setVersion] = useState(0);
+  const reload = useCallback(() => setVersion((known) => known + 1), []);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new version is read anew
+  useEffect(() => {
+    const controller = new AbortController();
+    const begin = () => {
+      const read = isFollowing ? followLogs : readOnce;
+      void read(filter, controller.signal, { setEntries, setProblem });
+    };
+    const timer = setTimeout(begin, SETTLED_MS);
+    return () => {
+      clearTimeout(timer);
+      controller.abort();
+    };
+  }, [filter, isFollowing, version]);
+
+  return { entries, problem, reload };
+}
+
+interface Sink {
+  setEntries: (change: (known: LogEntry[] | null) => LogEntry[] | null) => void;
+  setProblem: (problem: Problem | null) => void;
+}
+
+async function readOnce(filter: LogFilter, signal: AbortSignal, sink: Sink): Promise<void> {
+  try {
+    const read = await logs(filter, LINES);
+    if (signal.aborted) return;
+    sink.setEntries(() => read);
+    sink.setProblem(null);
+  } catch (thrown) {
+    if (!signal.aborted) sink.setProblem(asProblem(thrown));
+  }
+}
+
+/** A stream begins with the newest entries that there are, each time that it is connected. */
+async function followLogs(filter: LogFilter, signal: AbortSignal, sink: Sink): Promise<void> {
+  const follower = {
+    onEvent: ({ data }: { data: string }) => {
+      const entry = JSON.parse(data) as LogEntry;
+      sink.setEntries((known) => [...(known ?? []), entry].slice(-MOST_ENTRIES));
+    },
+    onConnection: (now: { state: string; problem?: Problem }) => {
+      if (now.state === "live") sink.setEntries(() => []);
+      sink.setProblem(now.problem ?? null);
+    },
+  };
+  await follow(logQuery(filter, LINES, true), follower, signal);
+}
