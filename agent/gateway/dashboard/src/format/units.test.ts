@@ -16,7 +16,7 @@ test("what is not known is a dash and nothing is a nought", () => {
 test("temperatures, clocks and power", () => {
   assert.equal(units.milliCelsius(45_049), "45.0 °C");
   assert.equal(units.celsius(-0.04), "0.0 °C");
-  assert.equal(units.celsius(-12.34), "-12.3 °C");
+  assert.equal(units.celsius(-12.34), "−12.3 °C");
   assert.equal(units.kiloHertz(800_000), "800 MHz");
   assert.equal(units.kiloHertz(3_400_000), "3.40 GHz");
   assert.equal(units.watts(6.149), "6.1 W");
@@ -24,6 +24,7 @@ test("temperatures, clocks and power", () => {
 
 test("bytes choose their unit and never show 1000 of one", () => {
   for (const [value, text] of [
+    [-312_000, "−312 kB"],
     [999, "999 B"],
     [999_499, "999 kB"],
     [999_600, "1 MB"],

@@ -5,9 +5,10 @@ export const UNKNOWN = "–";
 
 type Reading = number | null | undefined;
 
-/** A reading in words; {@link UNKNOWN} for one that is missing or no number. */
+/** A reading in words, with a true minus; {@link UNKNOWN} for one that is missing or no number. */
 function reading(value: Reading, words: (value: number) => string): string {
-  return value === null || value === undefined || !Number.isFinite(value) ? UNKNOWN : words(value);
+  if (value === null || value === undefined || !Number.isFinite(value)) return UNKNOWN;
+  return words(value).replace(/^-/, "−");
 }
 
 const grouped = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });

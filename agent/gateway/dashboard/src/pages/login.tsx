@@ -26,6 +26,8 @@ export function Login({ hasEnded }: { hasEnded: boolean }) {
         </header>
         {hasEnded && <p role="status">Your session has ended. Sign in again.</p>}
         {isSecureContext ? null : <Insecure />}
+        {/* Password managers keep a secret under a name. */}
+        <input type="text" autocomplete="username" value="hearth" readOnly hidden />
         <SecretField
           label="Token"
           value={token}

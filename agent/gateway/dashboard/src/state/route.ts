@@ -18,7 +18,9 @@ export const route = new Store<PageName>(named(location.hash));
 
 addEventListener("hashchange", () => route.set(named(location.hash)));
 
-export const addressOf = (page: PageName): string => `#/${page}`;
+export function addressOf(page: PageName): string {
+  return `#/${page}`;
+}
 
 function named(hash: string): PageName {
   return PAGES.find((page) => addressOf(page.name) === hash)?.name ?? "overview";

@@ -19,6 +19,8 @@ export interface ChartProps {
   color: string;
   /** The axis covers at least so much. */
   narrowest: number;
+  /** Whether the axis begins at 0, so that heights can be compared. */
+  isFromZero: boolean;
   /** A value that is marked by a line: a target, a limit. */
   mark?: number | null | undefined;
   /** What the engine was doing, shown as a band below the line. */
@@ -151,7 +153,7 @@ function optionsFor(
       {
         ...axis,
         size: AXIS_WIDTH,
-        space: 36,
+        space: 26,
         values: (_, marks) => marks.map((mark) => newest.current.format(mark)),
       },
     ],
@@ -178,11 +180,11 @@ function window(plot: uPlot, span: number): [number, number] {
 }
 
 function rangeFor(
-  { mark, narrowest }: ChartProps,
+  { mark, narrowest, isFromZero }: ChartProps,
   least: number | null,
   greatest: number | null,
 ): [number, number] {
-  const values = [least, greatest, mark].filter((value) => typeof value === "number");
+  const values = [least, greatest, mark, isFromZero ? 0 : null].filter((value) => typeof value === "number");
   if (values.length === 0) return [0, narrowest];
   return axisRange(Math.min(...values), Math.max(...values), narrowest);
 }

@@ -118,7 +118,10 @@ function ThemeButton() {
   );
 }
 
-/** Another page begins at its heading, for the eye, the keyboard and a screen reader alike. */
+/**
+ * Another page begins at its heading, for the eye, the keyboard and a screen reader alike; or where the page itself has
+ * put the focus.
+ */
 function useHeadingFocus(page: PageName, main: { current: HTMLElement | null }): void {
   const shown = useRef(page);
   useEffect(() => {
@@ -126,6 +129,7 @@ function useHeadingFocus(page: PageName, main: { current: HTMLElement | null }):
     if (shown.current === page) return;
     shown.current = page;
     scrollTo(0, 0);
+    if (main.current?.contains(document.activeElement)) return;
     main.current?.querySelector("h1")?.focus({ preventScroll: true });
   }, [page, main]);
 }

@@ -89,7 +89,7 @@ export function ModelCard({ model, engine, role, isVerifying, onChanged }: Model
             {model.default !== true && model.problem === null && (
               <Button
                 isBusy={action.isBusy}
-                label={`Make ${model.id} the default`}
+                label={`Make default: ${model.id}`}
                 onClick={() =>
                   act(() => client.changeModel(model.id, { default: true }), `${model.id} is the default.`)
                 }

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import type { MemoryUse, Metric, Thermal } from "../../api/contract";
 import * as units from "../../format/units";
 import { extremes, type History } from "../../samples/history";
@@ -11,25 +12,42 @@ interface MetricView {
   format: (value: number | null) => string;
   color: string;
   narrowest: number;
+  isFromZero?: true;
 }
 
 /** The narrowest axes keep a quiet machine's line quiet. */
 const VIEWS: MetricView[] = [
   { metric: "temperature", title: "Temperature", format: units.celsius, color: "--series-1", narrowest: 10 },
   { metric: "clock", title: "Clock", format: units.hertz, color: "--series-2", narrowest: 5e8 },
-  { metric: "power", title: "Power", format: units.watts, color: "--series-3", narrowest: 4 },
+  {
+    metric: "power",
+    title: "Power",
+    format: units.watts,
+    color: "--series-3",
+    narrowest: 4,
+    isFromZero: true,
+  },
   { metric: "memory_used", title: "Memory used", format: units.bytes, color: "--series-4", narrowest: 5e7 },
-  { metric: "tokens_per_second", title: "Tokens", format: units.rate, color: "--series-5", narrowest: 4 },
+  {
+    metric: "tokens_per_second",
+    title: "Tokens",
+    format: units.rate,
+    color: "--series-5",
+    narrowest: 4,
+    isFromZero: true,
+  },
 ];
 
 interface ChartsProps {
   span: number;
   thermal: Thermal | null;
   memory: MemoryUse | null;
+  /** What stands beside the charts. */
+  children: ComponentChildren;
 }
 
 /** A chart for each metric over the same span of time. */
-export function Charts({ span, thermal, memory }: ChartsProps) {
+export function Charts({ span, thermal, memory, children }: ChartsProps) {
   const { history, problem } = useHistory(span);
   const marks: Partial<Record<Metric, { name: string; value: number } | null>> = {
     temperature: thermal && { name: "target", value: thermal.target / 1000 },
@@ -48,6 +66,7 @@ export function Charts({ span, thermal, memory }: ChartsProps) {
             mark={marks[view.metric] ?? null}
           />
         ))}
+        {children}
       </div>
     </>
   );
@@ -80,6 +99,7 @@ function MetricCard({ view, history, span, mark }: MetricCardProps) {
         format={view.format}
         color={view.color}
         narrowest={view.narrowest}
+        isFromZero={view.isFromZero ?? false}
         mark={mark?.value}
         phases={isOfEngine ? history?.phase : undefined}
       />

@@ -40,8 +40,9 @@ export function Overview({ role }: { role: Role }) {
       <MachineLine />
       <ProblemBox problem={status.problem ?? power.problem ?? thermal.problem ?? memory.problem} />
       <Warnings power={power.value} thermal={thermal.value} memory={memory.value} />
-      <EnginePanel role={role} />
-      <Charts span={Number(range)} thermal={thermal.value} memory={memory.value} />
+      <Charts span={Number(range)} thermal={thermal.value} memory={memory.value}>
+        <EnginePanel role={role} />
+      </Charts>
       <div class="columns">
         <SensorsPanel thermal={thermal.value} power={power.value} />
         <MemoryPanel memory={memory.value} />

@@ -23,12 +23,18 @@ const LONGEST_REASON = 200;
 export function PowerPanel() {
   const power = useResource(client.power);
   const action = useAction();
+  const [wanted, setWanted] = useState<PowerProfile | null>(null);
   const now = power.value;
   const act = async (work: () => Promise<void>, done: string) => {
     const isDone = await action.run(work);
     if (isDone) tell(done);
     await power.reload();
     return isDone;
+  };
+  const choose = async (profile: PowerProfile) => {
+    setWanted(profile);
+    await act(() => client.setProfile(profile), `The profile is ${profile}.`);
+    setWanted((latest) => (latest === profile ? null : latest));
   };
   return (
     <Panel title="Power">
@@ -37,9 +43,9 @@ export function PowerPanel() {
         <>
           <Segments
             legend="Profile"
-            value={now.profile}
+            value={wanted ?? now.profile}
             options={PROFILES}
-            onChange={(profile) => void act(() => client.setProfile(profile), `The profile is ${profile}.`)}
+            onChange={(profile) => void choose(profile)}
           />
           {now.effective_profile !== now.profile && (
             <p class="hint">In force is {now.effective_profile}, because of a hold or the battery.</p>

@@ -1,0 +1,14 @@
+// Clicks through the page: `npm run browser`, against the mock; against an appliance with
+// `HEARTH_URL=https://… HEARTH_TOKEN=hearth_… npm run browser`. Names of files choose some: `npm run browser chat`.
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+
+const folder = new URL(".", import.meta.url).pathname;
+const wanted = process.argv.slice(2);
+const files = readdirSync(folder)
+  .filter((name) => name.endsWith(".test.mjs"))
+  .filter((name) => wanted.length === 0 || wanted.includes(name.replace(".test.mjs", "")))
+  .map((name) => `${folder}${name}`);
+if (files.length === 0) throw new Error(`there is no such test: ${wanted.join(", ")}`);
+
+process.exitCode = spawnSync(process.execPath, ["--test", ...files], { stdio: "inherit" }).status ?? 1;

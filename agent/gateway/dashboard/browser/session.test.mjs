@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import test, { after, before } from "node:test";
+import { TOKENS } from "../mock/appliance.mjs";
+import { adminToken, goTo, onlyMock, openStage, signIn } from "./stage.mjs";
+
+/** @type {Awaited<ReturnType<typeof openStage>>} */
+let stage;
+before(async () => {
+  stage = await openStage();
+});
+after(() => stage.close());
+
+test("a wrong token is refused in the appliance's words, the right one opens the page", async () => {
+  const page = await stage.open({ token: null });
+  await page.getByLabel("Token").fill("hearth_wrong");
+  await page.keyboard.press("Enter");
+  await page.getByRole("alert").getByText("No valid token").waitFor();
+  await signIn(page, adminToken());
+  await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+});
+
+test("the session is a cookie that no script can read, and the token is kept nowhere", async () => {
+  const page = await stage.open();
+  const cookies = await page.context().cookies();
+  const session = cookies.find(({ name }) => name === "__Host-hearth-session");
+  assert.ok(session?.httpOnly && session.secure && session.sameSite === "Strict", JSON.stringify(cookies));
+  assert.equal(await page.evaluate(() => document.cookie), "");
+  const kept = await page.evaluate(() => JSON.stringify([localStorage, sessionStorage, location.href]));
+  assert.ok(!kept.includes(adminToken()));
+  await page.reload();
+  await page.getByRole("navigation", { name: "Pages" }).waitFor();
+});
+
+test("signed out, the page is the login again, also after reloading", async () => {
+  const page = await stage.open();
+  await page.getByRole("button", { name: /^Sign out/ }).click();
+  await page.getByLabel("Token").waitFor();
+  await page.reload();
+  await page.getByLabel("Token").waitFor();
+});
+
+test("a session that the appliance has ended is told", onlyMock, async () => {
+  const page = await stage.open();
+  stage.mock?.appliance.sessions.endAll();
+  await goTo(page, "Tokens").catch(() => {}); // The login may be there before the heading is.
+  await page.getByText("Your session has ended").waitFor();
+});
+
+test("each role sees what it may", onlyMock, async () => {
+  const reader = await stage.open({ token: TOKENS.read });
+  const pages = reader.getByRole("navigation", { name: "Pages" }).getByRole("link");
+  assert.deepEqual(await pages.allInnerTexts(), ["Overview", "Models"]);
+  await goTo(reader, "Models");
+  await reader.getByRole("article").first().waitFor();
+  assert.equal(await reader.getByRole("article").getByRole("button").count(), 0);
+  await reader.goto(`${stage.url}/#/tokens`);
+  await reader.getByText("This page needs a token with the role").waitFor();
+
+  const chatter = await stage.open({ token: TOKENS.chat });
+  const more = chatter.getByRole("navigation", { name: "Pages" }).getByRole("link");
+  assert.deepEqual(await more.allInnerTexts(), ["Overview", "Chat", "Models"]);
+  await goTo(chatter, "Models");
+  await chatter.getByRole("button", { name: "Load smollm2-135m-instruct" }).waitFor();
+  assert.equal(await chatter.getByRole("button", { name: "Add a model" }).count(), 0);
+  assert.equal(await chatter.getByRole("button", { name: /^Delete/ }).count(), 0);
+});
+
+test("too many guesses are told with the time to wait", onlyMock, async () => {
+  const page = await stage.open({ token: null });
+  for (let guess = 0; guess < 6; guess += 1) {
+    await page.getByLabel("Token").fill(`hearth_guess${guess}`);
+    const answer = page.waitForResponse((response) => response.url().endsWith("/api/v1/session"));
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await answer;
+  }
+  await page.getByText("Too many failed attempts").waitFor();
+  await page.getByText(/Try again in \d+ s/).waitFor();
+});
