@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
-import { isReal, onlyMock, openStage, signIn, until } from "./stage.mjs";
+import { isReal, onlyMock, openStage, shot, signIn, until } from "./stage.mjs";
 
 /** @type {Awaited<ReturnType<typeof openStage>>} */
 let stage;
@@ -18,6 +18,7 @@ test("a token is shown once, works, and no longer works when it is revoked", asy
   const dialog = page.getByRole("dialog");
   const secret = await dialog.locator(".secret code").innerText();
   assert.match(secret, /^hearth_\S{20,}$/);
+  await shot(page, "secret", false);
   await dialog.getByRole("button", { name: "Copy the token" }).click();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), secret);
   await dialog.getByRole("button", { name: "I have kept it" }).click();
@@ -120,6 +121,7 @@ test(
     await network.getByRole("button", { name: "Try it" }).click();
     const trial = page.getByRole("region", { name: "Change of the network on trial" });
     await trial.getByText(/taken back in 1 min/).waitFor();
+    await shot(page, "trial", false);
     await page.getByRole("link", { name: "Overview" }).click();
     await trial.getByRole("button", { name: "Keep it" }).click();
     await page.getByText("The network stays as it is now.").waitFor();

@@ -86,7 +86,7 @@ test(
   async () => {
     const page = await stage.open({ page: "chat" });
     await ask(page, "First subject");
-    await page.getByRole("button", { name: "New conversation", exact: true }).first().click();
+    await page.getByRole("button", { name: "New conversation" }).click();
     await ask(page, "Second subject");
     await whole(page);
     const list = page.getByRole("complementary", { name: "Conversations" });

@@ -71,7 +71,7 @@ test("the first stop leads past the menu", async () => {
 
 test("another page begins at its heading", async () => {
   const page = await stage.open();
-  await page.getByRole("link", { name: "Models" }).press("Enter");
+  await page.getByRole("link", { name: "Models", exact: true }).press("Enter");
   await until(async () => (await focused(page)).name === "Models", "the heading has no focus");
   assert.equal(await page.title(), "Models · Hearth");
 });
@@ -102,7 +102,10 @@ test("arrow keys move along a chart and between choices", async () => {
   );
   await chart.focus();
   await page.keyboard.press("Home");
-  await until(async () => (await chart.getAttribute("aria-valuenow")) === "0", "it does not go to the beginning");
+  await until(
+    async () => (await chart.getAttribute("aria-valuenow")) === "0",
+    "it does not go to the beginning",
+  );
   await page.keyboard.press("PageUp");
   await until(async () => (await chart.getAttribute("aria-valuenow")) === "60", "it does not go on");
   assert.ok((await focused(page)).isVisible);

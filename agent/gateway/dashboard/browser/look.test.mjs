@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
-import { axe, DESK, goTo, openStage, overhang, PHONE, shot, until } from "./stage.mjs";
+import { axe, DESK, goTo, onlyMock, openStage, overhang, PHONE, shot, slips, until } from "./stage.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
 
@@ -15,6 +15,7 @@ after(() => stage.close());
 async function wellMade(page, where) {
   assert.deepEqual(await axe(page), [], `axe on ${where}`);
   assert.ok((await overhang(page)) <= 0, `${where} is wider than its window`);
+  assert.deepEqual(await slips(page), [], where);
 }
 
 /** Each page when what it shows is there. @type {[string, (page: Page) => Promise<unknown>][]} */
@@ -134,3 +135,72 @@ test("nothing moves by itself where motion is not wanted", async () => {
   assert.equal(running, 0);
   await page.getByRole("button", { name: "Stop" }).click();
 });
+
+/** Answers that a machine without sensors gives, or one that has gone mad. @type {[string, Record<string, object>][]} */
+const EXTREMES = [
+  [
+    "nothing",
+    {
+      "/status": { capabilities: null, sample: null, agent_problem: "org.hearth.Agent1 has no owner" },
+      "/samples": { rows: [] },
+      "/thermal": { sensors: [], cooling: [], warnings: [], assumed: null, critical: null },
+      "/power": { policies: [], package_watts: null },
+      "/memory": { used: null, parts: null, cgroups: [], meminfo: { mem_total: null, mem_available: null } },
+      "/engine": { model: null, tokens_per_second: null, quarantined: [] },
+      "/models": { models: [] },
+      "/tokens": { tokens: [] },
+      "/network": { interfaces: [] },
+      "/v1/models": { data: [] },
+    },
+  ],
+  [
+    "huge",
+    {
+      "/status": {
+        hostname: "a-host-name-as-long-as-the-rules-of-rfc-1123-allow-it-to-be-at-most",
+        uptime_seconds: 3e9,
+      },
+      "/samples": {
+        columns: ["time", "temperature", "clock", "power", "memory_used", "tokens_per_second"],
+        rows: Array.from({ length: 300 }, (_, index) => [
+          1_790_000_000 + index,
+          index % 7 === 0 ? null : 104.9,
+          5.9e9 * (index % 2),
+          index > 150 ? 1_234.5 : 0,
+          index * 1e12,
+          index % 3 === 0 ? 0 : 123_456.7,
+        ]),
+      },
+      "/memory": { used: Number.MAX_SAFE_INTEGER },
+      "/engine": {
+        model: "m".repeat(255),
+        queued: 4_294_967_295,
+        active: 4_294_967_295,
+        tokens_per_second: 98_765.4,
+      },
+    },
+  ],
+];
+
+for (const [name, changes] of EXTREMES) {
+  test(`a machine that has ${name} is shown well`, onlyMock, async () => {
+    const page = await stage.open({ viewport: PHONE, isMobile: true, hasTouch: true });
+    await page.route(/\/v1\//, async (route) => {
+      const path = new URL(route.request().url()).pathname;
+      const change = changes[path.replace("/api/v1", "")];
+      if (path.endsWith("/events")) return route.abort();
+      if (change === undefined || route.request().method() !== "GET") return route.continue();
+      const answer = await route.fetch();
+      return route.fulfill({ response: answer, json: { ...(await answer.json()), ...change } });
+    });
+    await page.reload();
+    await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+    await page.getByText("The connection is lost.").waitFor();
+    for (const [title] of PAGES) {
+      await goTo(page, title);
+      await page.waitForLoadState("networkidle");
+      await wellMade(page, `${title} of a machine that has ${name}`);
+      await shot(page, `${name}-${title.toLowerCase()}`);
+    }
+  });
+}

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import test, { after, before } from "node:test";
-import { isReal, onlyMock, openStage, until } from "./stage.mjs";
+import { isReal, onlyMock, openStage, shot, until } from "./stage.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
 
@@ -52,6 +52,7 @@ test("a model is uploaded with a pause, packed, verified and deleted", async () 
     .catch(() => true);
   assert.ok(isQuiet, "nothing is sent while it is paused");
   assert.equal(await sending.locator(".work-foot").innerText(), paused);
+  await shot(page, "upload-paused", false);
   await page.getByRole("button", { name: "Resume uploaded" }).click();
   await page.getByRole("region", { name: "Adding uploaded" }).getByRole("progressbar").waitFor();
   await card(page, "uploaded").waitFor({ timeout: 300_000 });
@@ -171,6 +172,7 @@ test("damaged blocks are named, and a verification can be cancelled", onlyMock, 
   const page = await stage.open({ page: "models" });
   await page.getByRole("button", { name: /^Verify a-damaged-model/ }).click();
   await page.getByText("Block 17: the hash differs (blk.3.ffn_down.weight").waitFor();
+  await shot(page, "verified-damaged", false);
   await page.getByRole("button", { name: "Verify qwen2.5-coder-1.5b-instruct" }).click();
   const verifying = page.getByRole("region", { name: "Verifying qwen2.5-coder-1.5b-instruct" });
   await verifying.getByRole("button", { name: /^Cancel/ }).click();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
-import { changed, onlyMock, openStage, until } from "./stage.mjs";
+import { changed, onlyMock, openStage, shot, until } from "./stage.mjs";
 
 /** @type {Awaited<ReturnType<typeof openStage>>} */
 let stage;
@@ -65,6 +65,7 @@ test("three spans of time can be shown", async () => {
     await page.getByRole("radio", { name: String(name) }).check();
     assert.equal((await asked).status(), 200);
     await until(async () => (await coloured(page, "Memory used")) > 100, `${name}: the chart is empty`);
+    await shot(page, `range-${seconds}`, false);
   }
 });
 
@@ -100,6 +101,7 @@ test("a lost connection is shown and comes back by itself", onlyMock, async () =
   await stage.mock?.interrupt();
   await page.getByText("The connection is lost.").waitFor();
   assert.equal(await link.innerText(), "No connection");
+  await shot(page, "lost", false);
   await stage.mock?.resume();
   await until(async () => (await link.innerText()) === "Live", "it does not come back");
   await page.getByText("The connection is lost.").waitFor({ state: "detached" });

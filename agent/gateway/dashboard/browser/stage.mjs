@@ -126,6 +126,12 @@ export function overhang(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 }
 
+/** Words that only a mistake brings to a page. @param {Page} page */
+export async function slips(page) {
+  const text = await page.evaluate(() => document.body.innerText);
+  return text.match(/\b(NaN|undefined|null|Infinity|Invalid Date)\b|\[object/g) ?? [];
+}
+
 /** Takes a picture to be looked at. @param {Page} page @param {string} name */
 export async function shot(page, name, fullPage = true) {
   mkdirSync(SHOTS, { recursive: true });

@@ -133,22 +133,19 @@ export const startUpload = (name: string, file: string, size: number): Promise<U
     headers: { "Idempotency-Key": idempotencyKey() },
   });
 
-/** Sends a part of a file. Returns how far the appliance is, and after the last byte the address of the job. */
+/** Sends a part of a file. Returns how far the appliance is; after the last byte it begins the job `model.add`. */
 export async function sendChunk(
   id: string,
   offset: number,
   chunk: Blob,
   signal: AbortSignal,
-): Promise<{ offset: number; job: string | null }> {
+): Promise<number> {
   const response = await send("PATCH", `${API}/uploads/${segment(id)}`, {
     body: chunk,
     headers: { "Upload-Offset": String(offset), "Content-Type": "application/offset+octet-stream" },
     signal,
   });
-  return {
-    offset: Number(requiredHeader(response, "Upload-Offset")),
-    job: response.headers.get("Location"),
-  };
+  return Number(requiredHeader(response, "Upload-Offset"));
 }
 
 /** How much of a file the appliance has. */

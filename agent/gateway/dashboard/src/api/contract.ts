@@ -109,7 +109,7 @@ export interface Job {
   /** `model.add`, `model.verify` … */
   kind: string;
   /** What it works on: a model's name. */
-  subject?: string | null;
+  subject: string | null;
   state: JobState;
   progress: JobProgress | null;
   result: unknown;

@@ -7,22 +7,17 @@ const SMALLEST_CHUNK = 256 << 10;
 const CHUNK_MS = 700;
 
 export type UploadState =
-  | { phase: "sending" | "paused" | "cancelled"; offset: number }
+  /** `sent`: all is there, and a job packs it. */
+  | { phase: "sending" | "paused" | "cancelled" | "sent"; offset: number }
   /** The connection is away; it goes on by itself. */
   | { phase: "waiting"; offset: number; problem: Problem }
-  /** All is sent; the job packs it. */
-  | { phase: "sent"; offset: number; job: string | null }
   | { phase: "failed"; offset: number; problem: Problem };
 
 /** What an upload needs of the appliance. */
 export interface UploadDoor {
   start(): Promise<{ id: string; offset: number }>;
-  send(
-    id: string,
-    offset: number,
-    chunk: Blob,
-    signal: AbortSignal,
-  ): Promise<{ offset: number; job: string | null }>;
+  /** Returns how far the appliance is then. */
+  send(id: string, offset: number, chunk: Blob, signal: AbortSignal): Promise<number>;
   offset(id: string, signal: AbortSignal): Promise<number>;
   cancel(id: string): Promise<void>;
   /** Waits before it tries again. */
@@ -90,13 +85,12 @@ export class Upload {
     for (;;) {
       try {
         let offset = await this.#whereItIs(signal);
-        let job: string | null = null;
         while (offset < this.file.size && !signal.aborted) {
           this.#tell({ phase: "sending", offset });
-          ({ offset, job } = await this.#sendOne(offset, signal));
+          offset = await this.#sendOne(offset, signal);
           failures = 0;
         }
-        if (!signal.aborted) this.#tell({ phase: "sent", offset, job });
+        if (!signal.aborted) this.#tell({ phase: "sent", offset });
         return;
       } catch (thrown) {
         if (signal.aborted) return;
@@ -115,7 +109,7 @@ export class Upload {
     return started.offset;
   }
 
-  async #sendOne(offset: number, signal: AbortSignal): Promise<{ offset: number; job: string | null }> {
+  async #sendOne(offset: number, signal: AbortSignal): Promise<number> {
     const size = Math.min(this.#chunk, this.file.size - offset);
     const begun = this.door.now();
     const answer = await this.door.send(

@@ -8,12 +8,13 @@ export type Inline =
   | { kind: "break" };
 
 const DEEPEST = 5;
-const SPECIAL = /[\\`*_~[\n]|https?:\/\//g;
+const SPECIAL = /[\\`*_~[<\n]|https?:\/\//g;
 const ESCAPE = /\\([!-/:-@[-`{-~])/y;
 const CODE = /(`+)([^`]|[^`][\s\S]*?[^`])\1(?!`)/y;
 const LINK =
   /\[([^\]\n]{1,500})\]\(\s*<?([^\s()<>]{1,2000}(?:\([^\s()<>]{0,200}\)[^\s()<>]{0,200})?)>?(?:\s+"[^"\n]{0,500}")?\s*\)/y;
 const ADDRESS = /https?:\/\/[^\s<>"'`]{1,2000}[^\s<>"'`.,;:!?)\]*_~]/y;
+const BRACKETED = /<(https?:\/\/[^\s<>]{1,2000}|mailto:[^\s<>]{1,500})>/y;
 const BREAK = /\n/y;
 
 const MARKS: { mark: string; kind: "strong" | "emphasis" | "strike" }[] = [
@@ -124,13 +125,12 @@ class Scanner {
   }
 
   #address(): boolean {
-    const match = this.#match(ADDRESS);
-    const href = match === null ? null : safeAddress(match[0]);
+    const bracketed = this.#match(BRACKETED);
+    const match = bracketed ?? this.#match(ADDRESS);
+    const text = bracketed?.[1] ?? match?.[0] ?? "";
+    const href = match === null ? null : safeAddress(text);
     if (match === null || href === null) return false;
-    return this.#push(
-      { kind: "link", href, children: [{ kind: "text", text: match[0] }] },
-      this.#at + match[0].length,
-    );
+    return this.#push({ kind: "link", href, children: [{ kind: "text", text }] }, this.#at + match[0].length);
   }
 
   #break(): boolean {

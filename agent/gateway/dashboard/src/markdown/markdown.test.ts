@@ -110,6 +110,13 @@ test("emphasis, code, links and breaks", () => {
   ]);
 });
 
+test("an address in brackets is a link, and other brackets are text", () => {
+  assert.deepEqual(briefInline(inlineOf("<https://e.org/a> <b> <javascript:x>")), [
+    { "https://e.org/a": ["https://e.org/a"] },
+    " <b> <javascript:x>",
+  ]);
+});
+
 test("what is no mark stays as it is", () => {
   for (const text of ["snake_case_name", "2 * 3 * 4", "**open", "a ` b", "[x]", "[x](y", "\\", "5 ** 2"]) {
     assert.deepEqual(briefInline(inlineOf(text)), [text]);

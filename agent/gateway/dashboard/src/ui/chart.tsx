@@ -173,9 +173,9 @@ function isPointedAt(plot: uPlot): boolean {
   return (plot.cursor.left ?? -1) >= 0;
 }
 
-/** The axis of time ends at the newest row and covers its whole span, be there rows or not. */
+/** The axis of time ends at the newest row, or now if there is none, and covers its whole span. */
 function window(plot: uPlot, span: number): [number, number] {
-  const end = plot.data[0].at(-1) ?? 0;
+  const end = plot.data[0].at(-1) ?? Date.now() / 1000;
   return [end - span, end];
 }
 

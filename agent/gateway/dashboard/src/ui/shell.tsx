@@ -93,7 +93,7 @@ function Lost() {
   return (
     <div role="status">
       {now.state === "lost" && (
-        <div class="lost">
+        <div class="lost-banner">
           <Icon name="lost" />
           <span>
             <strong>The connection is lost.</strong> What is shown may be old; this page tries again by

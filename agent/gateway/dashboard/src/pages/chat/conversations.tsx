@@ -9,13 +9,14 @@ import { Button, IconButton } from "../../ui/button";
 
 /** The conversations of this page. */
 export function Conversations({ list, open }: { list: Conversation[]; open: number }) {
+  const begun = list.filter(({ turns }) => turns.length > 0);
   return (
     <aside class="conversations" aria-label="Conversations">
       <Button icon="add" onClick={newConversation}>
         New conversation
       </Button>
       <ul>
-        {list.map((conversation) => (
+        {begun.map((conversation) => (
           <li key={conversation.id} class={conversation.id === open ? "open" : ""}>
             <button
               type="button"
@@ -23,16 +24,14 @@ export function Conversations({ list, open }: { list: Conversation[]; open: numb
               aria-current={conversation.id === open}
               onClick={() => openConversation(conversation.id)}
             >
-              {titleOf(conversation)}
+              {conversation.title}
               {isAnswering(conversation) && <span class="answering"> · answering</span>}
             </button>
-            {conversation.turns.length > 0 && (
-              <IconButton
-                icon="remove"
-                label={`Delete the conversation ${titleOf(conversation)}`}
-                onClick={() => dropConversation(conversation.id)}
-              />
-            )}
+            <IconButton
+              icon="remove"
+              label={`Delete the conversation ${conversation.title}`}
+              onClick={() => dropConversation(conversation.id)}
+            />
           </li>
         ))}
       </ul>
@@ -41,8 +40,4 @@ export function Conversations({ list, open }: { list: Conversation[]; open: numb
       </p>
     </aside>
   );
-}
-
-function titleOf({ title }: Conversation): string {
-  return title || "New conversation";
 }

@@ -1,4 +1,4 @@
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { span } from "../../format/time";
 import { counted, rate } from "../../format/units";
 import { Markdown } from "../../markdown/markdown";
@@ -7,27 +7,14 @@ import { engine } from "../../state/live";
 import { useStore } from "../../state/store";
 import { Button } from "../../ui/button";
 import { CopyButton } from "../../ui/copy";
+import { useFollowedEnd } from "../../ui/followed-end";
 import { ProblemBox } from "../../ui/problem";
-
-/** Nearer to the end than this counts as being there. */
-const NEAR_PIXELS = 60;
 
 /** What has been said. It follows an answer as long as its reader stays at the end. */
 export function Thread({ conversation, model }: { conversation: Conversation; model: string | null }) {
   const { turns } = conversation;
   const element = useRef<HTMLDivElement>(null);
-  const isAtEnd = useRef(true);
-
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another conversation is shown from its end
-  useLayoutEffect(() => {
-    isAtEnd.current = true;
-  }, [conversation.id, turns.length]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: each new piece of an answer is followed
-  useEffect(() => {
-    const thread = element.current;
-    if (thread !== null && isAtEnd.current) thread.scrollTop = thread.scrollHeight;
-  }, [conversation]);
-
+  const onScroll = useFollowedEnd(element, conversation, `${conversation.id} ${turns.length}`);
   return (
     <div
       class="thread"
@@ -36,9 +23,7 @@ export function Thread({ conversation, model }: { conversation: Conversation; mo
       role="log"
       aria-label="Conversation"
       aria-live="off"
-      onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
-        isAtEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_PIXELS;
-      }}
+      onScroll={onScroll}
     >
       {turns.length === 0 && (
         <p class="empty">

@@ -1,10 +1,11 @@
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import type { LogFilter } from "../../api/client";
 import type { LogEntry } from "../../api/contract";
 import { clockTime, date } from "../../format/time";
 import { counted } from "../../format/units";
 import { Button } from "../../ui/button";
 import { CheckField, SelectField, TextField } from "../../ui/field";
+import { useFollowedEnd } from "../../ui/followed-end";
 import { Empty, PageHead } from "../../ui/panel";
 import { ProblemBox } from "../../ui/problem";
 import { useLogs } from "./use-logs";
@@ -60,13 +61,9 @@ export function Logs() {
 
 function Entries({ entries, isFollowing }: { entries: LogEntry[]; isFollowing: boolean }) {
   const element = useRef<HTMLOListElement>(null);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: each new entry is followed
-  useEffect(() => {
-    const list = element.current;
-    if (list !== null && isFollowing) list.scrollTop = list.scrollHeight;
-  }, [entries.length, entries.at(-1), isFollowing]);
+  const onScroll = useFollowedEnd(element, entries.at(-1), isFollowing);
   return (
-    <ol class="entries" ref={element} tabIndex={0} aria-label="Entries, the newest last">
+    <ol class="entries" ref={element} onScroll={onScroll} tabIndex={0} aria-label="Entries, the newest last">
       {entries.map((entry, index) => (
         <li key={`${entry.time} ${index}`} class={`entry priority-${entry.priority}`}>
           <time dateTime={entry.time} title={date(entry.time)}>

@@ -15,13 +15,11 @@ const RECENT_MS = 10 * 60_000;
 
 interface JobsProps {
   list: Job[];
-  /** What jobs are about, where they do not say it themselves. */
-  names: Map<string, string>;
   mayCancel: boolean;
 }
 
 /** Long work on models: what is under way, and what came out of it a moment ago. */
-export function Jobs({ list, names, mayCancel }: JobsProps) {
+export function Jobs({ list, mayCancel }: JobsProps) {
   const [dismissed, setDismissed] = useState<string[]>([]);
   const recent = Date.now() - RECENT_MS;
   const shown = list.filter(
@@ -33,7 +31,6 @@ export function Jobs({ list, names, mayCancel }: JobsProps) {
         <JobView
           key={job.id}
           job={job}
-          name={job.subject ?? names.get(job.id) ?? ""}
           mayCancel={mayCancel}
           onDismiss={() => setDismissed((known) => [...known, job.id])}
         />
@@ -44,14 +41,13 @@ export function Jobs({ list, names, mayCancel }: JobsProps) {
 
 interface JobViewProps {
   job: Job;
-  name: string;
   mayCancel: boolean;
   onDismiss: () => void;
 }
 
-function JobView({ job, name, mayCancel, onDismiss }: JobViewProps) {
+function JobView({ job, mayCancel, onDismiss }: JobViewProps) {
   const cancelling = useAction();
-  const title = `${KINDS[job.kind] ?? job.kind} ${name}`.trim();
+  const title = `${KINDS[job.kind] ?? job.kind} ${job.subject ?? ""}`.trim();
   const isRunning = job.state === "running";
   return (
     <section class="panel work" aria-label={title}>

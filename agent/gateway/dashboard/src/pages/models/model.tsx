@@ -1,8 +1,9 @@
 import { useState } from "preact/hooks";
 import * as client from "../../api/client";
-import type { Engine, Role, StoredModel } from "../../api/contract";
+import type { Engine, Job, Role, StoredModel } from "../../api/contract";
 import { dateTime } from "../../format/time";
 import { bytes, count, parameters } from "../../format/units";
+import { jobs, withJob } from "../../state/live";
 import { tell } from "../../state/notices";
 import { useAction } from "../../state/resource";
 import { mayDo } from "../../state/session";
@@ -10,6 +11,7 @@ import { Button } from "../../ui/button";
 import { Facts } from "../../ui/panel";
 import { Pill } from "../../ui/pill";
 import { ProblemBox } from "../../ui/problem";
+import { Jobs } from "./jobs";
 import { RemoveDialog } from "./remove";
 import { SettingsDialog } from "./settings";
 
@@ -17,16 +19,18 @@ interface ModelCardProps {
   model: StoredModel;
   engine: Engine | null;
   role: Role;
-  isVerifying: boolean;
+  /** Newest first. */
+  verifications: Job[];
   onChanged: () => void;
 }
 
 /** One model: what it is, how it fares, what can be done with it. */
-export function ModelCard({ model, engine, role, isVerifying, onChanged }: ModelCardProps) {
+export function ModelCard({ model, engine, role, verifications, onChanged }: ModelCardProps) {
   const [open, setOpen] = useState<"settings" | "remove" | null>(null);
   const action = useAction();
   const isLoaded = engine?.model === model.id && engine.state === "ready";
   const quarantine = engine?.quarantined.find((entry) => entry.model === model.id);
+  const isVerifying = verifications.some((job) => job.state === "running");
   const close = () => setOpen(null);
   const act = (work: () => Promise<unknown>, done: string) =>
     void action.run(async () => {
@@ -34,6 +38,11 @@ export function ModelCard({ model, engine, role, isVerifying, onChanged }: Model
       tell(done);
       onChanged();
     });
+
+  const verify = async () => {
+    const job = await client.verifyModel(model.id);
+    jobs.update((known) => withJob(known, job));
+  };
 
   return (
     <article class="panel model" aria-label={model.id}>
@@ -64,6 +73,7 @@ export function ModelCard({ model, engine, role, isVerifying, onChanged }: Model
           ["On disk", bytes(model.stored)],
         ]}
       />
+      <Jobs list={verifications.slice(0, 1)} mayCancel={mayDo(role, "admin")} />
       <ProblemBox problem={action.problem} />
       <div class="actions">
         {mayDo(role, "chat") && !isLoaded && quarantine === undefined && model.problem === null && (
@@ -103,7 +113,7 @@ export function ModelCard({ model, engine, role, isVerifying, onChanged }: Model
             <Button
               isBusy={isVerifying || action.isBusy}
               label={`Verify ${model.id}`}
-              onClick={() => act(() => client.verifyModel(model.id), `${model.id} is being verified.`)}
+              onClick={() => void action.run(verify)}
             >
               Verify
             </Button>

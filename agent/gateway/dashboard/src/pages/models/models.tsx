@@ -39,7 +39,7 @@ export function Models({ role }: { role: Role }) {
       </PageHead>
       <ProblemBox problem={models.problem} />
       <Sendings list={sendings} />
-      <Jobs list={work} names={namesOf(sendings)} mayCancel={isAdmin} />
+      <Jobs list={work.filter((job) => !isShownBy(job, models.value))} mayCancel={isAdmin} />
       {models.value?.length === 0 && <Empty>There is no model on this machine yet.</Empty>}
       <ul class="models" aria-label="Models" aria-busy={models.value === null}>
         {models.value?.map((model) => (
@@ -48,7 +48,7 @@ export function Models({ role }: { role: Role }) {
               model={model}
               engine={now}
               role={role}
-              isVerifying={work.some((job) => isVerifying(job, model))}
+              verifications={work.filter((job) => isVerification(job, model))}
               onChanged={() => void reload()}
             />
           </li>
@@ -65,15 +65,11 @@ function isOfModels(job: Job): boolean {
   return job.kind.startsWith("model.");
 }
 
-function isVerifying(job: Job, model: StoredModel): boolean {
-  return job.kind === "model.verify" && job.state === "running" && job.subject === model.id;
+/** Whether a job is shown by the model that it is about. */
+function isShownBy(job: Job, models: StoredModel[] | null): boolean {
+  return models?.some((model) => isVerification(job, model)) === true;
 }
 
-/** What the jobs that files of this page have begun are about, by their addresses. */
-function namesOf(list: typeof uploads.value): Map<string, string> {
-  const names = new Map<string, string>();
-  for (const { state, name } of list) {
-    if (state.phase === "sent" && state.job !== null) names.set(state.job.split("/").pop() ?? "", name);
-  }
-  return names;
+function isVerification(job: Job, model: StoredModel): boolean {
+  return job.kind === "model.verify" && job.subject === model.id;
 }

@@ -1,6 +1,7 @@
 import { useCallback, useState } from "preact/hooks";
 import * as client from "../../api/client";
 import type { Role } from "../../api/contract";
+import type { Problem } from "../../api/problem";
 import { span } from "../../format/time";
 import { machine, readMachine } from "../../state/machine";
 import { useResource } from "../../state/resource";
@@ -38,7 +39,7 @@ export function Overview({ role }: { role: Role }) {
         <Segments legend="Time shown" isLegendUnseen options={RANGES} value={range} onChange={pickRange} />
       </PageHead>
       <MachineLine />
-      <ProblemBox problem={status.problem ?? power.problem ?? thermal.problem ?? memory.problem} />
+      <ProblemBox problem={told([status.problem, power.problem, thermal.problem, memory.problem])} />
       <Warnings power={power.value} thermal={thermal.value} memory={memory.value} />
       <Charts span={Number(range)} thermal={thermal.value} memory={memory.value}>
         <EnginePanel role={role} />
@@ -49,6 +50,11 @@ export function Overview({ role }: { role: Role }) {
       </div>
     </>
   );
+}
+
+/** The first problem that is not the lost connection, which is told above every page. */
+function told(problems: (Problem | null)[]): Problem | null {
+  return problems.find((problem) => problem !== null && problem.status !== 0) ?? null;
 }
 
 function MachineLine() {

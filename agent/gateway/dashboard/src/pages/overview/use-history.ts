@@ -27,7 +27,9 @@ export function useHistory(span: number): { history: History | null; problem: Pr
         if (isWanted) setHistory(told);
         if (isWanted) setProblem(null);
       } catch (thrown) {
-        if (isWanted) setProblem(asProblem(thrown));
+        const reason = asProblem(thrown);
+        // A lost connection is told above every page, and a new one reads the history again.
+        if (isWanted && reason.status !== 0) setProblem(reason);
       }
     };
     void read();
