@@ -108,6 +108,27 @@ test("a lost connection is shown and comes back by itself", onlyMock, async () =
   await changed(page.locator('[data-metric="temperature"]'));
 });
 
+test(
+  "a page that nobody looks at asks for nothing, and catches up when it is seen again",
+  onlyMock,
+  async () => {
+    const page = await stage.open();
+    await page.getByText("Live", { exact: true }).waitFor();
+    const before = stage.mock?.appliance.audience ?? 0;
+    const show = (/** @type {boolean} */ isHidden) =>
+      page.evaluate((hidden) => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+      }, isHidden);
+    await show(true);
+    await until(async () => stage.mock?.appliance.audience === before - 1, "it still listens");
+    const history = page.waitForResponse((response) => response.url().includes("/samples?"));
+    await show(false);
+    await history;
+    await until(async () => stage.mock?.appliance.audience === before, "it does not listen again");
+  },
+);
+
 test("the engine's panel follows it and unloads its model", async () => {
   const page = await stage.open({ page: "models" });
   await page

@@ -120,6 +120,11 @@ export class Appliance {
     if (this.engine.state.phase !== "idle") this.tell("engine", this.engine.state);
   }
 
+  /** How many pages listen to the events. */
+  get audience() {
+    return this.#listeners.size;
+  }
+
   /** Tells everybody who listens. @param {string} event @param {unknown} data */
   tell(event, data) {
     for (const listener of this.#listeners) listener(event, JSON.stringify(data));

@@ -24,7 +24,12 @@ export function waitBefore(attempt: number): number {
  * Follows a stream of events until the signal says to stop, and connects again whenever it breaks off. It ends by
  * itself only where trying again is of no use: signed out, or not allowed.
  */
-export async function follow(path: string, follower: Follower, signal: AbortSignal): Promise<void> {
+export async function follow(
+  path: string,
+  follower: Follower,
+  signal: AbortSignal,
+  wait: typeof pause = pause,
+): Promise<void> {
   follower.onConnection({ state: "connecting" });
   for (let attempt = 1; !signal.aborted; attempt += 1) {
     const problem = await followOnce(path, follower, signal, () => {
@@ -33,7 +38,7 @@ export async function follow(path: string, follower: Follower, signal: AbortSign
     if (signal.aborted) return;
     follower.onConnection({ state: "lost", problem });
     if (problem.status === 401 || problem.status === 403) return;
-    await pause(waitBefore(Math.max(attempt, 1)), signal);
+    await wait(waitBefore(Math.max(attempt, 1)), signal);
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { dateTime, secondsUntil, span } from "./time";
+import { dateTime, dateTimeIn, secondsUntil, span } from "./time";
 
 test("spans are told in their two greatest units", () => {
   for (const [seconds, text] of [
@@ -21,6 +21,11 @@ test("an instant that is missing or cannot be read is a dash", () => {
   assert.equal(dateTime(null), "–");
   assert.equal(dateTime("yesterday"), "–");
   assert.match(dateTime("2026-11-22T15:04:00Z"), /2026/);
+});
+
+test("an instant can be told in the machine's own zone", () => {
+  assert.equal(dateTimeIn("2026-11-22T15:04:00Z", "Asia/Tokyo"), "23 Nov 2026, 00:04");
+  assert.equal(dateTimeIn("2026-11-22T15:04:00Z", "Middle/Earth"), dateTime("2026-11-22T15:04:00Z"));
 });
 
 test("a hold's end is told by the machine's own clock", () => {

@@ -7,18 +7,19 @@ const clock = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digi
 const shortClock = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
 const weekday = new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric" });
 const day = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", year: "numeric" });
-const dayAndClock = new Intl.DateTimeFormat(LOCALE, {
+const DAY_AND_CLOCK: Intl.DateTimeFormatOptions = {
   day: "numeric",
   month: "short",
   year: "numeric",
   hour: "2-digit",
   minute: "2-digit",
-});
+};
+const dayAndClock = new Intl.DateTimeFormat(LOCALE, DAY_AND_CLOCK);
 
 const DAY_SECONDS = 86_400;
 
 /** 15:04:05 */
-export const timeOfDay = (unixSeconds: number): string => clock.format(unixSeconds * 1000);
+const timeOfDay = (unixSeconds: number): string => clock.format(unixSeconds * 1000);
 
 /** A mark on an axis that covers so many seconds. */
 export function axisTime(unixSeconds: number, span: number): string {
@@ -40,6 +41,15 @@ export const dateTime = (text: string | null): string => instant(text, dayAndClo
 
 /** An instant in RFC 3339 as 15:04:05. */
 export const clockTime = (text: string | null): string => instant(text, clock);
+
+/** The same in a time zone of its own; in the browser's where the browser does not know it. */
+export function dateTimeIn(text: string | null, timeZone: string): string {
+  try {
+    return instant(text, new Intl.DateTimeFormat(LOCALE, { ...DAY_AND_CLOCK, timeZone }));
+  } catch {
+    return dateTime(text);
+  }
+}
 
 function instant(text: string | null, format: Intl.DateTimeFormat): string {
   const milliseconds = text === null ? Number.NaN : Date.parse(text);

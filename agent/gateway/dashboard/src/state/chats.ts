@@ -111,6 +111,7 @@ export function setDraft(id: number, draft: string): void {
 
 /** Asks a question in a conversation. */
 export async function ask(id: number, model: string, question: string): Promise<void> {
+  chooseModel(model); // From now on it is the one, whichever else is loaded meanwhile.
   change(id, (conversation) => ({
     ...conversation,
     draft: "",

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import * as client from "../../api/client";
-import { dateTime } from "../../format/time";
+import { dateTimeIn } from "../../format/time";
 import { tell } from "../../state/notices";
 import { useAction, useResource } from "../../state/resource";
 import { Button } from "../../ui/button";
@@ -36,7 +36,7 @@ export function ClockPanel() {
         <>
           <Facts
             facts={[
-              ["The machine's clock", dateTime(now.time)],
+              ["The machine's clock", dateTimeIn(now.time, now.timezone)],
               ["Synchronised", now.synchronised === null ? "–" : now.synchronised ? "yes" : "no"],
             ]}
           />

@@ -148,7 +148,7 @@ function Interfaces({ list }: { list: Network["interfaces"] }) {
             <span class="hint breakable">{[kind, mac, ...addresses].filter(Boolean).join(" · ")}</span>
           </div>
           {carrier !== null && (
-            <Pill tone={carrier ? "good" : "warn"}>{carrier ? "connected" : "no cable"}</Pill>
+            <Pill tone={carrier ? "good" : "warn"}>{carrier ? "connected" : "not connected"}</Pill>
           )}
         </li>
       ))}
