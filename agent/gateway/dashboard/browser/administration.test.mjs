@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
-import { isReal, onlyMock, openStage, shot, signIn, until } from "./stage.mjs";
+import { isReal, onlyMock, openStage, shot, until } from "./stage.mjs";
 
 /** @type {Awaited<ReturnType<typeof openStage>>} */
 let stage;
@@ -187,16 +187,4 @@ test("a restart wants the host's name", onlyMock, async () => {
   await dialog.getByRole("button", { name: "Restart" }).click();
   await page.getByText("The machine restarts.").waitFor();
   assert.deepEqual(stage.mock?.appliance.done, ["reboot"]);
-});
-
-test("signed in again after the gateway has forgotten everybody, the page goes on", onlyMock, async () => {
-  const page = await stage.open({ page: "tokens" });
-  await page.getByText("Live", { exact: true }).waitFor();
-  stage.mock?.appliance.sessions.endAll();
-  await page.getByRole("button", { name: "New token" }).click();
-  await page.getByLabel("Name", { exact: true }).fill("late");
-  await page.getByRole("button", { name: "Make it" }).click();
-  await page.getByText("Your session has ended").waitFor();
-  await signIn(page, "hearth_admin");
-  await page.getByRole("heading", { level: 1, name: "Tokens" }).waitFor();
 });

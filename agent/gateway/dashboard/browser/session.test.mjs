@@ -39,11 +39,16 @@ test("signed out, the page is the login again, also after reloading", async () =
   await page.getByLabel("Token").waitFor();
 });
 
-test("a session that the appliance has ended is told", onlyMock, async () => {
+test("a session that the appliance has ended is told, and the page goes on after it", onlyMock, async () => {
   const page = await stage.open();
+  await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
   stage.mock?.appliance.sessions.endAll();
-  await goTo(page, "Tokens").catch(() => {}); // The login may be there before the heading is.
+  await page.evaluate(() => {
+    location.hash = "#/tokens";
+  });
   await page.getByText("Your session has ended").waitFor();
+  await signIn(page, adminToken());
+  await page.getByRole("heading", { level: 1, name: "Tokens" }).waitFor();
 });
 
 test("each role sees what it may", onlyMock, async () => {
