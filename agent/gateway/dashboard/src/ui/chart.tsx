@@ -116,7 +116,9 @@ function moved(event: KeyboardEvent, plot: uPlot | null, now: number, last: numb
   if (plot === null || wanted === undefined || last < 0) return;
   event.preventDefault();
   const index = Math.min(Math.max(wanted, 0), last);
-  plot.setCursor({ left: plot.valToPos(plot.data[0][index] ?? 0, "x"), top: plot.over.clientHeight / 2 });
+  // The oldest row may have left the axis by a hair.
+  const left = Math.max(plot.valToPos(plot.data[0][index] ?? 0, "x"), 0);
+  plot.setCursor({ left, top: plot.over.clientHeight / 2 });
 }
 
 function optionsFor(
@@ -131,7 +133,7 @@ function optionsFor(
     width: element.clientWidth,
     height: HEIGHT,
     legend: { show: false },
-    padding: [8, 4, 0, 0],
+    padding: [8, 16, 0, 0],
     cursor: {
       y: false,
       drag: { x: false, y: false },

@@ -4,7 +4,7 @@ import { Segments } from "../../ui/field";
 import { Panel } from "../../ui/panel";
 
 const CHOICES = [
-  { value: "auto", text: "As the system" },
+  { value: "auto", text: "System" },
   { value: "light", text: "Light" },
   { value: "dark", text: "Dark" },
 ] as const;
