@@ -159,7 +159,7 @@ export class Appliance {
       ["PATCH", at("/models/*"), "admin", (exchange) => models.change(exchange)],
       ["DELETE", at("/models/*"), "admin", (exchange) => models.remove(exchange)],
       ["POST", at("/models/*/verify"), "admin", (exchange) => models.verify(exchange)],
-      ["POST", at("/models/*/release"), "admin", (exchange) => this.#releaseModel(exchange)],
+      ["DELETE", at("/models/*/quarantine"), "admin", (exchange) => this.#releaseModel(exchange)],
       ["GET", at("/jobs"), "read", (exchange) => exchange.page(models.jobs, "jobs")],
       ["DELETE", at("/jobs/*"), "admin", (exchange) => models.cancel(exchange)],
       ["POST", at("/uploads"), "admin", (exchange) => models.startUpload(exchange)],
@@ -316,7 +316,7 @@ export class Appliance {
     if (quarantined.length === this.engine.state.quarantined.length)
       throw conflict("it is not in quarantine");
     this.engine.become({ quarantined });
-    exchange.answer(204);
+    exchange.answer(200, { unit: null, failures: [], quarantined, fallback: null });
   }
 
   /** @param {Exchange} exchange */
@@ -397,18 +397,20 @@ const now = () => Math.floor(Date.now() / 1000);
 
 /** @type {import("../src/api/contract").Tls} */
 const TLS = {
-  ca: { sha256: "3F:9A:".repeat(15).concat("77:01"), not_after: "2046-01-01T00:00:00Z" },
+  source: "local",
   certificate: {
     sha256: "C0:FF:EE:11:".repeat(7).concat("22:33:44:55"),
     not_after: "2027-11-22T00:00:00Z",
-    source: "local-ca",
     names: ["hearth.local", "hearth", "192.168.1.20", "fe80::8647:9ff:fe1a:2b3c"],
   },
+  authority: { sha256: "3F:9A:".repeat(15).concat("77:01"), not_after: "2046-01-01T00:00:00Z", names: [] },
+  own_problem: null,
+  plain_http: false,
 };
 
 /** @returns {import("../src/api/contract").StoredModel[]} */
 function firstModels() {
-  const settings = { keep_alive: null, pin: null, context: null };
+  const settings = { keep_alive: null, pin: false, context: null, default: false };
   return [
     {
       id: "smollm2-135m-instruct",
@@ -422,8 +424,7 @@ function firstModels() {
       bytes: 98_362_432,
       stored: 98_362_432,
       problem: null,
-      default: true,
-      settings,
+      settings: { ...settings, default: true },
     },
     {
       id: "qwen2.5-coder-1.5b-instruct",
@@ -437,8 +438,7 @@ function firstModels() {
       bytes: 1_117_320_768,
       stored: 1_109_001_216,
       problem: null,
-      default: false,
-      settings: { keep_alive: "30m", pin: true, context: 16_384 },
+      settings: { keep_alive: "30m", pin: true, context: 16_384, default: false },
     },
     {
       id: "broken-7b-instruct",
@@ -452,8 +452,7 @@ function firstModels() {
       bytes: 4_683_073_952,
       stored: 4_683_073_952,
       problem: null,
-      default: false,
-      settings,
+      settings: { ...settings },
     },
     {
       id: "a-damaged-model-with-a-name-that-somebody-has-made-much-longer-than-it-needs-to-be",
@@ -468,8 +467,7 @@ function firstModels() {
       stored: 0,
       problem:
         "manifest.json, offset 4096: the hash of the block table differs; remove the model and add it again",
-      default: false,
-      settings,
+      settings: { ...settings },
     },
   ];
 }

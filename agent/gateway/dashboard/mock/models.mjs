@@ -45,9 +45,8 @@ export class ModelsMock {
     if (change.context !== undefined && change.context !== null && change.context < 16) {
       throw unacceptable("a context has at least 16 tokens");
     }
-    if (change.default === true) for (const other of this.list) other.default = other === model;
-    const { keep_alive: keepAlive, pin, context } = { ...model.settings, ...change };
-    model.settings = { keep_alive: keepAlive ?? null, pin: pin ?? null, context: context ?? null };
+    if (change.default === true) for (const other of this.list) other.settings.default = false;
+    model.settings = { ...model.settings, ...change };
     this.#tell("models", {});
     exchange.answer(200, model);
   }
@@ -225,7 +224,6 @@ function added({ name, size }) {
     bytes: size,
     stored: size,
     problem: null,
-    default: false,
-    settings: { keep_alive: null, pin: null, context: null },
+    settings: { keep_alive: null, pin: false, context: null, default: false },
   };
 }

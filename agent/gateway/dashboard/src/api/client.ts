@@ -109,8 +109,9 @@ export async function changeModel(name: string, change: ModelChange): Promise<vo
 export const removeModel = (name: string): Promise<RemovedModel> =>
   sendForJson("DELETE", `${API}/models/${segment(name)}`);
 
+/** Lets a model be loaded again with which the engine has failed. */
 export async function releaseModel(name: string): Promise<void> {
-  await send("POST", `${API}/models/${segment(name)}/release`);
+  await send("DELETE", `${API}/models/${segment(name)}/quarantine`);
 }
 
 /** Has all blocks of a model read, as a job. */

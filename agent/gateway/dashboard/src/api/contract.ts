@@ -149,21 +149,23 @@ export interface StoredModel {
   stored: number;
   /** Why it cannot be read, if that is so. */
   problem: string | null;
-  default?: boolean;
-  settings?: ModelSettings;
+  settings: ModelSettings;
 }
 
-/** What is set for one model; `null` leaves it to the appliance. */
+/** What is set of a model; `null` leaves it to the appliance. */
 export interface ModelSettings {
   /** Seconds, or a duration such as `5m`; negative: for ever; 0: not at all. */
   keep_alive: number | string | null;
-  pin: boolean | null;
+  /** Whether it is never parked for want of requests. */
+  pin: boolean;
   /** Tokens. */
   context: number | null;
+  /** Whether it is the one that is loaded before anybody asks. */
+  default: boolean;
 }
 
-/** Body of `PATCH /models/{name}`. */
-export type ModelChange = Partial<ModelSettings> & { default?: true };
+/** Body of `PATCH /models/{name}`: what is left out stays. */
+export type ModelChange = Partial<ModelSettings>;
 
 /** Result of a job `model.verify`. */
 export interface Verification {
@@ -340,13 +342,19 @@ export interface LogEntry {
 
 /** Answer to `GET /tls`. */
 export interface Tls {
-  /** SHA-256 of the appliance's own authority. */
-  ca: CertificateFacts;
-  certificate: CertificateFacts & { source: "local-ca" | "installed"; names: string[] };
+  /** `local`: signed by the appliance's own authority. `own`: the owner has installed it. */
+  source: "local" | "own";
+  certificate: Certificate;
+  authority: Certificate;
+  /** Why the owner's own certificate is not served though there is one. */
+  own_problem: string | null;
+  /** Whether requests with a token are answered on port 80, unencrypted. */
+  plain_http: boolean;
 }
 
-export interface CertificateFacts {
+export interface Certificate {
   sha256: string;
+  names: string[];
   /** RFC 3339. */
   not_after: string;
 }

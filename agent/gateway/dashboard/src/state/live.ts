@@ -2,6 +2,7 @@ import * as client from "../api/client";
 import type { Alert, Engine, Job, SampleEvent } from "../api/contract";
 import { type Connection, follow } from "../api/follow";
 import type { ServerEvent } from "../api/stream";
+import { whileSeen } from "./seen";
 import { Store } from "./store";
 
 /** What the appliance tells by itself, as long as the page is looked at. */
@@ -20,23 +21,16 @@ export const connectionVersion = new Store(0);
 const EVENTS = "/api/v1/events";
 const MOST_ALERTS = 20;
 
-let following: AbortController | null = null;
-
 /** Follows the appliance's events while the page can be seen. */
 export function startLive(): () => void {
-  const onVisibility = () => (document.hidden ? stop() : begin());
-  document.addEventListener("visibilitychange", onVisibility);
-  onVisibility();
+  const stop = whileSeen(begin);
   return () => {
-    document.removeEventListener("visibilitychange", onVisibility);
     stop();
     forget();
   };
 }
 
-function begin(): void {
-  if (following !== null) return;
-  following = new AbortController();
+function begin(signal: AbortSignal): void {
   const follower = {
     onEvent: received,
     onConnection: (now: Connection) => {
@@ -44,12 +38,7 @@ function begin(): void {
       if (now.state === "live") void catchUp();
     },
   };
-  void follow(EVENTS, follower, following.signal);
-}
-
-function stop(): void {
-  following?.abort();
-  following = null;
+  void follow(EVENTS, follower, signal);
 }
 
 /** What one person saw is not for the next. */

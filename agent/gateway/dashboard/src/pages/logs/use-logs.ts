@@ -3,6 +3,7 @@ import { type LogFilter, logQuery, logs } from "../../api/client";
 import type { LogEntry } from "../../api/contract";
 import { follow } from "../../api/follow";
 import { asProblem, type Problem } from "../../api/problem";
+import { whileSeen } from "../../state/seen";
 
 const LINES = 200;
 /** Older entries leave the page, so that a chatty machine does not fill the browser. */
@@ -26,15 +27,14 @@ export function useLogs(filter: LogFilter, isFollowing: boolean): LogView {
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new version is read anew
   useEffect(() => {
-    const controller = new AbortController();
-    const begin = () => {
-      const read = isFollowing ? followLogs : readOnce;
-      void read(filter, controller.signal, { setEntries, setProblem });
-    };
-    const timer = setTimeout(begin, SETTLED_MS);
+    const read = isFollowing ? followLogs : readOnce;
+    let stop = () => {};
+    const timer = setTimeout(() => {
+      stop = whileSeen((signal) => void read(filter, signal, { setEntries, setProblem }));
+    }, SETTLED_MS);
     return () => {
       clearTimeout(timer);
-      controller.abort();
+      stop();
     };
   }, [filter, isFollowing, version]);
 

@@ -49,9 +49,9 @@ export function ModelCard({ model, engine, role, verifications, onChanged }: Mod
       <header class="panel-head">
         <h2 class="model-name">{model.id}</h2>
         <div class="pills">
-          {model.default === true && <Pill tone="good">default</Pill>}
+          {model.settings.default && <Pill tone="good">default</Pill>}
           {isLoaded && <Pill tone="good">loaded</Pill>}
-          {model.settings?.pin === true && <Pill>pinned</Pill>}
+          {model.settings.pin && <Pill>pinned</Pill>}
           {model.place === "image" && <Pill>in the image</Pill>}
           {quarantine !== undefined && <Pill tone="bad">quarantine</Pill>}
           {model.problem !== null && <Pill tone="bad">cannot be read</Pill>}
@@ -96,7 +96,7 @@ export function ModelCard({ model, engine, role, verifications, onChanged }: Mod
                 Release
               </Button>
             )}
-            {model.default !== true && model.problem === null && (
+            {!model.settings.default && model.problem === null && (
               <Button
                 isBusy={action.isBusy}
                 label={`Make default: ${model.id}`}

@@ -13,9 +13,9 @@ import { type Read, readKeepAlive, readTokens } from "./setting-values";
 /** What is set for one model alone. */
 export function SettingsDialog(props: { model: StoredModel; onClose: () => void; onChanged: () => void }) {
   const { model, onClose, onChanged } = props;
-  const [keepAlive, setKeepAlive] = useState(String(model.settings?.keep_alive ?? ""));
-  const [context, setContext] = useState(String(model.settings?.context ?? ""));
-  const [isPinned, setPinned] = useState(model.settings?.pin === true);
+  const [keepAlive, setKeepAlive] = useState(String(model.settings.keep_alive ?? ""));
+  const [context, setContext] = useState(String(model.settings.context ?? ""));
+  const [isPinned, setPinned] = useState(model.settings.pin);
   const saving = useAction();
 
   const wantedKeepAlive = readKeepAlive(keepAlive);
@@ -26,7 +26,7 @@ export function SettingsDialog(props: { model: StoredModel; onClose: () => void;
       const change: ModelChange = {
         keep_alive: given(wantedKeepAlive),
         context: given(wantedContext),
-        pin: isPinned ? true : null,
+        pin: isPinned,
       };
       await client.changeModel(model.id, change);
       tell(`The settings of ${model.id} are saved.`);

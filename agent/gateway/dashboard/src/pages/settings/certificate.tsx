@@ -16,16 +16,22 @@ export function CertificatePanel() {
         <>
           <Facts
             facts={[
-              [
-                "Signed by",
-                tls.certificate.source === "installed" ? "an own certificate" : "this machine's authority",
-              ],
+              ["Signed by", tls.source === "own" ? "your own authority" : "this machine's authority"],
               ["Valid until", date(tls.certificate.not_after)],
               ["For", <span class="breakable">{tls.certificate.names.join(", ")}</span>],
             ]}
           />
+          {tls.own_problem !== null && (
+            <p class="field-error">Your own certificate is not served: {tls.own_problem}</p>
+          )}
+          {tls.plain_http && (
+            <p class="field-error">
+              Port 80 answers requests with a token, unencrypted: whoever listens on your network reads them.{" "}
+              <code>hearth tls plain-http off</code> ends it.
+            </p>
+          )}
           <Fingerprint name="Certificate" value={tls.certificate.sha256} />
-          <Fingerprint name="Authority" value={tls.ca.sha256} />
+          <Fingerprint name="Authority" value={tls.authority.sha256} />
           <p class="hint">
             Compare these SHA-256 fingerprints with the ones on the console before you trust a download.
           </p>
