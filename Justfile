@@ -8,11 +8,11 @@ default:
     @just --list --unsorted
 
 # Boot the image in QEMU, show its first answer, and leave it running until Ctrl-C
-up *ARGS: setup
+up *ARGS: setup page
     {{tests}} vm -- up {{ARGS}}
 
 # Run all tests: lints, beside the code, the daemons on this host, the image in QEMU; with the time of each
-test *ARGS: setup lint
+test *ARGS: setup page lint
     {{tests}} suites -- {{ARGS}}
 
 # The quick loop: lints and the tests beside the code; downloads nothing but crates
@@ -20,7 +20,7 @@ check: lint
     cargo test --release --workspace --exclude tests
 
 # Print the long tables: times, memory, security, ten questions two ways, kills, faults, energy (simulated)
-prove: setup
+prove: setup page
     {{tests}} vm -- prove
     {{tests}} cycles
     {{tests}} cycles -- --park
@@ -31,24 +31,29 @@ prove-paths *ARGS:
     {{tests}} bochs -- {{ARGS}}
 
 # Run the three daemons on this machine without root; hearthd only observes
-dev *ARGS: setup
+dev *ARGS: setup page
     {{tests}} dev -- {{ARGS}}
 
 # Build the disk image, unless it is up to date (--compress, --fresh)
-image *ARGS: setup
+image *ARGS: setup page
     {{image}} build {{ARGS}}
 
 # Write the image to a disk with your SSH key and a new token; without DEVICE, list the disks that would do
-flash *ARGS: setup
+flash *ARGS: setup page
     {{image}} flash {{ARGS}}
 
 # The virtual machine's own commands: up, test, prove
-vm *ARGS: setup
+vm *ARGS: setup page
     {{tests}} vm -- {{ARGS}}
 
 # Install the packages, the tools tree and the model that builds and tests need
 setup:
     {{image}} setup
+
+# Build the page that the gateway serves, unless it is up to date
+page:
+    cd agent/gateway/dashboard && { test -d node_modules || npm ci --no-audit --no-fund; }
+    cd agent/gateway/dashboard && { test -z "$(find src public *.* -newer dist/index.html 2>&1)" || npm run build; }
 
 # Formatting and warnings
 lint:

@@ -46,7 +46,12 @@ const FONTS: [&str; 3] = [
     "usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf",
 ];
 
-const NEEDS: [Need; 18] = [
+const NEEDS: [Need; 19] = [
+    // The gateway's page.
+    Need {
+        package: "npm",
+        proof: Proof::Program("npm"),
+    },
     // Rust crates with C in them.
     Need {
         package: "gcc",

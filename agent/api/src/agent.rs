@@ -79,6 +79,10 @@ pub trait Control {
     fn stop_engine(&self) -> zbus::Result<()>;
     /// Starts the engine anew. Returns once systemd's job is over.
     fn restart_engine(&self) -> zbus::Result<()>;
+    /// Powers the machine off in order. Returns once systemd has begun to.
+    fn power_off(&self) -> zbus::Result<()>;
+    /// Restarts the machine in order. Returns once systemd has begun to.
+    fn reboot(&self) -> zbus::Result<()>;
     /// Sets resource properties of the engine's unit, JSON of [`crate::engine::NewLimits`]; they are kept over restarts.
     fn set_engine_limits(&self, limits: &str) -> zbus::Result<()>;
 }

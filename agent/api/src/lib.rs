@@ -14,5 +14,6 @@ pub mod phase;
 pub mod power;
 pub mod rest;
 pub mod samples;
+pub mod system;
 pub mod tls;
 pub mod uploads;

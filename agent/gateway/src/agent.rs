@@ -4,16 +4,20 @@
 //! nobody asks, and needs no care for a bus or an agent that was restarted in between.
 
 mod engine;
+mod measured;
 mod memory;
 mod power;
 mod samples;
+mod system;
 
 pub(crate) use engine::{
     EngineJob, engine, engine_limits, forget_model, limit_engine, order_engine, release_model,
 };
+pub(crate) use measured::{Gauges, gauges};
 pub(crate) use memory::memory;
 pub(crate) use power::{hold, power, release, set_profile, set_target, thermal};
 pub(crate) use samples::{Look, activity, look, samples};
+pub(crate) use system::{Ending, end, timekeeping};
 
 use api::agent::{AgentProxy, BUS_NAME};
 use api::engine::Engine;

@@ -4,10 +4,13 @@ use crate::{
     agent::Bus,
     arrivals::Arrivals,
     attempts::Attempts,
+    caller::Actor,
     feed::Feed,
     import::ImportService,
     jobs::Jobs,
+    metrics::Measured,
     proxy::Upstream,
+    rates::Rates,
     refusal::{Kind, Refusal},
     rest::HealthCache,
     sessions::Sessions,
@@ -17,10 +20,15 @@ use crate::{
 };
 use std::{
     net::IpAddr,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+/// Processes that read the journal at once.
+const READERS: usize = 8;
 
 /// What all requests share.
 pub(crate) struct App {
@@ -46,8 +54,15 @@ pub(crate) struct App {
     pub(crate) uploads: Arc<Uploads>,
     /// Who is signed in.
     pub(crate) sessions: Sessions,
+    /// The program that reads the journal.
+    pub(crate) journalctl: PathBuf,
+    /// Who may read it at once.
+    pub(crate) readers: Arc<Semaphore>,
+    /// How long answers took.
+    pub(crate) measured: Arc<Measured>,
     /// Fires when the gateway is to end: what would go on for ever ends by it.
     pub(crate) stopping: CancellationToken,
+    rates: Rates,
     attempts: Mutex<Attempts>,
 }
 
@@ -60,6 +75,7 @@ impl App {
         arrivals: Arrivals,
         bus: Bus,
         identity: Arc<Identity>,
+        journalctl: PathBuf,
     ) -> Self {
         let feed = Arc::<Feed>::default();
         Self {
@@ -74,7 +90,11 @@ impl App {
             feed,
             uploads: Arc::default(),
             sessions: Sessions::default(),
+            journalctl,
+            measured: Arc::default(),
+            readers: Arc::new(Semaphore::new(READERS)),
             stopping: CancellationToken::new(),
+            rates: Rates::default(),
             attempts: Mutex::default(),
         }
     }
@@ -85,6 +105,14 @@ impl App {
         attempts.fail(address, now).map_err(|wait| {
             let detail = "too many requests without a valid token from this address";
             Refusal::new(Kind::TooMany, detail).retry_after(wait)
+        })
+    }
+
+    /// Counts a request of somebody who was let in; one who asks too often is refused.
+    pub(crate) fn asked(&self, actor: &Actor, address: Option<IpAddr>, now: Instant) -> Result<(), Refusal> {
+        self.rates.count(actor, address, now).map_err(|wait| {
+            let detail = "too many requests of this token, or from this address";
+            Refusal::new(Kind::TooOften, detail).retry_after(wait)
         })
     }
 }

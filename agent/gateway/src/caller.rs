@@ -85,6 +85,8 @@ pub(crate) struct Gate {
     pub(crate) app: Arc<App>,
     /// The least role that may pass.
     pub(crate) role: Role,
+    /// Whether it is counted how often somebody passes.
+    pub(crate) counts: bool,
 }
 
 /// What was found of a request's caller, for the handlers behind a gate.
@@ -123,6 +125,9 @@ fn admit(gate: &Gate, request: &Request) -> Result<Pass, Refusal> {
         let [has, needs] = [pass.role, gate.role].map(name);
         let detail = format!("the token has the role \"{has}\" and this needs \"{needs}\"");
         return Err(Refusal::new(Kind::Forbidden, detail));
+    }
+    if gate.counts {
+        gate.app.asked(&pass.actor, peer.address(), Instant::now())?;
     }
     Ok(pass)
 }

@@ -110,6 +110,20 @@ impl RequestLine {
         }
     }
 
+    /// Where somebody comes from who is known otherwise than by that.
+    fn origin(&self) -> String {
+        match (self.actor.get(), self.peer) {
+            (Some(_), Some(Peer::Network(address))) => format!(" from {address}"),
+            _ => String::new(),
+        }
+    }
+
+    /// Whether something may have been changed by it: the journal can be asked for these lines alone.
+    fn is_change(&self) -> bool {
+        let reads = [Method::GET, Method::HEAD, Method::OPTIONS];
+        !reads.contains(&self.method) && self.path.starts_with("/api/")
+    }
+
     /// Of an address that guesses on and on, the guesses that are looked at are told, and the rest would only bury
     /// what else there is.
     fn is_noise(&self) -> bool {
@@ -127,11 +141,12 @@ impl Drop for RequestLine {
         } = &*self;
         let ms = self.began.elapsed().as_millis();
         let (caller, status) = (self.caller(), self.status.map_or(0, |status| status.as_u16()));
+        let (origin, audit) = (self.origin(), self.is_change());
         let ending = if self.whole { "" } else { ", cut short" };
         let id = self.id.to_str().unwrap_or_default();
         tracing::info!(
-            request_id = id, %method, path, status, bytes, ms = ms as u64, actor = caller, whole = self.whole,
-            "{caller} {method} {path} {status} {bytes} B {ms} ms{ending}"
+            request_id = id, %method, path, status, bytes, ms = ms as u64, actor = caller, whole = self.whole, audit,
+            "{caller}{origin} {method} {path} {status} {bytes} B {ms} ms{ending}"
         );
     }
 }
@@ -149,7 +164,9 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     line.status = Some(response.status());
     // hyper does not ask for the body that an answer to HEAD would have.
     line.whole = line.method == Method::HEAD || response.body().is_end_stream();

@@ -17,9 +17,13 @@ mod jobs;
 mod journal;
 mod listen;
 mod manual;
+mod metrics;
 mod openapi;
+mod page;
 mod plain;
 mod proxy;
+mod rates;
+mod redaction;
 mod refusal;
 mod rest;
 mod routes;
@@ -84,6 +88,9 @@ enum Command {
         /// Bus on which hearthd is asked: system, session, none or an address
         #[arg(long, value_name = "BUS", default_value = "system")]
         bus: Bus,
+        /// The program that reads the journal
+        #[arg(long, value_name = "PROGRAM", default_value = "journalctl")]
+        journalctl: PathBuf,
     },
     /// Make the first token and print it, unless there is a token already.
     ///
@@ -130,6 +137,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             local,
             state,
             bus,
+            journalctl,
         } => {
             let settings = serve::Settings {
                 listen,
@@ -141,6 +149,7 @@ fn run(command: Command) -> anyhow::Result<()> {
                 state,
                 hashes,
                 bus,
+                journalctl,
             };
             // One thread: the work is passing bytes on, and each thread costs memory.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -80,6 +80,7 @@ fn gate(operation: &mut Operation, role: Role) {
             Kind::Forbidden,
             Kind::CrossSite,
             Kind::TooMany,
+            Kind::TooOften,
         ],
     );
 }

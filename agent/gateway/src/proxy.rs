@@ -3,6 +3,7 @@
 mod events;
 mod headers;
 mod stream;
+mod timed;
 mod upstream;
 
 pub(crate) use upstream::{Upstream, UpstreamError};
@@ -25,7 +26,12 @@ use events::Events;
 use http_body_util::{BodyExt, Limited};
 use hyper::Method;
 use machine::Rung;
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use timed::Timed;
 
 /// The largest body that is passed on.
 pub(crate) const LARGEST_BODY: u64 = 1 << 20;
@@ -43,7 +49,9 @@ pub(crate) async fn forward(State(app): State<Arc<App>>, request: Request) -> Re
 }
 
 async fn pass(app: &App, request: Request) -> Result<Response, Refusal> {
-    if request.method() == Method::POST {
+    let began = Instant::now();
+    let is_question = request.method() == Method::POST;
+    if is_question {
         app.arrivals.announce();
     }
     let (mut parts, body) = request.into_parts();
@@ -56,10 +64,16 @@ async fn pass(app: &App, request: Request) -> Result<Response, Refusal> {
         Err(error) => return Err(refusal(app, error, &fault).await),
     };
     headers::for_client(&mut parts.headers);
-    let body = if headers::is_event_stream(&mut parts.headers) {
+    let is_stream = headers::is_event_stream(&mut parts.headers);
+    let body = if is_stream {
         Body::new(Events::new(answer))
     } else {
         Body::new(answer)
+    };
+    let body = if is_question && parts.status.is_success() {
+        Body::new(Timed::new(body, began, app.measured.clone(), is_stream))
+    } else {
+        body
     };
     Ok(Response::from_parts(parts, body))
 }

@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     Unacceptable,
     /// Too many failed attempts.
     TooMany,
+    /// Too many requests.
+    TooOften,
     /// The gateway itself failed.
     Internal,
     /// hearthd does not answer.
@@ -80,6 +82,7 @@ impl Kind {
             Self::TooLarge => (S::PAYLOAD_TOO_LARGE, "too-large", "Request body too large", REQUEST, "request_too_large"),
             Self::Unacceptable => (S::UNPROCESSABLE_ENTITY, "unacceptable-value", "Value not acceptable", REQUEST, "unacceptable_value"),
             Self::TooMany => (S::TOO_MANY_REQUESTS, "too-many-attempts", "Too many failed attempts", "rate_limit_error", "rate_limit_exceeded"),
+            Self::TooOften => (S::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", "rate_limit_error", "rate_limit_exceeded"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error", SERVER, "internal_error"),
             Self::AgentUnavailable => (S::SERVICE_UNAVAILABLE, "agent-unavailable", "No agent", SERVER, "agent_unavailable"),
             Self::AgentFailed => (S::BAD_GATEWAY, "agent-failed", "It could not be done", SERVER, "agent_failed"),

@@ -1,17 +1,21 @@
 //! The management interface, `/api/v1`. Handlers only translate.
 
+pub(crate) mod clock;
 pub(crate) mod docs;
 pub(crate) mod engine;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod jobs;
+pub(crate) mod logs;
 pub(crate) mod memory;
+pub(crate) mod metrics;
 pub(crate) mod models;
 mod page;
 pub(crate) mod power;
 pub(crate) mod samples;
 pub(crate) mod session;
 pub(crate) mod status;
+pub(crate) mod system;
 pub(crate) mod thermal;
 pub(crate) mod tls;
 pub(crate) mod tokens;

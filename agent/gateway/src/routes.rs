@@ -4,7 +4,7 @@ use crate::{
     app::App,
     caller::{Door, Gate, require},
     journal::observe,
-    openapi, proxy,
+    openapi, page, proxy,
     refusal::{Kind, Refusal},
     rest,
 };
@@ -12,7 +12,7 @@ use api::rest::Role;
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderValue, Method, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
     routing::get,
@@ -21,12 +21,6 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
-
-const FRONT: &str = "Hearth, a private AI appliance.\n\n\
-    /v1          OpenAI's interface: chat with a local model\n\
-    /api/v1      management: health, status, power, thermal, memory, tokens, models, engine, tls\n\
-    /certificate how to have a browser, Python, Node or VS Code trust this machine\n\n\
-    Both want \"Authorization: Bearer hearth_…\"; \"hearth token new\" on the appliance makes one.\n";
 
 /// How long browsers are to come by TLS only, in seconds: half a year. Only those heed it that trust the certificate, so
 /// it is sent with the owner's own alone; who goes back to the local authority's would lock the others out.
@@ -38,26 +32,27 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let engine = Router::new()
         .route("/v1", passed_on.clone())
         .route("/v1/{*rest}", passed_on);
-    let mut service = behind(app, Role::Chat, engine);
+    let mut service = behind(app, Role::Chat, false, engine);
     for (role, interface) in interfaces() {
         let part = Router::from(interface);
         service = service.merge(match role {
-            Some(role) => behind(app, role, part),
+            Some(role) => behind(app, role, true, part),
             None => part,
         });
     }
     service
-        .route("/", get(FRONT))
+        .route("/", get(page::front))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), strict))
         .with_state(app.clone())
 }
 
-/// Routes that let only those pass who have the role.
-fn behind(app: &Arc<App>, role: Role, routes: Router<Arc<App>>) -> Router<Arc<App>> {
+/// Routes that let only those pass who have the role; `counts`: and not too often.
+fn behind(app: &Arc<App>, role: Role, counts: bool, routes: Router<Arc<App>>) -> Router<Arc<App>> {
     let app = app.clone();
-    routes.route_layer(from_fn_with_state(Gate { app, role }, require))
+    let gate = Gate { app, role, counts };
+    routes.route_layer(from_fn_with_state(gate, require))
 }
 
 /// The document of the management interface.
@@ -99,6 +94,7 @@ fn reading() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rest::power::power))
         .routes(routes!(rest::thermal::thermal))
         .routes(routes!(rest::memory::memory))
+        .routes(routes!(rest::metrics::metrics))
         .routes(routes!(rest::samples::samples))
         .routes(routes!(rest::engine::activity))
         .routes(routes!(rest::engine::limits))
@@ -127,6 +123,10 @@ fn managing() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rest::models::verify))
         .routes(routes!(rest::engine::release))
         .routes(routes!(rest::jobs::cancel))
+        .routes(routes!(rest::logs::logs))
+        .routes(routes!(rest::clock::clock))
+        .routes(routes!(rest::system::reboot))
+        .routes(routes!(rest::system::power_off))
         .routes(routes!(rest::uploads::begin))
         .routes(routes!(
             rest::uploads::part,
@@ -166,6 +166,11 @@ async fn strict(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
 }
 
 async fn nothing_here(request: Request) -> Response {
+    if let Some(file) =
+        page::file(&request).filter(|_| matches!(*request.method(), Method::GET | Method::HEAD))
+    {
+        return file;
+    }
     let path = request.uri().path();
     Refusal::new(Kind::NotFound, format!("there is nothing at {path}")).response(path)
 }

@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) hashes: Option<PathBuf>,
     /// Where hearthd is asked.
     pub(crate) bus: Bus,
+    /// The program that reads the journal.
+    pub(crate) journalctl: PathBuf,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -64,7 +66,15 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
     let upstream = Upstream::new(settings.infer);
     let arrivals = Arrivals::new(settings.arrivals);
     let import = ImportService::new(settings.import);
-    let app = Arc::new(App::new(book, upstream, import, arrivals, settings.bus, identity));
+    let app = Arc::new(App::new(
+        book,
+        upstream,
+        import,
+        arrivals,
+        settings.bus,
+        identity,
+        settings.journalctl,
+    ));
     let connections = Connections::new(app.stopping.clone());
     let service = routes::router(&app);
     open_doors(

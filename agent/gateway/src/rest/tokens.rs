@@ -3,9 +3,11 @@
 use super::{
     LARGEST_BODY, answer,
     page::{AnyPage, Page, page},
+    power::who,
 };
 use crate::{
     app::App,
+    caller,
     intake::Intake,
     openapi::{OfQuery, OfState},
     refusal::{Kind, Refusal},
@@ -15,7 +17,7 @@ use api::rest::{CreatedToken, NewToken, RevokedToken, Role, Token, TokenList};
 use axum::{
     Json,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{StatusCode, Uri, header},
+    http::{Extensions, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use std::sync::Arc;
@@ -44,9 +46,12 @@ pub(crate) async fn list(State(app): State<Arc<App>>, uri: Uri, wanted: AnyPage)
 )]
 pub(crate) async fn create(State(app): State<Arc<App>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
+    let who = who(&app, request.extensions());
     match make(&app, request).await {
         Ok(created) => {
-            tracing::info!(id = created.token.id, "token {:?} made", created.token.name);
+            let Token { id, name, role, .. } = &created.token;
+            let role = caller::name(*role);
+            tracing::info!(who, id, role, "token {name:?} of role {role} made by {who}");
             let location = [(header::LOCATION, format!("{path}/{}", created.token.id))];
             (StatusCode::CREATED, location, Json(created)).into_response()
         }
@@ -84,12 +89,14 @@ pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
     id: Result<Path<String>, PathRejection>,
     uri: Uri,
+    extensions: Extensions,
 ) -> Response {
+    let who = who(&app, &extensions);
     let token = match forget(&app, id).await {
         Ok(token) => token,
         Err(refusal) => return refusal.response(uri.path()),
     };
-    tracing::info!(id = token.id, "token {:?} revoked", token.name);
+    tracing::info!(who, id = token.id, "token {:?} revoked by {who}", token.name);
     let administrators = app.book.list().iter().any(|token| token.role == Role::Admin);
     let note = "no token for administration is left; \"hearth token new\" on the appliance makes one";
     Json(RevokedToken {

@@ -236,6 +236,12 @@ struct Control {
 
 #[interface(name = "org.hearth.Control1")]
 impl Control {
+    fn reboot(&self) -> fdo::Result<()> {
+        Err(fdo::Error::Failed("this is a test".to_owned()))
+    }
+
+    fn power_off(&self) {}
+
     fn set_power_profile(&self, profile: &str) {
         self.power.lock().unwrap().profile = profile.parse().unwrap();
     }

@@ -94,3 +94,19 @@ fn who_begins_no_handshake_is_counted() {
     drop(open);
     while gateway.client().try_ask("GET /") != Some(200) {}
 }
+
+#[test]
+fn one_token_that_asks_on_and_on_is_slowed_and_another_is_not() {
+    let (_setup, gateway, _engine, token) = gateway_with_engine();
+    let made = gateway.ask("POST /api/v1/tokens", &[&token], r#"{"name":"x","role":"read"}"#);
+    let other = format!(
+        "Authorization: Bearer {}",
+        made.json()["secret"].as_str().unwrap()
+    );
+    let mut client = gateway.client();
+    let mut answers = (0..3000).map(|_| client.ask("GET /api/v1/jobs", &[&token], ""));
+    let slowed = answers.find(|answer| answer.status == 429).expect("never 429");
+    assert_eq!(slowed.json()["type"], "/problems/too-many-requests");
+    assert!(slowed.header("retry-after").is_some());
+    assert_eq!(gateway.ask("GET /api/v1/jobs", &[&other], "").status, 200);
+}

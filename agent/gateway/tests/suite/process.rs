@@ -72,6 +72,11 @@ impl Setup {
         self.folder.path().join("arrival.sock")
     }
 
+    /// The program that reads the journal.
+    pub(crate) fn journalctl(&self) -> PathBuf {
+        self.folder.path().join("journalctl")
+    }
+
     /// A file of the state folder.
     pub(crate) fn state(&self, file: &str) -> PathBuf {
         self.folder.path().join("state").join(file)
@@ -121,6 +126,8 @@ impl Setup {
             .arg(self.engine_socket())
             .arg("--import")
             .arg(self.import_socket())
+            .arg("--journalctl")
+            .arg(self.journalctl())
             .arg("--arrival-socket")
             .arg(self.arrival_socket());
         command

@@ -7,7 +7,7 @@ mod systemd;
 mod unit_watch;
 
 pub(crate) use change_log::{ChangeLog, Line};
-pub(crate) use supervision::{Errand, Folders};
+pub(crate) use supervision::{Ending, Errand, Folders};
 pub(crate) use unit_watch::UnitWatch;
 
 use crate::engine::Administered;

@@ -79,6 +79,8 @@ impl Wish {
 pub(crate) enum Errand {
     Start,
     Restart,
+    /// The machine is to end so; nothing may be put off for it.
+    End(Ending),
     /// Nothing but what is wanted, which is that the engine does not run.
     Stop,
     /// Nothing but what is wanted.
@@ -99,6 +101,22 @@ impl Errand {
                 Some("another order has started the engine meanwhile")
             }
             _ => None,
+        }
+    }
+}
+
+/// How the machine is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    PowerOff,
+    Reboot,
+}
+
+impl Ending {
+    fn target(self) -> &'static str {
+        match self {
+            Self::PowerOff => "poweroff.target",
+            Self::Reboot => "reboot.target",
         }
     }
 }
@@ -215,6 +233,7 @@ impl Supervision {
             match errand {
                 Errand::Start => Ok(start(&systemd).await?),
                 Errand::Restart => Ok(restart(&systemd).await?),
+                Errand::End(ending) => Ok(systemd.isolate(ending.target()).await?),
                 Errand::Stop | Errand::Nothing => Ok(()),
             }
         }

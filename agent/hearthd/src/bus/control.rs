@@ -1,6 +1,7 @@
 //! The interface to control; the bus policy says who may call it.
 
 use super::request::{Caller, Change, Order, Requests};
+use crate::actuators::Ending;
 use crate::engine::check_own;
 use crate::interval::Interval;
 use crate::state::{NewHold, Owner};
@@ -145,6 +146,26 @@ impl Control {
     ) -> fdo::Result<()> {
         let caller = Caller::of(connection, &header).await?;
         self.requests.order(Order::Restart, caller).await
+    }
+
+    /// Powers the machine off in order. Returns once systemd has begun to.
+    async fn power_off(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        let caller = Caller::of(connection, &header).await?;
+        self.requests.order(Order::End(Ending::PowerOff), caller).await
+    }
+
+    /// Restarts the machine in order. Returns once systemd has begun to.
+    async fn reboot(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        let caller = Caller::of(connection, &header).await?;
+        self.requests.order(Order::End(Ending::Reboot), caller).await
     }
 
     /// Sets all resource properties of the engine's unit, JSON of `api::engine::NewLimits`; they are kept over restarts.

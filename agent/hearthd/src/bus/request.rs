@@ -1,5 +1,6 @@
 //! What callers want of the loop.
 
+use crate::actuators::Ending;
 use crate::interval::Interval;
 use crate::state::{NewHold, Refusal};
 use api::engine::{Engine, EngineLimits, UnitLimits};
@@ -36,7 +37,7 @@ pub(crate) enum Request {
     Hold(NewHold, u64, Caller, oneshot::Sender<Result<u32, Refusal>>),
 }
 
-/// What an administrator wants of the engine's unit.
+/// What an administrator wants of systemd: of the engine's unit, or of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Start,
@@ -44,6 +45,8 @@ pub(crate) enum Order {
     Restart,
     /// All of its limits.
     Limit(UnitLimits),
+    /// The machine itself is to end.
+    End(Ending),
 }
 
 /// A change that is asked for.

@@ -2,7 +2,7 @@
 
 use super::events::Events;
 use super::{Daemon, told};
-use crate::actuators::Errand;
+use crate::actuators::{Ending, Errand};
 use crate::bus::{Caller, Change, Order, Request};
 use crate::clock::boot_time;
 use crate::engine::{Now, Room, check};
@@ -239,6 +239,17 @@ impl Daemon<'_> {
                     })
                 }
             },
+            Order::End(ending) => {
+                let what = match ending {
+                    Ending::PowerOff => "the machine is powered off",
+                    Ending::Reboot => "the machine is restarted",
+                };
+                told::asked(what, caller);
+                Ok(Wanted {
+                    errand: Errand::End(ending),
+                    kept: Ok(()),
+                })
+            }
             Order::Limit(limits) => self.limit(limits, caller),
         }
     }

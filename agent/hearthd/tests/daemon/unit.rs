@@ -275,6 +275,25 @@ async fn limits_are_compared_with_machine_and_unit_kept_and_given_back() {
 }
 
 #[tokio::test]
+async fn the_machine_is_restarted_by_its_target_and_who_wanted_it_is_logged() {
+    let (bus, machine) = (Bus::start(), Machine::copy("n100"));
+    let (state, _systemd) = systemd(&bus).await;
+    let hearthd = Hearthd::start(&bus, &machine, 60_000);
+    let connection = bus.connect().await;
+    let control = ControlProxy::new(&connection).await.unwrap();
+    control.reboot().await.unwrap();
+    assert_eq!(state.lock().unwrap().active.last().unwrap(), "reboot.target");
+    control.power_off().await.unwrap();
+    assert_eq!(state.lock().unwrap().active.last().unwrap(), "poweroff.target");
+    let log = stop(hearthd).await;
+    let uid = nix::unistd::getuid();
+    assert!(
+        log.contains(&format!("the machine is restarted by user {uid}")),
+        "{log}"
+    );
+}
+
+#[tokio::test]
 async fn without_a_systemd_an_order_says_so() {
     let (bus, machine) = (Bus::start(), Machine::copy("n100"));
     let connection = bus.connect().await;

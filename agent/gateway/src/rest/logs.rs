@@ -1,0 +1,275 @@
+//! `/api/v1/logs`: the journal, read by `journalctl` in a process of its own, which may read it and nothing more than the
+//! gateway may.
+
+use super::{Lines, answer};
+use crate::{
+    app::App,
+    openapi::{OfQuery, OfState},
+    redaction::redacted,
+    refusal::{Kind, Refusal},
+};
+use api::system::LogEntry;
+use axum::{
+    body::Body,
+    extract::{Query, State, rejection::QueryRejection},
+    http::{Uri, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+use std::{path::Path, process::Stdio, sync::Arc, time::Duration};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    process::{Child, ChildStdout, Command},
+    sync::{
+        OwnedSemaphorePermit,
+        mpsc::{Sender, channel},
+    },
+    time::{MissedTickBehavior, interval},
+};
+
+/// Entries that may be asked for at once.
+const MOST_LINES: u32 = 5000;
+/// The longest entry that is read, in bytes: a dump in the journal is nobody's line.
+const LONGEST: u64 = 256 << 10;
+/// How often something is said to whoever follows.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// What may follow the `?`.
+#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wish {
+    /// Only entries of this unit, as `hearthd` or `ssh.service`.
+    #[serde(default)]
+    #[param(required = false)]
+    unit: String,
+    /// Only entries as grave as this or graver: 0 to 7.
+    #[serde(default = "all")]
+    #[param(required = false, minimum = 0, maximum = 7, default = 7)]
+    priority: u8,
+    /// How many, the newest.
+    #[serde(default = "some")]
+    #[param(required = false, minimum = 1, maximum = 5000, default = 200)]
+    lines: u32,
+    /// Whether what comes from now on is told, too, as server-sent events.
+    #[serde(default)]
+    #[param(required = false)]
+    follow: bool,
+}
+
+fn all() -> u8 {
+    7
+}
+
+fn some() -> u32 {
+    200
+}
+
+/// The journal: an entry a line, oldest first; with `follow=true` an entry an event, and it goes on.
+#[utoipa::path(
+    get,
+    path = "/api/v1/logs",
+    tag = "system",
+    params(Wish),
+    responses(
+        (status = 200, description = "The entries", content(
+            (LogEntry = "application/x-ndjson"),
+            (LogEntry = "text/event-stream")
+        )),
+        OfQuery, OfState
+    )
+)]
+pub(crate) async fn logs(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    wish: Result<Query<Wish>, QueryRejection>,
+) -> Response {
+    match begin(&app, wish) {
+        Ok(response) => response,
+        Err(refusal) => answer::<()>(&uri, Err(refusal)),
+    }
+}
+
+fn begin(app: &Arc<App>, wish: Result<Query<Wish>, QueryRejection>) -> Result<Response, Refusal> {
+    let Query(wish) = wish.map_err(|error| Refusal::new(Kind::Invalid, error.body_text()))?;
+    check(&wish).map_err(|problem| Refusal::new(Kind::Invalid, problem))?;
+    let turn = app.readers.clone().try_acquire_owned().map_err(|_| {
+        let detail = "as many read the journal already as may at once; try again";
+        Refusal::new(Kind::Conflict, detail)
+    })?;
+    let mut child = command(&app.journalctl, &wish).spawn().map_err(|error| {
+        let detail = format!("cannot start {}: {error}", app.journalctl.display());
+        Refusal::new(Kind::Internal, detail)
+    })?;
+    let output = child.stdout.take();
+    let output = output.ok_or_else(|| Refusal::new(Kind::Internal, "journalctl has no output"))?;
+    let (lines, body) = channel(16);
+    let reader = Reader {
+        app: app.clone(),
+        follow: wish.follow,
+        lines,
+        _child: child,
+        _turn: turn,
+    };
+    tokio::spawn(reader.relay(BufReader::new(output)));
+    let kind = if wish.follow {
+        "text/event-stream"
+    } else {
+        "application/x-ndjson"
+    };
+    Ok(([(header::CONTENT_TYPE, kind)], Body::new(Lines(body))).into_response())
+}
+
+fn check(wish: &Wish) -> Result<(), String> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || "@._:-\\".contains(c);
+    if wish.unit.len() > 256 || wish.unit.starts_with('-') || !wish.unit.chars().all(sound) {
+        Err(format!("unit: {:?} is no unit's name", wish.unit))
+    } else if wish.priority > 7 {
+        Err("priority: 0 to 7 are known".to_owned())
+    } else if !(1..=MOST_LINES).contains(&wish.lines) {
+        Err(format!("lines: 1 to {MOST_LINES} can be told"))
+    } else {
+        Ok(())
+    }
+}
+
+fn command(journalctl: &Path, wish: &Wish) -> Command {
+    let mut command = Command::new(journalctl);
+    command.args(["--output=json", "--quiet", "--no-pager"]);
+    command.arg("--output-fields=MESSAGE,PRIORITY,_SYSTEMD_UNIT,UNIT");
+    command.arg(format!("--lines={}", wish.lines));
+    command.arg(format!("--priority={}", wish.priority));
+    if !wish.unit.is_empty() {
+        command.arg(format!("--unit={}", wish.unit));
+    }
+    if wish.follow {
+        command.arg("--follow");
+    }
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true);
+    command
+}
+
+/// Hands entries on; the process ends with it.
+struct Reader {
+    app: Arc<App>,
+    follow: bool,
+    lines: Sender<Bytes>,
+    _child: Child,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    async fn relay(self, mut output: BufReader<ChildStdout>) {
+        let mut alive = interval(KEEP_ALIVE);
+        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut line = Vec::new();
+        loop {
+            let mut bounded = (&mut output).take(LONGEST);
+            let said = tokio::select! {
+                read = bounded.read_until(b'\n', &mut line) => match read {
+                    Ok(0) => return,
+                    Ok(_) if line.last() != Some(&b'\n') => continue,
+                    Ok(_) => self.shown(&std::mem::take(&mut line)),
+                    Err(error) => return tracing::warn!("the journal cannot be read on: {error}"),
+                },
+                _ = alive.tick(), if self.follow => Some(Bytes::from_static(b": keep-alive\n\n")),
+                () = self.lines.closed() => return,
+                () = self.app.stopping.cancelled() => return,
+            };
+            if let Some(said) = said
+                && self.lines.send(said).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    /// A line of journalctl's as it is told; nothing of one that is no entry.
+    fn shown(&self, line: &[u8]) -> Option<Bytes> {
+        let entry = entry(&serde_json::from_slice(line).ok()?)?;
+        // Strings and numbers always become JSON.
+        let json = serde_json::to_string(&entry).unwrap_or_default();
+        Some(if self.follow {
+            format!("data: {json}\n\n").into()
+        } else {
+            format!("{json}\n").into()
+        })
+    }
+}
+
+/// An entry of journalctl's JSON: numbers are texts there, and what is no text is a list of bytes.
+fn entry(fields: &Value) -> Option<LogEntry> {
+    let text = |name: &str| match fields.get(name)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(bytes) => {
+            let bytes: Option<Vec<u8>> = bytes
+                .iter()
+                .map(|byte| byte.as_u64().and_then(|byte| byte.try_into().ok()))
+                .collect();
+            Some(String::from_utf8_lossy(&bytes?).into_owned())
+        }
+        _ => None,
+    };
+    let micros: i128 = text("__REALTIME_TIMESTAMP")?.parse().ok()?;
+    let time = OffsetDateTime::from_unix_timestamp_nanos(micros * 1000).ok()?;
+    Some(LogEntry {
+        time: time.format(&Rfc3339).ok()?,
+        // Of what systemd says of a unit, UNIT is the unit and _SYSTEMD_UNIT is systemd's own.
+        unit: text("UNIT").or_else(|| text("_SYSTEMD_UNIT")),
+        priority: text("PRIORITY")
+            .and_then(|priority| priority.parse().ok())
+            .unwrap_or(6),
+        message: redacted(&text("MESSAGE").unwrap_or_default()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_entry_is_told_whatever_its_message_is_made_of() {
+        let told = entry(
+            &json!({"__REALTIME_TIMESTAMP": "1000000", "PRIORITY": "4", "MESSAGE": [104, 255],
+            "_SYSTEMD_UNIT": "init.scope", "UNIT": "a.service"}),
+        );
+        let told = told.unwrap();
+        assert_eq!(told.time, "1970-01-01T00:00:01Z");
+        assert_eq!((told.unit.as_deref(), told.priority), (Some("a.service"), 4));
+        assert_eq!(told.message, "h\u{fffd}");
+        let bare = entry(&json!({"__REALTIME_TIMESTAMP": "1", "MESSAGE": null})).unwrap();
+        assert_eq!((bare.unit, bare.priority, bare.message.as_str()), (None, 6, ""));
+        assert_eq!(entry(&json!({"MESSAGE": "x"})), None);
+    }
+
+    #[test]
+    fn no_unit_is_an_option_of_journalctls() {
+        let wish = |unit: &str, priority, lines| Wish {
+            unit: unit.to_owned(),
+            priority,
+            lines,
+            follow: false,
+        };
+        for good in [
+            "",
+            "hearthd",
+            "hearth-import@1-2.service",
+            "dev-disk\\x2d1.device",
+        ] {
+            assert_eq!(check(&wish(good, 0, 5000)), Ok(()));
+        }
+        for bad in ["--root=/", "a b", "a\nb", "a/b", "é"] {
+            assert!(check(&wish(bad, 7, 1)).is_err(), "{bad}");
+        }
+        assert!(check(&wish("", 8, 1)).is_err() && check(&wish("", 7, 0)).is_err());
+        assert!(check(&wish("", 7, 5001)).is_err());
+    }
+}
