@@ -47,8 +47,11 @@ impl Feed {
         if self.sender.receiver_count() == 0 {
             return;
         }
-        // Strings and numbers always become JSON, in one line.
-        let data = serde_json::to_string(data).unwrap_or_default();
+        self.pass_on(event, &text(data));
+    }
+
+    /// Tells what is JSON already.
+    fn pass_on(&self, event: &str, data: &str) {
         // Whoever has hung up meanwhile misses it.
         self.sender
             .send(format!("event: {event}\ndata: {data}\n\n").into())
@@ -89,12 +92,18 @@ async fn ask(app: Arc<App>) {
             }
         }
         for (event, data) in watch.see(agent::look(&app.bus).await) {
-            app.feed.tell(event, &data);
+            app.feed.pass_on(event, &data);
         }
     }
 }
 
-type Event = (&'static str, serde_json::Value);
+/// An event and its data, as JSON.
+type Event = (&'static str, String);
+
+/// Strings and numbers always become JSON, in one line.
+fn text(data: &impl Serialize) -> String {
+    serde_json::to_string(data).unwrap_or_default()
+}
 
 /// What was seen last: only what is new is told.
 #[derive(Debug, Default)]
@@ -118,12 +127,12 @@ impl Watch {
         }
         if let Some(row) = look.row.filter(|row| row.time > self.time) {
             self.time = row.time;
-            events.push(("sample", json!(row)));
+            events.push(("sample", text(&row)));
         }
         events.extend(self.quarantines(&look.engine));
         let is_busy = look.engine.phase != Phase::Idle;
         if is_busy || self.engine.as_ref() != Some(&look.engine) {
-            events.push(("engine", json!(look.engine)));
+            events.push(("engine", text(&look.engine)));
             self.engine = Some(look.engine);
         }
         events.extend(self.warn(look.warnings));
@@ -162,7 +171,8 @@ impl Watch {
 fn alert(level: &str, message: &str) -> Event {
     let now = OffsetDateTime::now_utc();
     let time = now.format(&Rfc3339).unwrap_or_else(|_| now.to_string());
-    ("alert", json!({"level": level, "message": message, "time": time}))
+    let alert = json!({"level": level, "message": message, "time": time});
+    ("alert", text(&alert))
 }
 
 #[cfg(test)]
@@ -228,9 +238,9 @@ mod tests {
         };
         watch.see(with(1, &["/a"], &["m"]));
         let events = watch.see(with(2, &["/a", "/b"], &["m", "n"]));
-        let messages: Vec<&str> = events
-            .iter()
-            .filter_map(|(_, data)| data["message"].as_str())
+        let data = events.iter().map(|(_, data)| serde_json::from_str(data).unwrap());
+        let messages: Vec<String> = data
+            .filter_map(|data: serde_json::Value| data["message"].as_str().map(str::to_owned))
             .collect();
         assert_eq!(messages, ["the model n is quarantined: it fails", "/b is gone"]);
     }
