@@ -6,6 +6,7 @@ use crate::{
     attempts::Attempts,
     caller::Actor,
     feed::Feed,
+    idempotency::Answers,
     import::ImportService,
     jobs::Jobs,
     metrics::Measured,
@@ -62,6 +63,8 @@ pub(crate) struct App {
     pub(crate) measured: Arc<Measured>,
     /// Fires when the gateway is to end: what would go on for ever ends by it.
     pub(crate) stopping: CancellationToken,
+    /// What requests with a key were answered.
+    pub(crate) answers: Answers,
     rates: Rates,
     attempts: Mutex<Attempts>,
 }
@@ -94,6 +97,7 @@ impl App {
             measured: Arc::default(),
             readers: Arc::new(Semaphore::new(READERS)),
             stopping: CancellationToken::new(),
+            answers: Answers::default(),
             rates: Rates::default(),
             attempts: Mutex::default(),
         }

@@ -11,6 +11,7 @@ mod caller;
 mod connections;
 mod feed;
 mod first_token;
+mod idempotency;
 mod import;
 mod intake;
 mod jobs;

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use utoipa::{
     IntoResponses, OpenApi,
     openapi::{
-        ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Responses, SecurityRequirement,
-        path::{HttpMethod, Operation, PathItem},
+        ContentBuilder, Object, Ref, RefOr, Required, Response, ResponseBuilder, Responses,
+        SecurityRequirement,
+        path::{HttpMethod, Operation, ParameterBuilder, ParameterIn, PathItem},
+        schema::Type,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -57,8 +59,28 @@ pub(crate) fn complete(document: &mut utoipa::openapi::OpenApi, role: Option<Rol
             if let Some(role) = role {
                 gate(operation, role);
             }
+            if role.is_some() && method == HttpMethod::Post && !path.ends_with("/tokens") {
+                keyed(operation);
+            }
         }
     }
+}
+
+/// What is begun may be sent again.
+fn keyed(operation: &mut Operation) {
+    let key = ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "A request that is sent again with it is answered as before, and not done again.",
+        ))
+        .schema(Some(Object::with_type(Type::String)));
+    operation
+        .parameters
+        .get_or_insert_default()
+        .push(key.build().into());
+    refuse(&mut operation.responses, &[Kind::Invalid, Kind::Conflict]);
 }
 
 fn gate(operation: &mut Operation, role: Role) {

@@ -3,6 +3,7 @@
 use crate::{
     app::App,
     caller::{Door, Gate, require},
+    idempotency::once,
     journal::observe,
     openapi, page, proxy,
     refusal::{Kind, Refusal},
@@ -36,7 +37,10 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     for (role, interface) in interfaces() {
         let part = Router::from(interface);
         service = service.merge(match role {
-            Some(role) => behind(app, role, true, part),
+            Some(role) => {
+                let part = part.route_layer(from_fn_with_state(app.clone(), once));
+                behind(app, role, true, part)
+            }
             None => part,
         });
     }

@@ -139,3 +139,39 @@ fn a_model_is_loaded_by_an_empty_conversation_in_the_background() {
         (Some("failed"), Some("no m"))
     );
 }
+
+#[test]
+fn what_is_sent_again_with_its_key_is_answered_again_and_not_done_again() {
+    let (_setup, gateway, service) = gateway();
+    let header = format!("Authorization: Bearer {}", secret(&gateway));
+    let begin = |key: &str| {
+        let headers = [header.as_str(), "Prefer: respond-async", key];
+        gateway.ask("POST /api/v1/models/m/verify", &headers, "")
+    };
+    let first = begin("Idempotency-Key: a");
+    let _call = service.next();
+    let again = begin("Idempotency-Key: a");
+    assert_eq!((first.status, again.status), (202, 202));
+    assert_eq!(first.header("location"), again.header("location"));
+    assert_eq!(first.json(), again.json());
+    let other = begin("Idempotency-Key: b");
+    let _other_call = service.next();
+    assert_ne!(first.header("location"), other.header("location"));
+    let list = gateway.ask_locally("GET /api/v1/jobs", "").json();
+    assert_eq!(list["jobs"].as_array().unwrap().len(), 2);
+    let long = format!("Idempotency-Key: {}", "x".repeat(129));
+    assert_eq!(begin(&long).status, 400);
+}
+
+#[test]
+fn a_request_that_was_refused_may_be_tried_again_with_its_key() {
+    let (_setup, gateway, _service) = gateway();
+    let header = format!("Authorization: Bearer {}", secret(&gateway));
+    let headers = [header.as_str(), "Idempotency-Key: a"];
+    for _ in 0..2 {
+        let refused = gateway.ask("POST /api/v1/engine/load", &headers, "{}");
+        assert_eq!(refused.status, 422, "{refused:?}");
+    }
+    let begun = gateway.ask("POST /api/v1/engine/load", &headers, r#"{"model":"m"}"#);
+    assert_eq!(begun.status, 202);
+}
