@@ -21,6 +21,7 @@ mod events;
 mod hwmon;
 mod meminfo;
 mod memory;
+mod neighbours;
 mod own_memory;
 mod own_start;
 mod parse;
@@ -41,6 +42,7 @@ mod zoneinfo;
 mod zram;
 
 pub use events::{KernelEvent, KernelEvents};
+pub use neighbours::neighbours;
 pub use own_memory::OwnMemory;
 pub use own_start::own_start;
 pub use reclaimer::{Reclaimed, Reclaimer};

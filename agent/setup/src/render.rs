@@ -1,0 +1,129 @@
+//! Settings as the files that others read.
+
+mod iwd;
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use crate::settings::{Ipv4, Network, Settings, StaticAddress, TimeZone, Wifi};
+
+/// The folder of what people have set.
+pub const STATE: &str = "var/lib/hearth/config";
+/// Where time zones lie.
+pub const ZONES: &str = "usr/share/zoneinfo";
+/// What is added to the image's own file for the cable.
+const CABLE: &str = "run/systemd/network/80-ethernet.network.d/10-hearth.conf";
+/// What is added to the image's own file for Wi-Fi.
+const WIFI: &str = "run/systemd/network/81-wifi.network.d/10-hearth.conf";
+
+/// A file as it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Where, below the root.
+    pub path: PathBuf,
+    /// What it is.
+    pub content: Content,
+}
+
+/// What is to be at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A text, with the file's mode.
+    Text(String, u32),
+    /// A link that leads there.
+    Link(PathBuf),
+    /// Nothing.
+    Absent,
+}
+
+/// For all to read.
+const PUBLIC: u32 = 0o644;
+/// For root alone.
+const SECRET: u32 = 0o600;
+
+/// The files of a network. `before` is what was in force: a Wi-Fi network that is left is forgotten.
+pub fn network(network: &Network, before: Option<&Network>) -> Vec<File> {
+    let fixed = match &network.ipv4 {
+        Ipv4::Dhcp => None,
+        Ipv4::Static(fixed) => Some(fixed),
+    };
+    let is_wireless = network.wifi.is_some();
+    let mut files = vec![
+        state("hostname", format!("{}\n", network.hostname), PUBLIC),
+        drop_in(CABLE, fixed.filter(|_| !is_wireless)),
+        drop_in(WIFI, fixed.filter(|_| is_wireless)),
+    ];
+    let left = before.and_then(|before| before.wifi.as_ref());
+    if let Some(left) = left.filter(|left| !same_file(left, network.wifi.as_ref())) {
+        files.push(file(iwd::path(left), Content::Absent));
+    }
+    if let Some(wifi) = &network.wifi {
+        files.push(file(iwd::path(wifi), Content::Text(iwd::text(wifi), SECRET)));
+    }
+    files
+}
+
+/// The other files: who gets in, the engine's settings, the time zone.
+pub fn rest(settings: &Settings) -> Vec<File> {
+    let mut engine = settings.engine.environment();
+    if let Some(model) = &settings.model {
+        // Writing to a text cannot fail.
+        let _written = writeln!(engine, "HEARTH_MODEL={model}");
+    }
+    vec![
+        state("authorized_keys", lines(&settings.ssh_keys), PUBLIC),
+        state("token-hashes", lines(&settings.tokens), SECRET),
+        state("engine.env", engine, PUBLIC),
+        local_time(settings.timezone.as_ref()),
+    ]
+}
+
+fn file(path: impl Into<PathBuf>, content: Content) -> File {
+    File {
+        path: path.into(),
+        content,
+    }
+}
+
+fn state(name: &str, text: String, mode: u32) -> File {
+    file(format!("{STATE}/{name}"), Content::Text(text, mode))
+}
+
+fn lines<T: ToString>(all: &[T]) -> String {
+    all.iter().map(|one| one.to_string() + "\n").collect()
+}
+
+/// What `/etc/localtime` leads to.
+fn local_time(zone: Option<&TimeZone>) -> File {
+    let zone = zone.map_or_else(|| "UTC".to_owned(), ToString::to_string);
+    file(
+        format!("{STATE}/localtime"),
+        Content::Link(format!("/{ZONES}/{zone}").into()),
+    )
+}
+
+fn same_file(left: &Wifi, now: Option<&Wifi>) -> bool {
+    now.is_some_and(|now| iwd::path(left) == iwd::path(now))
+}
+
+fn drop_in(path: &str, fixed: Option<&StaticAddress>) -> File {
+    file(
+        path,
+        fixed.map_or(Content::Absent, |fixed| Content::Text(networkd(fixed), PUBLIC)),
+    )
+}
+
+/// A drop-in of systemd.network(5). IPv6 goes on configuring itself.
+fn networkd(fixed: &StaticAddress) -> String {
+    let mut text = format!("[Network]\nDHCP=ipv6\nAddress={}\n", fixed.net());
+    if let Some(gateway) = fixed.gateway() {
+        let _written = writeln!(text, "Gateway={gateway}");
+    }
+    for server in fixed.dns() {
+        let _written = writeln!(text, "DNS={server}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
