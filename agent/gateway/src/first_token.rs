@@ -10,17 +10,20 @@ use crate::{
 };
 use anyhow::Context;
 use api::rest::{NewToken, Role};
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 use time::OffsetDateTime;
 
 /// Makes a token for administration and shows it, unless there is any token already.
 pub(crate) fn first_token(
     state: &Path,
-    hashes: Option<&Path>,
+    hashes: &[PathBuf],
     now: OffsetDateTime,
     show: impl FnOnce(tokens::Secret) -> io::Result<()>,
 ) -> anyhow::Result<()> {
-    let provided = hashes.map(provided).transpose()?.unwrap_or_default();
+    let provided = provided(hashes)?;
     if !provided.is_empty() || !read_store(state)?.is_empty() {
         return Ok(());
     }
@@ -49,7 +52,7 @@ mod tests {
     use crate::tokens::Digest;
 
     /// The token's digest, if one was made and shown.
-    fn made(state: &Path, hashes: Option<&Path>) -> anyhow::Result<Option<Digest>> {
+    fn made(state: &Path, hashes: &[PathBuf]) -> anyhow::Result<Option<Digest>> {
         let mut shown = None;
         first_token(state, hashes, OffsetDateTime::UNIX_EPOCH, |secret| {
             shown = Some(secret.digest());
@@ -61,37 +64,41 @@ mod tests {
     #[test]
     fn there_is_one_first_token() {
         let folder = tempfile::tempdir().unwrap();
-        let digest = made(folder.path(), None).unwrap().unwrap();
+        let digest = made(folder.path(), &[]).unwrap().unwrap();
         let kept = read_store(folder.path()).unwrap();
         assert_eq!(kept.len(), 1);
         assert_eq!((kept[0].role, kept[0].sha256), (Role::Admin, digest));
-        assert_eq!(made(folder.path(), None).unwrap(), None);
+        assert_eq!(made(folder.path(), &[]).unwrap(), None);
     }
 
     #[test]
     fn one_that_could_not_be_shown_is_made_again() {
         let folder = tempfile::tempdir().unwrap();
         let broken = |_| Err(io::ErrorKind::BrokenPipe.into());
-        let error = first_token(folder.path(), None, OffsetDateTime::UNIX_EPOCH, broken).unwrap_err();
+        let error = first_token(folder.path(), &[], OffsetDateTime::UNIX_EPOCH, broken).unwrap_err();
         assert!(error.to_string().contains("cannot show"), "{error}");
-        assert!(made(folder.path(), None).unwrap().is_some());
+        assert!(made(folder.path(), &[]).unwrap().is_some());
     }
 
     #[test]
     fn a_provided_token_makes_it_superfluous_and_a_bad_line_does_not() {
         let folder = tempfile::tempdir().unwrap();
-        let hashes = folder.path().join("token-hashes");
-        std::fs::write(&hashes, format!("sha256:{}\n", "0".repeat(64))).unwrap();
-        assert_eq!(made(folder.path(), Some(&hashes)).unwrap(), None);
-        std::fs::write(&hashes, "sha256:00\n").unwrap();
-        assert!(made(folder.path(), Some(&hashes)).unwrap().is_some());
+        let hashes = ["token-hashes", "setup-hashes"].map(|name| folder.path().join(name));
+        for file in &hashes {
+            std::fs::write(&hashes[0], "\n").unwrap();
+            std::fs::write(&hashes[1], "\n").unwrap();
+            std::fs::write(file, format!("sha256:{}\n", "0".repeat(64))).unwrap();
+            assert_eq!(made(folder.path(), &hashes).unwrap(), None, "{}", file.display());
+        }
+        std::fs::write(&hashes[1], "sha256:00\n").unwrap();
+        assert!(made(folder.path(), &hashes).unwrap().is_some());
     }
 
     #[test]
     fn it_does_not_write_under_a_running_daemon() {
         let folder = tempfile::tempdir().unwrap();
         let _daemon = Store::open(folder.path()).unwrap();
-        let error = made(folder.path(), None).unwrap_err();
+        let error = made(folder.path(), &[]).unwrap_err();
         assert!(format!("{error:#}").contains("hearth token new"), "{error:#}");
     }
 }

@@ -46,6 +46,9 @@ use std::{
     process::ExitCode,
 };
 
+/// Credentials with hashes of tokens: the owner's own file, and what hearth-setup has read of `hearth.toml`.
+const HASHES: [&str; 2] = ["hearth.token-hashes", "hearth.setup-hashes"];
+
 /// Hearth's network door.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
@@ -127,7 +130,8 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let hashes = credentials.map(|folder| folder.join("hearth.token-hashes"));
+    let hashes = credentials.map(|folder| HASHES.map(|name| folder.join(name)).to_vec());
+    let hashes = hashes.unwrap_or_default();
     match command {
         Command::Serve {
             listen,
@@ -161,7 +165,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::FirstToken { state } => {
             let now = time::OffsetDateTime::now_utc();
             let show = |secret: tokens::Secret| writeln!(io::stdout(), "{}", secret.reveal());
-            first_token::first_token(&state, hashes.as_deref(), now, show)
+            first_token::first_token(&state, &hashes, now, show)
         }
         Command::Fingerprint { state } => tls::make_known(&state, time::OffsetDateTime::now_utc()),
     }

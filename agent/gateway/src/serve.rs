@@ -11,7 +11,7 @@ use crate::{
     proxy::Upstream,
     routes,
     tls::{Acceptor, Identity},
-    tokens::{Book, Store, read_provided},
+    tokens::{Book, Provided, Store, read_provided},
 };
 use anyhow::Context;
 use axum::Router;
@@ -48,8 +48,8 @@ pub(crate) struct Settings {
     pub(crate) local: Option<PathBuf>,
     /// The state folder.
     pub(crate) state: PathBuf,
-    /// The file of provided token hashes, where there are credentials.
-    pub(crate) hashes: Option<PathBuf>,
+    /// Files of provided token hashes; none where there are no credentials.
+    pub(crate) hashes: Vec<PathBuf>,
     /// Where hearthd is asked.
     pub(crate) bus: Bus,
     /// The program that reads the journal.
@@ -58,7 +58,7 @@ pub(crate) struct Settings {
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let book = open_book(&settings.state, settings.hashes.as_deref())?;
+    let book = open_book(&settings.state, &settings.hashes)?;
     let identity = Arc::new(open_identity(&settings.state)?);
     let sockets = open_sockets(&settings)?;
     let tls_port = sockets.tls_port()?;
@@ -147,17 +147,30 @@ fn open_doors(
     Ok(())
 }
 
-fn open_book(state: &Path, hashes: Option<&Path>) -> anyhow::Result<Book> {
+fn open_book(state: &Path, hashes: &[PathBuf]) -> anyhow::Result<Book> {
     let store = Store::open(state).context("cannot open the store of tokens")?;
-    let provided = hashes.map(provided).transpose()?.unwrap_or_default();
+    let provided = provided(hashes)?;
     if store.tokens().is_empty() && provided.is_empty() {
         tracing::warn!("there is no token yet: only the local socket lets anybody in");
     }
     Ok(Book::new(store, provided))
 }
 
-/// The tokens of a file of hashes. Bad lines are logged, each by its place, and the others count.
-pub(crate) fn provided(path: &Path) -> anyhow::Result<Vec<crate::tokens::Provided>> {
+/// The tokens of files of hashes; one that is in two of them is the first's. Bad lines are logged, each by its place, and the
+/// others count.
+pub(crate) fn provided(files: &[PathBuf]) -> anyhow::Result<Vec<Provided>> {
+    let mut all: Vec<Provided> = Vec::new();
+    for file in files {
+        for token in provided_by(file)? {
+            if !all.iter().any(|known| known.digest == token.digest) {
+                all.push(token);
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn provided_by(path: &Path) -> anyhow::Result<Vec<Provided>> {
     let (tokens, bad) = read_provided(path).with_context(|| format!("cannot read {}", path.display()))?;
     for bad in bad {
         tracing::error!("{}:{}: {}", path.display(), bad.line, bad.problem);

@@ -22,10 +22,10 @@ const EXAMPLES: &str = "Examples:
   inferd serve --models . --listen 127.0.0.1:8090   for development, with the models of this folder
   inferd serve --memory-budget 400M                 with at most so much of a model in memory
 
-Settings by the environment, where the command line is silent: HEARTH_MEMORY_BUDGET, HEARTH_THREADS, HEARTH_CPU,
-HEARTH_KV, HEARTH_KV_MEMORY, HEARTH_KV_PARK_QUOTA, HEARTH_KEEP_ALIVE, HEARTH_EXIT_IDLE, HEARTH_SLOTS and HEARTH_CONTEXT,
-with the values of the options of these names. One that cannot be used is told in the log and passed over. On the
-appliance they stand in engine.env on CONFIG.";
+Settings by the environment, where the command line is silent: HEARTH_MODEL, HEARTH_MEMORY_BUDGET, HEARTH_THREADS,
+HEARTH_CPU, HEARTH_KV, HEARTH_KV_MEMORY, HEARTH_KV_PARK_QUOTA, HEARTH_KEEP_ALIVE, HEARTH_EXIT_IDLE, HEARTH_SLOTS and
+HEARTH_CONTEXT, with the values of the options of these names. One that cannot be used is told in the log and passed over.
+On the appliance they come from hearth.toml on CONFIG.";
 
 const BENCH_EXAMPLES: &str = "Examples:
   inferd bench -m model.gguf
@@ -70,6 +70,9 @@ pub(crate) struct Serve {
     /// earlier folder hides one of the same name in a later one.
     #[arg(long, value_name = "DIR", default_values = ["/usr/share/hearth/models", "/var/lib/hearth/models"])]
     pub(crate) models: Vec<PathBuf>,
+    /// The model that is loaded where nobody names one; `hearth model set --default` comes first.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
     /// A TCP address to listen on beside inherited sockets.
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,

@@ -1,4 +1,4 @@
-//! Settings by the environment: on the appliance, what the owner wrote into `engine.env` on CONFIG.
+//! Settings by the environment: on the appliance, what the owner wrote into `hearth.toml` on CONFIG (`agent/setup`).
 //!
 //! They are put before the command line's own, each after it was tried alone: one bad line must not keep the engine from
 //! starting, as nobody could then ask the machine what is wrong.
@@ -10,7 +10,8 @@ use clap::Parser;
 use crate::arguments::Arguments;
 
 /// Variables, and the options of `inferd serve` that they stand for.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
+    ("HEARTH_MODEL", "--model"),
     ("HEARTH_MEMORY_BUDGET", "--memory-budget"),
     ("HEARTH_THREADS", "--threads"),
     ("HEARTH_CPU", "--cpu"),
@@ -129,6 +130,7 @@ mod tests {
                 ("HEARTH_EXIT_IDLE", "0"),
                 ("HEARTH_SLOTS", "2"),
                 ("HEARTH_CONTEXT", "8192"),
+                ("HEARTH_MODEL", "coder"),
                 ("PATH", "/bin"),
             ],
         );
@@ -141,6 +143,32 @@ mod tests {
         assert_eq!(serve.exit_idle, KeepAlive::For(std::time::Duration::ZERO));
         assert_eq!((serve.kv_memory, serve.kv_park_quota), (Size(0), Size(1 << 30)));
         assert_eq!((serve.threads, serve.slots, serve.context), (Some(3), 2, 8192));
+        assert_eq!(serve.model.as_deref(), Some("coder"));
+    }
+
+    #[test]
+    fn what_hearth_toml_can_set_is_taken() {
+        let values = ["800M", "3", "scalar", "q8", "0", "1G", "1h30m", "-1", "2", "8192"];
+        let keys = setup::settings::ENGINE_KEYS.iter().zip(values);
+        let lines: String = keys
+            .map(|(key, value)| format!("{key} = \"{value}\"\n"))
+            .collect();
+        let file = format!("model = \"coder\"\n[engine]\n{lines}");
+        let read = setup::parse(file.as_bytes(), |_| true).unwrap();
+        let rendered = setup::render::rest(&read);
+        let environment = rendered
+            .iter()
+            .find_map(|file| match &file.content {
+                setup::render::Content::Text(text, _) if file.path.ends_with("engine.env") => Some(text),
+                _ => None,
+            })
+            .unwrap();
+        let variables: Vec<(&str, &str)> = environment
+            .lines()
+            .map(|line| line.split_once('=').unwrap())
+            .collect();
+        assert_eq!(variables.len(), SETTINGS.len());
+        assert_eq!(settled(&["serve"], &variables).problems, Vec::<String>::new());
     }
 
     #[test]
@@ -178,11 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn the_unit_takes_them_from_config() {
+    fn the_unit_takes_them_from_where_setup_puts_them() {
         let unit = include_str!("../../../systemd/system/hearth-inferd.service");
         assert!(
             unit.lines()
-                .any(|line| line == "EnvironmentFile=-/config/engine.env")
+                .any(|line| line == format!("EnvironmentFile=-/{}/engine.env", setup::render::STATE))
         );
     }
 }

@@ -20,9 +20,15 @@ const IMAGES_MODEL: &str = "smollm2-135m-instruct";
 /// Whoever a process was started for has come in by then.
 const ARRIVAL: Duration = Duration::from_secs(1);
 
-/// Loads the default model, the image's or the only one, so that the first question need not wait for it; but not in a
-/// process that somebody has started by connecting, who asks for what he wants, and not where memory is short.
-pub(crate) async fn preload(engine: Engine, life: Life, settings: Arc<Reader>, mut orders: Orders) {
+/// Loads the default model, else `chosen`, the image's or the only one, so that the first question need not wait for it; but
+/// not in a process that somebody has started by connecting, who asks for what he wants, and not where memory is short.
+pub(crate) async fn preload(
+    engine: Engine,
+    life: Life,
+    settings: Arc<Reader>,
+    chosen: Option<String>,
+    mut orders: Orders,
+) {
     if timeout(ARRIVAL, life.met()).await.is_ok() {
         return;
     }
@@ -33,7 +39,8 @@ pub(crate) async fn preload(engine: Engine, life: Life, settings: Arc<Reader>, m
     }
     let looking = engine.clone();
     let (entries, settings) = apart(move || (looking.models(), settings.read())).await;
-    let Some(entry) = unnamed(&entries, settings.default_model(), &order) else {
+    let chosen = settings.default_model().or(chosen.as_deref());
+    let Some(entry) = unnamed(&entries, chosen, &order) else {
         tracing::info!(models = entries.len(), folders = ?engine.folders(), "no model is loaded yet");
         return;
     };

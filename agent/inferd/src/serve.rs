@@ -73,8 +73,8 @@ async fn serve_here(arguments: &Serve, settings: Settings, limits: Limits) -> Re
         terminate: on(SignalKind::terminate())?,
         interrupt: on(SignalKind::interrupt())?,
     };
-    let first = engine.clone();
-    tokio::spawn(async move { preload(first, life, settings, orders).await });
+    let (first, chosen) = (engine.clone(), arguments.model.clone());
+    tokio::spawn(async move { preload(first, life, settings, chosen, orders).await });
     serve(sockets, routes::router(engine.clone(), admission), watched).await?;
     park(&engine).await;
     Ok(())
