@@ -13,11 +13,12 @@ use crate::paths::Paths;
 use crate::progress::Progress;
 
 /// A program: its crate, which is also its file's name, and the folder it lies in on the appliance.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("gateway", "usr/lib/hearth"),
     ("hearth", "usr/bin"),
     ("hearthd", "usr/lib/hearth"),
     ("inferd", "usr/lib/hearth"),
+    ("setup", "usr/lib/hearth"),
 ];
 
 /// Folders of `systemd/` and where they go.
