@@ -7,7 +7,7 @@ use anyhow::Result;
 use machine::BootTime;
 use setup::file::{LONGEST, NAME};
 use setup::trial::Source;
-use setup::{Settings, digest, parse, render};
+use setup::{digest, parse, render};
 
 use crate::desk::Desk;
 use crate::journal;
@@ -43,25 +43,17 @@ fn read(place: &Place, desk: &mut Desk<'_>, name: &str, text: &[u8], now: BootTi
         return Ok(());
     }
     match parse(text, |zone| is_zone(place, zone)) {
-        Ok(settings) => take(desk, name, settings, digest, now),
+        Ok(settings) => {
+            let name = name.to_owned();
+            let source = Source {
+                name,
+                settings,
+                digest,
+            };
+            desk.take(source, &[], now)
+        }
         Err(problems) => desk.refuse(name, &problems),
     }
-}
-
-/// Takes over what a file sets.
-pub(crate) fn take(
-    desk: &mut Desk<'_>,
-    name: &str,
-    settings: Settings,
-    digest: String,
-    now: BootTime,
-) -> Result<()> {
-    let source = Source {
-        name: name.to_owned(),
-        settings,
-        digest,
-    };
-    desk.take(source, &[], now)
 }
 
 /// Whether the time zone database has a zone of this name, which leads nowhere else.

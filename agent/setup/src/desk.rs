@@ -20,7 +20,9 @@ const KEPT: &str = "var/lib/hearth/config/settings.json";
 /// What is tried, until the next boot at the longest.
 const TRIAL: &str = "run/hearth/setup/trial.json";
 /// The answer to a file, which `hearth-result.service` brings to CONFIG.
-const RESULT: &str = "run/hearth/setup/hearth-result.txt";
+pub(crate) const RESULT: &str = "run/hearth/setup/hearth-result.txt";
+/// The wish to have the appliance on the internal disk (`hearth-install.path`).
+pub(crate) const INSTALL: &str = "run/hearth/setup/install.json";
 /// Written when the running system must be told of a change (`hearth-apply.path`).
 const CHANGED: &str = "run/hearth/setup/changed";
 const LOCK: &str = "run/hearth/setup/lock";
@@ -73,6 +75,9 @@ impl<'p> Desk<'p> {
     pub(crate) fn take(&mut self, source: Source, notes: &[String], now: BootTime) -> Result<()> {
         let wanted = self.kept.read(&source);
         let (name, settings) = (source.name.clone(), source.settings.clone());
+        if let Some(install) = &settings.install {
+            self.place.save(INSTALL, install)?;
+        }
         let fate = if is_risky(&self.kept.network, &wanted) {
             self.kept.network = Network {
                 ipv4: self.kept.network.ipv4.clone(),

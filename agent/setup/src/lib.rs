@@ -4,6 +4,8 @@
 //! All of this is pure: text in, values and texts out. Files, clocks and the machine are the program's.
 
 pub mod change;
+pub mod cidata;
+pub mod disks;
 pub mod file;
 pub mod kept;
 pub mod outcome;

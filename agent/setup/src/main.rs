@@ -6,6 +6,8 @@
 mod boot;
 mod desk;
 mod door;
+mod drive;
+mod install;
 mod journal;
 mod place;
 mod watch;
@@ -51,6 +53,15 @@ enum Command {
         /// The file
         file: PathBuf,
     },
+    /// Take over what a cidata drive says of host name and SSH keys
+    #[command(hide = true)]
+    Cidata {
+        /// Where it is mounted
+        folder: PathBuf,
+    },
+    /// Copy the appliance to the internal disk, as hearth.toml wants it
+    #[command(hide = true)]
+    Install,
     /// Serve one request, on the connection that is standard input
     #[command(hide = true)]
     Serve,
@@ -78,6 +89,8 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             boot::run(&place, credentials.as_deref(), now()?)?;
         }
         Command::Check { file } => return check(&place, file),
+        Command::Cidata { folder } => drive::run(&place, folder, now()?)?,
+        Command::Install => install::run(&place)?,
         Command::Serve => serve(&place)?,
         Command::Watch => watch::run(&place, || neighbours(&cli.root), now)?,
     }

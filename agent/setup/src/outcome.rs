@@ -80,6 +80,12 @@ fn lines(settings: &Settings, network: Network) -> Vec<(&'static str, String)> {
             Some(format!("{} {}", token.role(), token.name()).trim_end().to_owned()),
         );
     }
+    if settings.install.is_some() {
+        line(
+            "install",
+            Some("the appliance is being copied; how it went is said at the end, and then the machine powers off".to_owned()),
+        );
+    }
     for setting in settings.engine.environment().lines() {
         line("engine", Some(setting.to_owned()));
     }

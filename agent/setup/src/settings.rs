@@ -13,7 +13,7 @@ pub(crate) mod zone;
 pub use address::{Dns, Ipv4, Net, StaticAddress};
 pub use engine::{Engine, KEYS as ENGINE_KEYS};
 pub use host_name::HostName;
-pub use install::{Install, Target};
+pub use install::{ERASE, Install, ONLY, Target};
 pub use model::ModelName;
 pub use ssh_key::SshKey;
 pub use token::TokenHash;

@@ -333,3 +333,15 @@ fn what_is_kept_and_broken_keeps_nobody_out() {
     machine.boot();
     assert_eq!(machine.read("var/lib/hearth/config/hostname"), "kitchen\n");
 }
+
+#[test]
+fn the_wish_to_be_installed_is_handed_on_once() {
+    let machine = Machine::new();
+    machine.config("[install]\nto = \"internal\"\ndisk = \"nvme0n1\"\n");
+    machine.boot();
+    let wish = "run/hearth/setup/install.json";
+    assert!(machine.read(wish).contains("nvme0n1"));
+    fs::remove_file(machine.0.path().join(wish)).unwrap();
+    machine.boot();
+    assert!(!machine.has(wish));
+}

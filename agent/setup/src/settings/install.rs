@@ -1,7 +1,10 @@
 //! The wish to have the appliance on the internal disk.
 
+use serde::{Deserialize, Serialize};
+
 /// Copy the appliance to the internal disk, and power off.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Install {
     /// Which disk.
     pub target: Target,
@@ -10,7 +13,8 @@ pub struct Install {
 }
 
 /// Which disk is meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Target {
     /// The one that there is, if there is one alone.
     Only,
@@ -19,9 +23,9 @@ pub enum Target {
 }
 
 /// How [`Target::Only`] is written.
-pub(crate) const ONLY: &str = "the only one";
+pub const ONLY: &str = "the only one";
 /// The word that lets what is on the disk be erased.
-pub(crate) const ERASE: &str = "erase";
+pub const ERASE: &str = "erase";
 
 /// Reads which disk is meant.
 pub(crate) fn target(text: &str) -> Result<Target, String> {

@@ -1,0 +1,67 @@
+//! `setup install`: copies the appliance to the internal disk, as `hearth.toml` wants it. What is copied say the definitions
+//! for systemd-repart; which disk, `setup::disks`.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use setup::disks::{self, Chosen};
+use setup::settings::Install;
+
+use crate::desk::{INSTALL, RESULT};
+use crate::journal;
+use crate::place::Place;
+
+/// What systemd-repart makes of the disk.
+const DEFINITIONS: &str = "/usr/lib/hearth/install.d";
+
+/// Does it, if it is wanted; it is tried once. The answer says how it went.
+pub(crate) fn run(place: &Place) -> Result<()> {
+    let Some(install) = place.load::<Install>(INSTALL)? else {
+        bail!("nothing is to be installed: {INSTALL} is not there");
+    };
+    place.remove(INSTALL)?;
+    let installed = choose(&install).and_then(|disk| copy(&disk, install.erase).map(|()| disk));
+    let said = match &installed {
+        Ok(disk) => format!(
+            "The appliance is on {}. The machine powers off; take the stick out and switch it on.",
+            disk.description
+        ),
+        Err(error) => format!("The appliance was NOT installed: {error:#}."),
+    };
+    journal::info(&said);
+    append(place, &said)?;
+    installed.map(drop)
+}
+
+fn choose(install: &Install) -> Result<Chosen> {
+    let listing = output(Command::new("lsblk").args(["--json", "--bytes", "--output", disks::COLUMNS]))?;
+    let devices = disks::parse(&listing).map_err(anyhow::Error::msg)?;
+    disks::choose(&devices, install).map_err(anyhow::Error::msg)
+}
+
+/// repart itself refuses a disk with a partition table that may not be erased.
+fn copy(disk: &Chosen, erase: bool) -> Result<()> {
+    let mut repart = Command::new("systemd-repart");
+    repart.args(["--dry-run=no", "--no-pager", "--definitions", DEFINITIONS]);
+    repart.arg(if erase { "--empty=force" } else { "--empty=require" });
+    output(repart.arg(Path::new("/dev").join(&disk.name))).map(drop)
+}
+
+fn output(command: &mut Command) -> Result<Vec<u8>> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {program}"))?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        bail!("{program} ended with {}: {}", output.status, words.trim());
+    }
+    Ok(output.stdout)
+}
+
+fn append(place: &Place, said: &str) -> Result<()> {
+    let text = place.read(RESULT, 1 << 20)?.unwrap_or_default();
+    let text = [text.as_slice(), b"\n", said.as_bytes(), b"\n"].concat();
+    place.write(Path::new(RESULT), &text, 0o644)
+}
