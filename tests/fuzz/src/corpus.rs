@@ -55,6 +55,7 @@ pub fn make() -> Result<Corpus> {
         ("manifest", manifests()?),
         ("template", templates()),
         ("phase", packets()),
+        ("hearth-toml", owners_files()),
     ]))
 }
 
@@ -165,4 +166,46 @@ fn packets() -> BTreeMap<String, Vec<u8>> {
         ("record".to_owned(), record.encode().to_vec()),
         ("order".to_owned(), order.encode().to_vec()),
     ])
+}
+
+/// A file with all that can be set, and some with a mistake each.
+fn owners_files() -> BTreeMap<String, Vec<u8>> {
+    let key = "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+    let all = format!(
+        "hostname = \"kitchen\"\ntimezone = \"Europe/Berlin\"\nmodel = \"coder\"\n\n[access]\nssh_keys = [\"ssh-ed25519 {key} \
+         me@laptop\"]\ntoken_hashes = [\"sha256:{} chat laptop\"]\n\n[network]\nmethod = \"static\"\naddress = \
+         \"192.168.1.20/24\"\ngateway = \"192.168.1.1\"\ndns = [\"192.168.1.1\", \"fd00::1\"]\n\n[wifi]\nssid = \"home\"\npassword \
+         = \"correct horse\"\n\n[engine]\nmemory_budget = \"800M\"\nslots = 2\nkv = \"q8\"\nkeep_alive = \"30m\"\n\n[install]\nto = \
+         \"internal\"\ndisk = \"the only one\"\nconfirm = \"erase\"\n",
+        "0a".repeat(32)
+    );
+    let files = [
+        ("all", all.as_str()),
+        ("dhcp", "[network]\nmethod = \"dhcp\"\n"),
+        (
+            "windows",
+            "\u{feff}hostname = \"a\"\r\n[wifi]\r\nssid = \"caf\u{e9}\"\r\n",
+        ),
+        ("no-quotes", "hostname = kitchen\n"),
+        ("unknown-key", "hostnam = \"kitchen\"\n"),
+        (
+            "no-prefix",
+            "[network]\nmethod = \"static\"\naddress = \"192.168.1.20\"\n",
+        ),
+        (
+            "gateway-elsewhere",
+            "[network]\nmethod = \"static\"\naddress = \"10.0.0.2/8\"\ngateway = \"11.0.0.1\"\n",
+        ),
+        (
+            "short-password",
+            "[wifi]\nssid = \"home\"\npassword = \"short\"\n",
+        ),
+        (
+            "cut-key",
+            "[access]\nssh_keys = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5\"]\n",
+        ),
+    ];
+    files
+        .map(|(name, text)| (format!("{name}.toml"), text.as_bytes().to_vec()))
+        .into()
 }

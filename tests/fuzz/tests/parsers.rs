@@ -50,6 +50,30 @@ const JINJA: [&[u8]; 20] = [
     b"{% include 'chat' %}",
 ];
 
+/// What an owner's file is made of.
+const OWNERS: [&[u8]; 20] = [
+    b"hostname = ",
+    b"timezone = ",
+    b"[network]\n",
+    b"method = \"static\"\n",
+    b"method = \"dhcp\"\n",
+    b"address = \"",
+    b"gateway = \"",
+    b"dns = [",
+    b"[wifi]\n",
+    b"ssid = \"",
+    b"password = \"",
+    b"[engine]\n",
+    b"slots = ",
+    b"[access]\n",
+    b"ssh-ed25519 ",
+    b"sha256:",
+    b"\"\"\"",
+    b"\"\n",
+    b"/24",
+    b"{a = 1}",
+];
+
 struct Counting;
 
 thread_local! {
@@ -98,7 +122,7 @@ struct Test {
     least: (usize, usize),
 }
 
-const TESTS: [Test; 4] = [
+const TESTS: [Test; 5] = [
     Test {
         name: "gguf",
         run: gguf,
@@ -119,6 +143,11 @@ const TESTS: [Test; 4] = [
         run: phase,
         // Both packets, and each reason to refuse a record.
         least: (8, 11_000),
+    },
+    Test {
+        name: "hearth-toml",
+        run: hearth_toml,
+        least: (500, 500),
     },
 ];
 
@@ -377,4 +406,76 @@ fn phase(folder: &Path) -> Report {
             (Err(error), Err(_)) => Err(error.to_string()),
         }
     })
+}
+
+fn hearth_toml(folder: &Path) -> Report {
+    let campaign = Campaign {
+        name: "hearth-toml",
+        seeds: corpus::seeds("hearth-toml").unwrap(),
+        executions: 100_000,
+        change: &|input, others, noise| mutate::bytes(input, others, &OWNERS, noise),
+    };
+    campaign.run(folder, |input| {
+        let (read, peak) = peak_of(|| setup::parse(input, |zone| zone != "Mars"));
+        assert!(
+            peak <= 512 * input.len() + (64 << 10),
+            "{peak} bytes for {}",
+            input.len()
+        );
+        let settings = read.map_err(|problems| {
+            let lines = 1 + input.iter().filter(|&&byte| byte == b'\n').count();
+            assert!(!problems.is_empty());
+            assert!(
+                problems
+                    .iter()
+                    .flat_map(|problem| problem.line)
+                    .all(|line| (1..=lines).contains(&line))
+            );
+            assert!(problems.iter().all(|problem| !problem.to_string().contains('\n')));
+            // The first alone, without its key: with all of them nearly every file would be news.
+            problems[0].problem.clone()
+        })?;
+        check_files(&settings);
+        Ok("settings".to_owned())
+    })
+}
+
+/// No text that was taken breaks out of the line or the folder that it is written to.
+fn check_files(settings: &setup::Settings) {
+    use setup::render::{self, Content};
+    let files = [render::network(&settings.network(), None), render::rest(settings)].concat();
+    for file in files {
+        let folders = ["run/systemd/network", "var/lib/iwd", "var/lib/hearth/config"];
+        assert!(
+            folders.iter().any(|folder| file.path.starts_with(folder)),
+            "{file:?}"
+        );
+        assert!(
+            file.path
+                .components()
+                .all(|part| part != std::path::Component::ParentDir),
+            "{file:?}"
+        );
+        match &file.content {
+            Content::Text(text, _) => {
+                assert!(
+                    text.lines().all(|line| !line.chars().any(char::is_control)),
+                    "{file:?}"
+                );
+                let sections = text.lines().filter(|line| line.starts_with('[')).count();
+                assert!(sections <= 1, "{file:?}");
+            }
+            Content::Link(to) => assert!(to.starts_with("/usr/share/zoneinfo"), "{file:?}"),
+            Content::Absent => {}
+        }
+    }
+    let kept = serde_json::to_string(settings).unwrap();
+    let again: setup::Settings = serde_json::from_str(&kept).unwrap();
+    assert_eq!(
+        setup::Settings {
+            install: settings.install.clone(),
+            ..again
+        },
+        *settings
+    );
 }
