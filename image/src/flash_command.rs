@@ -8,7 +8,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use image::flash::{Access, Flashed, Keys, LEAST_DISK, Target, Token, examine, flash, flashable};
+use image::flash::{
+    Access, Flashed, Keys, LEAST_DISK, Target, Token, examine, flash, flashable, read_settings,
+};
 use image::{Paths, Progress};
 
 #[derive(Debug, Args)]
@@ -19,6 +21,9 @@ pub(crate) struct FlashArguments {
     /// The public key that may log in as admin, in place of ~/.ssh/id_*.pub. May be given more than once.
     #[arg(long, value_name = "FILE")]
     ssh_key: Vec<PathBuf>,
+    /// A hearth.toml to put on CONFIG: host name, network, time zone and more; it is checked first.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
     /// Do not ask before everything on the disk is erased.
     #[arg(long)]
     yes: bool,
@@ -42,6 +47,7 @@ pub(crate) fn run(arguments: &FlashArguments, paths: &Paths, progress: Progress<
     // First, so that nobody waits for a build only to be refused.
     let target = examine(root, path, LEAST_DISK)?;
     let keys = Keys::read(&arguments.ssh_key, home().as_deref())?;
+    let settings = arguments.settings.as_deref().map(read_settings).transpose()?;
     let image = match &arguments.image {
         Some(image) => image.clone(),
         None => image::ensure_image(paths, progress)?,
@@ -56,6 +62,7 @@ pub(crate) fn run(arguments: &FlashArguments, paths: &Paths, progress: Progress<
     let access = Access {
         authorized_keys: keys.lines.clone(),
         token_hashes: token.hash_line(),
+        settings: settings.unwrap_or_default(),
     };
     let rate = arguments.rate_limit.map(|rate| rate * 1_000_000);
     let flashed = flash(&image, &target, &access, rate, progress)?;
@@ -103,6 +110,9 @@ fn as_root(
         .arg(image);
     for file in &keys.files {
         command.arg("--ssh-key").arg(file);
+    }
+    if let Some(file) = &arguments.settings {
+        command.arg("--settings").arg(file);
     }
     command
         .args(arguments.yes.then_some("--yes"))

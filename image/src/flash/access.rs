@@ -19,6 +19,24 @@ pub struct Access {
     pub authorized_keys: String,
     /// `token-hashes`: `sha256:<hex> [role] [name]`, one a line.
     pub token_hashes: String,
+    /// `hearth.toml`: everything else that the owner sets.
+    pub settings: String,
+}
+
+/// Reads a `hearth.toml` and checks it as the appliance will; time zones are looked for in this system's database.
+///
+/// # Errors
+/// [`super::FlashError::Settings`] with every mistake, or the file cannot be read.
+pub fn read_settings(file: &Path) -> Result<String> {
+    let text = fs::read(file).at("read", file)?;
+    let is_zone = |zone: &str| Path::new("/").join(setup::render::ZONES).join(zone).is_file();
+    let refused = |problems: Vec<String>| FlashError::Settings {
+        path: file.to_owned(),
+        problems: problems.join("\n  "),
+    };
+    let parsed = setup::parse(&text, is_zone);
+    parsed.map_err(|problems| refused(problems.iter().map(ToString::to_string).collect()))?;
+    String::from_utf8(text).map_err(|error| refused(vec![error.to_string()]))
 }
 
 /// SSH public keys.
@@ -175,5 +193,23 @@ mod tests {
     #[test]
     fn no_home_and_no_file_is_no_key() {
         assert_eq!(Keys::read(&[], None).unwrap(), Keys::default());
+    }
+
+    #[test]
+    fn settings_are_checked_before_they_are_written() {
+        let folder = home(&[
+            ("good.toml", "hostname = \"kitchen\"\n"),
+            ("bad.toml", "hostname = \"kitchen\"\ncolour = 1\n"),
+        ]);
+        let file = |name: &str| folder.path().join(".ssh").join(name);
+        assert_eq!(
+            read_settings(&file("good.toml")).unwrap(),
+            "hostname = \"kitchen\"\n"
+        );
+        let error = read_settings(&file("bad.toml")).unwrap_err().to_string();
+        assert!(
+            error.contains("bad.toml") && error.contains("line 2, colour"),
+            "{error}"
+        );
     }
 }

@@ -11,6 +11,7 @@ pub(super) fn fill(fat: &mut Vec<u8>, access: &Access) -> std::io::Result<()> {
     let files = [
         ("authorized_keys", &access.authorized_keys),
         ("token-hashes", &access.token_hashes),
+        (setup::file::NAME, &access.settings),
     ];
     let system = FileSystem::new(Cursor::new(fat), FsOptions::new())?;
     for (name, text) in files.into_iter().filter(|(_, text)| !text.is_empty()) {
@@ -59,15 +60,17 @@ mod tests {
         let long = Access {
             authorized_keys: "ssh-ed25519 AAAA\n".repeat(400),
             token_hashes: "sha256:00\n".into(),
+            settings: "hostname = \"kitchen\"\n".into(),
         };
         fill(&mut fat, &long).unwrap();
         assert_eq!(
             testing::read(&fat, "authorized_keys").unwrap(),
             long.authorized_keys
         );
+        assert_eq!(testing::read(&fat, "hearth.toml").unwrap(), long.settings);
         let short = Access {
             authorized_keys: "ssh-rsa B\n".into(),
-            token_hashes: String::new(),
+            ..Access::default()
         };
         fill(&mut fat, &short).unwrap();
         assert_eq!(testing::read(&fat, "authorized_keys").unwrap(), "ssh-rsa B\n");

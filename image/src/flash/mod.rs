@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::progress::Progress;
 
-pub use access::{Access, Keys, Token};
+pub use access::{Access, Keys, Token, read_settings};
 pub use disks::{Disk, Refusal, flashable};
 pub use target::{Target, examine};
 
@@ -60,6 +60,14 @@ pub enum FlashError {
         path: PathBuf,
         /// What is wrong, and the way out.
         reason: &'static str,
+    },
+    /// Settings have mistakes.
+    #[error("{} is not written:\n  {problems}", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// Each with its line, a line each.
+        problems: String,
     },
     /// What was read back is not what was written.
     #[error(

@@ -39,6 +39,7 @@ impl Bench {
         let access = Access {
             authorized_keys: "ssh-ed25519 AAAA\n".into(),
             token_hashes: "sha256:00 admin\n".into(),
+            settings: String::new(),
         };
         flash(&self.image(), &self.target(), &access, None, Progress::silent())
     }

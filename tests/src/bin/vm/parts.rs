@@ -10,6 +10,9 @@ use tests::oracle::{self, Answer};
 use tests::report;
 use tests::vm::Setup;
 
+/// The `hearth.toml` of a flashed disk: what no other check goes by.
+pub(crate) const SETTINGS: &str = "timezone = \"Europe/Berlin\"\n[engine]\nexit_idle = \"10m\"\n";
+
 /// The image, the model and the folders.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -84,6 +87,7 @@ impl Parts {
         let access = Access {
             authorized_keys,
             token_hashes,
+            settings: SETTINGS.to_owned(),
         };
         let flash = |progress: Progress<'_>| setup.flash_image(&self.image, &access, rate, progress);
         let flashed = report::with_progress(flash)?;

@@ -265,7 +265,11 @@ fn figures(guest: &mut Guest) -> Result<()> {
     say(&table(&["what", "memory"], &rows));
     title("systemd-analyze security, in the guest");
     let mut rows = Vec::new();
-    for (unit, limit) in sandbox::UNITS.into_iter().chain([sandbox::IMPORT]) {
+    for (unit, limit) in sandbox::UNITS
+        .into_iter()
+        .chain([sandbox::IMPORT])
+        .chain(sandbox::SETUP)
+    {
         rows.push(vec![
             unit.to_owned(),
             sandbox::exposure(guest, unit)?.to_string(),

@@ -13,7 +13,7 @@ use tests::report::{Report, say, seconds};
 use tests::vm::{Keys, Machine, Setup, token_on};
 
 use crate::checks::disk::{Identity, layout, root_is_verified};
-use crate::checks::{access, answers, bus, engine, life, memory, models, recovery, sandbox, settled, tls};
+use crate::checks::{access, answers, bus, engine, life, memory, models, recovery, sandbox, settled, setup, tls};
 use crate::faults;
 use crate::guest::Guest;
 use crate::parts::Parts;
@@ -27,12 +27,18 @@ type Check = fn(&mut Guest) -> Result<String>;
 
 /// Those of the first boot that need nothing but the guest, in their order: the engine must not be stopped before it has
 /// been looked at.
-const FIRST: [(&str, Check); 27] = [
+const FIRST: [(&str, Check); 30] = [
     ("no unit has failed", settled::no_failed_units),
     (
         "tokens open the door, others do not",
         access::tokens_open_the_door,
     ),
+    ("hearth.toml is applied and answered", setup::is_applied),
+    (
+        "wrong files are answered with line and reason",
+        setup::wrong_files_are_answered,
+    ),
+    ("a bad fixed address comes back", setup::bad_address_comes_back),
     ("root cannot log in", access::root_is_refused),
     ("passwords are not taken", access::passwords_are_refused),
     ("the disk has its final layout", layout),
@@ -150,7 +156,11 @@ fn first_checks(parts: &Parts, guest: &mut Guest, expected: &Answer, report: &mu
     report.check("OpenAI's client says the same", || {
         answers::openai_agrees(guest, &OpenAi::ensure(&parts.paths)?, expected)
     });
-    for (unit, limit) in sandbox::UNITS.into_iter().chain([sandbox::IMPORT]) {
+    for (unit, limit) in sandbox::UNITS
+        .into_iter()
+        .chain([sandbox::IMPORT])
+        .chain(sandbox::SETUP)
+    {
         report.check(&format!("exposure of {unit}"), || {
             sandbox::security(guest, unit, limit)
         });

@@ -11,4 +11,5 @@ pub(crate) mod models;
 pub(crate) mod recovery;
 pub(crate) mod sandbox;
 pub(crate) mod settled;
+pub(crate) mod setup;
 pub(crate) mod tls;

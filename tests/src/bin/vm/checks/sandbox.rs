@@ -17,6 +17,14 @@ pub(crate) const UNITS: [(&str, f64); 3] = [
 /// The import service, of which an instance runs only while a connection is there, with the same.
 pub(crate) const IMPORT: (&str, f64) = ("hearth-import@check.service", 0.8);
 
+/// Units that parse what the owner sets and end, with the same.
+pub(crate) const SETUP: [(&str, f64); 4] = [
+    ("hearth-setup.service", 0.8),
+    ("hearth-setup@check.service", 0.8),
+    ("hearth-cidata.service", 0.8),
+    ("hearth-trial.service", 1.5),
+];
+
 /// A unit's exposure by `systemd-analyze security`, 0 to 10.
 pub(crate) fn exposure(guest: &mut Guest, unit: &str) -> Result<f64> {
     let text = guest.sudo(&format!("systemd-analyze security --no-pager {unit} | tail -n 1"))?;

@@ -1,0 +1,121 @@
+//! What the owner sets by `hearth.toml` on CONFIG.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tests::vm::quote;
+use tests::wait;
+
+use crate::guest::Guest;
+use crate::parts::SETTINGS;
+
+const RESULT: &str = "/config/hearth-result.txt";
+/// How long an answer may take to be on CONFIG.
+const ANSWER: Duration = Duration::from_secs(60);
+/// How long a network may be on trial, with what an emulated machine takes beside.
+const TRIAL: Duration = Duration::from_secs(300);
+/// Files with a mistake each, and what the answer says of it.
+const WRONG: [(&str, &str); 6] = [
+    ("hostname = kitchen\n", "line 1: this is not as TOML is written"),
+    (
+        "timezone = \"UTC\"\nhostnam = \"kitchen\"\n",
+        "line 2, hostnam: there is no such key",
+    ),
+    (
+        "timezone = \"Mars/Base\"\n",
+        "line 1, timezone: `Mars/Base` is no time zone",
+    ),
+    (
+        "[network]\nmethod = \"static\"\naddress = \"192.168.1.20\"\n",
+        "line 3, network.address: `192.168.1.20` has no prefix",
+    ),
+    (
+        "[wifi]\nssid = \"home\"\npassword = \"short\"\n",
+        "line 3, wifi.password: a password has 8",
+    ),
+    (
+        "[access]\nssh_keys = [\"ssh-ed25519 AAAA\"]\n",
+        "line 2, access.ssh_keys: what follows `ssh-ed25519` is no whole key",
+    ),
+];
+
+/// The file that the disk was flashed with was applied before the first question, and answered beside itself.
+pub(crate) fn is_applied(guest: &mut Guest) -> Result<String> {
+    let result = answer(guest, "hearth.toml was applied.")?;
+    ensure!(result.contains("Europe/Berlin"), "{result}");
+    let zone = guest.run("readlink -f /etc/localtime; date +%Z")?;
+    ensure!(
+        zone.starts_with("/usr/share/zoneinfo/Europe/Berlin\nCE"),
+        "the time zone: {zone}"
+    );
+    let engine = guest.run("cat /var/lib/hearth/config/engine.env")?;
+    ensure!(
+        engine == "HEARTH_EXIT_IDLE=10m",
+        "the engine's settings: {engine}"
+    );
+    let mount = guest.run("findmnt --noheadings --output OPTIONS /config")?;
+    ensure!(mount.starts_with("ro,"), "CONFIG is left writable: {mount}");
+    Ok("time zone and engine set, the answer is on CONFIG, CONFIG is read-only".to_owned())
+}
+
+/// Each of six wrong files is answered with its line and the reason, and changes nothing.
+pub(crate) fn wrong_files_are_answered(guest: &mut Guest) -> Result<String> {
+    for (text, wanted) in WRONG {
+        put(guest, text)?;
+        guest.sudo("systemctl restart hearth-setup.service")?;
+        let result = answer(guest, wanted)?;
+        ensure!(result.contains("NOT applied"), "{text:?}: {result}");
+        ensure!(
+            guest.run("hostname")? == "hearth",
+            "{text:?} has changed the name"
+        );
+    }
+    put(guest, SETTINGS)?;
+    guest.sudo("systemctl restart hearth-setup.service")?;
+    Ok(format!("{} files, each with its line and reason", WRONG.len()))
+}
+
+/// A fixed address that leads nowhere is taken back, and the machine is reached again.
+pub(crate) fn bad_address_comes_back(guest: &mut Guest) -> Result<String> {
+    put(
+        guest,
+        "[network]\nmethod = \"static\"\naddress = \"10.99.99.99/24\"\n",
+    )?;
+    // Detached: the connection that orders it ends with it.
+    guest.sudo(
+        "systemd-run --quiet --on-active=1 sh -c 'systemctl restart hearth-setup.service && networkctl reload'",
+    )?;
+    let health = guest.machine.client().with_limit(Duration::from_secs(2));
+    wait::until("the machine to be unreachable", ANSWER, || {
+        Ok(health.get("/api/v1/health").is_err().then_some(()))
+    })?;
+    let begun = std::time::Instant::now();
+    wait::until("the machine to be reached again", TRIAL, || {
+        guest.machine.check()?;
+        Ok(health.get("/api/v1/health").ok())
+    })?;
+    let took = begun.elapsed().as_secs();
+    answer(guest, "TAKEN BACK")?;
+    let left = guest.sudo("ls /run/systemd/network/80-ethernet.network.d")?;
+    ensure!(left.is_empty(), "what was taken back is still there: {left}");
+    put(guest, SETTINGS)?;
+    guest.sudo("systemctl restart hearth-setup.service")?;
+    Ok(format!("reached again after {took} s"))
+}
+
+/// Replaces the file, as another computer would.
+fn put(guest: &mut Guest, text: &str) -> Result<()> {
+    let script = format!(
+        "mount -o remount,rw /config && printf %s {} >/config/hearth.toml && sync -f /config; mount -o remount,ro /config",
+        quote(text)
+    );
+    guest.sudo(&script).map(drop)
+}
+
+/// The answer on CONFIG, once it says this.
+fn answer(guest: &mut Guest, wanted: &str) -> Result<String> {
+    wait::until(&format!("{wanted:?} on CONFIG"), ANSWER, || {
+        let text = guest.sudo(&format!("cat {RESULT} 2>/dev/null || true"))?;
+        Ok(text.contains(wanted).then_some(text))
+    })
+}
