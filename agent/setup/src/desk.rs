@@ -37,7 +37,7 @@ pub(crate) struct Desk<'p> {
 }
 
 impl<'p> Desk<'p> {
-    /// Waits for it and reads it. What cannot be read is set aside: nobody could come in to mend it.
+    /// Waits for it and reads it. What cannot be read is passed over and written anew: nobody could come in to mend it.
     pub(crate) fn open(place: &'p Place) -> Result<Self> {
         Ok(Self {
             place,

@@ -56,6 +56,7 @@ pub fn make() -> Result<Corpus> {
         ("template", templates()),
         ("phase", packets()),
         ("hearth-toml", owners_files()),
+        ("user-data", user_data()),
     ]))
 }
 
@@ -207,5 +208,29 @@ fn owners_files() -> BTreeMap<String, Vec<u8>> {
     ];
     files
         .map(|(name, text)| (format!("{name}.toml"), text.as_bytes().to_vec()))
+        .into()
+}
+
+/// What makers of virtual machines write on a `cidata` drive.
+fn user_data() -> BTreeMap<String, Vec<u8>> {
+    let files = [
+        (
+            "keys",
+            "#cloud-config\nhostname: kitchen.lan\nssh_authorized_keys:\n  - ssh-ed25519 \
+             AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me\n",
+        ),
+        (
+            "users",
+            "#cloud-config\nusers:\n  - default\n  - name: bob\n    sudo: [\"ALL=(ALL) NOPASSWD:ALL\"]\n    ssh_authorized_keys: \
+             [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f]\npackages: {a: 1}\n",
+        ),
+        (
+            "anchors",
+            "#cloud-config\na: &a [x, x]\nb: &b [*a, *a]\nfqdn: \"h\"\n<<: {c: *b}\n",
+        ),
+        ("script", "#!/bin/sh\ntrue\n"),
+    ];
+    files
+        .map(|(name, text)| (format!("{name}.yaml"), text.as_bytes().to_vec()))
         .into()
 }

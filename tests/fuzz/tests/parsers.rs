@@ -74,6 +74,22 @@ const OWNERS: [&[u8]; 20] = [
     b"{a = 1}",
 ];
 
+/// What cloud-config is made of.
+const CLOUD: [&[u8]; 12] = [
+    b"hostname: ",
+    b"ssh_authorized_keys:",
+    b"users:",
+    b"\n  - ",
+    b"*a",
+    b"&a ",
+    b"<<: ",
+    b"|\n ",
+    b"[[[[",
+    b"!!str ",
+    b"\n---\n",
+    b"{",
+];
+
 struct Counting;
 
 thread_local! {
@@ -122,7 +138,7 @@ struct Test {
     least: (usize, usize),
 }
 
-const TESTS: [Test; 5] = [
+const TESTS: [Test; 6] = [
     Test {
         name: "gguf",
         run: gguf,
@@ -148,6 +164,11 @@ const TESTS: [Test; 5] = [
         name: "hearth-toml",
         run: hearth_toml,
         least: (500, 500),
+    },
+    Test {
+        name: "user-data",
+        run: user_data,
+        least: (5, 1800),
     },
 ];
 
@@ -437,6 +458,27 @@ fn hearth_toml(folder: &Path) -> Report {
         })?;
         check_files(&settings);
         Ok("settings".to_owned())
+    })
+}
+
+fn user_data(folder: &Path) -> Report {
+    let campaign = Campaign {
+        name: "user-data",
+        seeds: corpus::seeds("user-data").unwrap(),
+        executions: 50_000,
+        change: &|input, others, noise| mutate::bytes(input, others, &CLOUD, noise),
+    };
+    campaign.run(folder, |input| {
+        let (read, peak) = peak_of(|| setup::cidata::parse(input, b""));
+        assert!(
+            peak <= 512 * input.len() + (1 << 20),
+            "{peak} bytes for {}",
+            input.len()
+        );
+        let (settings, notes) = read.map_err(|problems| problems[0].to_string())?;
+        assert!(notes.iter().all(|note| !note.contains('\n')), "{notes:?}");
+        check_files(&settings);
+        Ok(format!("{} keys, {} notes", settings.ssh_keys.len(), notes.len()))
     })
 }
 
