@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{Network, Settings, TimeZone};
+use crate::settings::{Network, Settings, TimeZone, Wifi};
 use crate::trial::Source;
 
 /// Everything that is kept.
@@ -57,8 +57,21 @@ impl Kept {
                 .clone()
                 .unwrap_or_else(|| self.network.hostname.clone()),
             ipv4: settings.ipv4.clone().unwrap_or_else(|| self.network.ipv4.clone()),
-            wifi: settings.wifi.clone().or_else(|| self.network.wifi.clone()),
+            wifi: self.wifi(settings.wifi.as_ref()),
         }
+    }
+
+    /// A Wi-Fi network that a file names without its password keeps what it has: people take a password off a drive.
+    fn wifi(&self, named: Option<&Wifi>) -> Option<Wifi> {
+        let kept = self.network.wifi.as_ref();
+        let Some(named) = named else {
+            return kept.cloned();
+        };
+        let known = kept.filter(|kept| kept.ssid == named.ssid);
+        Some(Wifi {
+            ssid: named.ssid.clone(),
+            password: named.password.clone().or_else(|| known?.password.clone()),
+        })
     }
 
     /// A file is over and done with: as it is, it is not read again.
@@ -120,6 +133,22 @@ mod tests {
             (None, "HEARTH_KV=q8\n".to_owned())
         );
         assert_eq!(settings.timezone.unwrap().to_string(), "UTC");
+    }
+
+    #[test]
+    fn a_password_that_is_taken_off_the_drive_stays() {
+        let mut kept = Kept::default();
+        kept.network = kept.read(&source(
+            "hearth.toml",
+            "[wifi]\nssid = \"a\"\npassword = \"12345678\"",
+        ));
+        let without = kept.read(&source("hearth.toml", "[wifi]\nssid = \"a\""));
+        assert_eq!(without, kept.network);
+        let other = kept
+            .read(&source("hearth.toml", "[wifi]\nssid = \"b\""))
+            .wifi
+            .unwrap();
+        assert_eq!((other.ssid.to_string(), other.password), ("b".to_owned(), None));
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn address(ipv4: &Ipv4, network: Network) -> String {
 
 fn wifi(wifi: &Wifi) -> String {
     let open = if wifi.password.is_none() {
-        ", without a password"
+        ", without a password in the file"
     } else {
         ""
     };
