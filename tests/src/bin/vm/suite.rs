@@ -13,7 +13,9 @@ use tests::report::{Report, say, seconds};
 use tests::vm::{Keys, Machine, Setup, token_on};
 
 use crate::checks::disk::{Identity, layout, root_is_verified};
-use crate::checks::{access, answers, bus, engine, life, memory, models, recovery, sandbox, settled, setup, tls};
+use crate::checks::{
+    access, answers, bus, engine, life, memory, models, recovery, sandbox, settled, setup, tls,
+};
 use crate::faults;
 use crate::guest::Guest;
 use crate::parts::Parts;
