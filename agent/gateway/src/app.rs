@@ -3,7 +3,6 @@
 use crate::{
     agent::Bus,
     arrivals::Arrivals,
-    attempts::Attempts,
     caller::Actor,
     feed::Feed,
     idempotency::Answers,
@@ -12,6 +11,7 @@ use crate::{
     metrics::Measured,
     proxy::Upstream,
     rates::Rates,
+    ration::Ration,
     refusal::{Kind, Refusal},
     rest::HealthCache,
     sessions::Sessions,
@@ -22,8 +22,8 @@ use crate::{
 use std::{
     net::IpAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -65,8 +65,9 @@ pub(crate) struct App {
     pub(crate) stopping: CancellationToken,
     /// What requests with a key were answered.
     pub(crate) answers: Answers,
+    /// What may be written into the journal about requests.
+    pub(crate) ration: Ration,
     rates: Rates,
-    attempts: Mutex<Attempts>,
 }
 
 impl App {
@@ -98,25 +99,37 @@ impl App {
             readers: Arc::new(Semaphore::new(READERS)),
             stopping: CancellationToken::new(),
             answers: Answers::default(),
+            ration: Ration::default(),
             rates: Rates::default(),
-            attempts: Mutex::default(),
         }
     }
 
     /// Counts a request without a valid token; an address that has sent too many is refused.
     pub(crate) fn guessed(&self, address: IpAddr, now: Instant) -> Result<(), Refusal> {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        attempts.fail(address, now).map_err(|wait| {
-            let detail = "too many requests without a valid token from this address";
-            Refusal::new(Kind::TooMany, detail).retry_after(wait)
-        })
+        let detail = "too many requests without a valid token from this address";
+        let counted = self.rates.guess(address, now);
+        counted.map_err(|wait| Refusal::new(Kind::TooMany, detail).retry_after(wait))
+    }
+
+    /// Counts a request for what anybody may have; an address that asks too often is refused.
+    pub(crate) fn visited(&self, address: Option<IpAddr>, now: Instant) -> Result<(), Refusal> {
+        let counted = address.map_or(Ok(()), |address| self.rates.visit(address, now));
+        counted.map_err(|wait| too_often("too many requests from this address", wait))
     }
 
     /// Counts a request of somebody who was let in; one who asks too often is refused.
     pub(crate) fn asked(&self, actor: &Actor, address: Option<IpAddr>, now: Instant) -> Result<(), Refusal> {
-        self.rates.count(actor, address, now).map_err(|wait| {
-            let detail = "too many requests of this token, or from this address";
-            Refusal::new(Kind::TooOften, detail).retry_after(wait)
-        })
+        let counted = self.rates.count(actor, address, now);
+        counted.map_err(|wait| too_often("too many requests of this token, or from this address", wait))
     }
+
+    /// Counts a session that is begun with the token of this id; one that begins too many is refused.
+    pub(crate) fn signed_in(&self, id: &str, now: Instant) -> Result<(), Refusal> {
+        let counted = self.rates.sign_in(id, now);
+        counted.map_err(|wait| too_often("too many sessions are begun with this token", wait))
+    }
+}
+
+fn too_often(detail: &str, wait: Duration) -> Refusal {
+    Refusal::new(Kind::TooOften, detail).retry_after(wait)
 }

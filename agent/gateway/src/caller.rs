@@ -111,6 +111,20 @@ pub(crate) async fn require(State(gate): State<Gate>, mut request: Request, next
     }
 }
 
+/// Lets anybody pass, and no address too often.
+pub(crate) async fn anybody(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match visit(&app, &request) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.response(request.uri().path()),
+    }
+}
+
+/// Counts a request for what anybody may have.
+pub(crate) fn visit(app: &App, request: &Request) -> Result<(), Refusal> {
+    let peer = request.extensions().get::<Peer>().copied();
+    app.visited(peer.and_then(Peer::address), Instant::now())
+}
+
 fn admit(gate: &Gate, request: &Request) -> Result<Pass, Refusal> {
     let peer = request.extensions().get::<Peer>().copied();
     let peer = peer.ok_or_else(|| Refusal::new(Kind::Internal, "the connection has no peer"))?;

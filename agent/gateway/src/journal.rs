@@ -1,12 +1,13 @@
 //! What is logged: one line per request, with who, what and how it ended; never a token, a query or a body.
 
 use crate::{
+    app::App,
     caller::{Actor, Peer},
     intake::Drained,
 };
 use axum::{
     body::Body,
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::Response,
@@ -75,6 +76,7 @@ pub(crate) type ActorCell = Arc<OnceLock<Actor>>;
 
 /// The line of one request, written when it is dropped: after the last byte of the answer, or when the client went.
 struct RequestLine {
+    app: Arc<App>,
     began: Instant,
     method: Method,
     path: String,
@@ -87,8 +89,9 @@ struct RequestLine {
 }
 
 impl RequestLine {
-    fn begin(request: &Request, id: HeaderValue) -> Self {
+    fn begin(app: Arc<App>, request: &Request, id: HeaderValue) -> Self {
         Self {
+            app,
             began: Instant::now(),
             method: request.method().clone(),
             path: shown(request.uri().path()),
@@ -118,43 +121,63 @@ impl RequestLine {
         }
     }
 
-    /// Whether something may have been changed by it: the journal can be asked for these lines alone.
+    /// Whether it is one that changes something: the journal can be asked for these lines alone.
     fn is_change(&self) -> bool {
         let reads = [Method::GET, Method::HEAD, Method::OPTIONS];
         !reads.contains(&self.method) && self.path.starts_with("/api/")
     }
 
-    /// Of an address that guesses on and on, the guesses that are looked at are told, and the rest would only bury
+    /// Of an address that asks or guesses on and on, the requests that are looked at are told, and the rest would only bury
     /// what else there is.
     fn is_noise(&self) -> bool {
         self.status == Some(StatusCode::TOO_MANY_REQUESTS) && self.actor.get().is_none()
+    }
+
+    /// Whether somebody has changed something by it, or may have: that is told whatever else there is to tell.
+    fn has_changed(&self) -> bool {
+        let refused = self.status.is_some_and(|status| status.is_client_error());
+        self.is_change() && !refused && self.actor.get().is_some()
+    }
+
+    fn is_told(&self) -> bool {
+        let ration = &self.app.ration;
+        if self.is_noise() {
+            ration.leave_out();
+            return false;
+        }
+        self.has_changed() || ration.has_room(self.actor.get(), Instant::now())
     }
 }
 
 impl Drop for RequestLine {
     fn drop(&mut self) {
-        if self.is_noise() {
+        if !self.is_told() {
             return;
         }
         let Self {
             method, path, bytes, ..
         } = &*self;
+        let left_out = self.app.ration.left_out();
         let ms = self.began.elapsed().as_millis();
         let (caller, status) = (self.caller(), self.status.map_or(0, |status| status.as_u16()));
         let (origin, audit) = (self.origin(), self.is_change());
         let ending = if self.whole { "" } else { ", cut short" };
+        let others = match left_out {
+            0 => String::new(),
+            count => format!("; {count} requests before it are not told, for too many came"),
+        };
         let id = self.id.to_str().unwrap_or_default();
         tracing::info!(
-            request_id = id, %method, path, status, bytes, ms = ms as u64, actor = caller, whole = self.whole, audit,
-            "{caller}{origin} {method} {path} {status} {bytes} B {ms} ms{ending}"
+            request_id = id, %method, path, status, bytes, ms = ms as u64, actor = caller, whole = self.whole, audit, left_out,
+            "{caller}{origin} {method} {path} {status} {bytes} B {ms} ms{ending}{others}"
         );
     }
 }
 
 /// The outermost middleware: gives the request its id, the response its headers, and the journal its line.
-pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers().get(REQUEST_ID));
-    let mut line = RequestLine::begin(&request, id.clone());
+    let mut line = RequestLine::begin(app, &request, id.clone());
     request.headers_mut().insert(REQUEST_ID, id.clone());
     request.extensions_mut().insert(line.actor.clone());
     let mut response = next.run(request.map(|body| Body::new(Drained::new(body)))).await;

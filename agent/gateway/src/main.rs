@@ -5,8 +5,8 @@
 mod agent;
 mod app;
 mod arrivals;
-mod attempts;
 mod bearer;
+mod buckets;
 mod caller;
 mod connections;
 mod feed;
@@ -24,6 +24,7 @@ mod page;
 mod plain;
 mod proxy;
 mod rates;
+mod ration;
 mod redaction;
 mod refusal;
 mod rest;

@@ -56,8 +56,9 @@ pub(crate) fn complete(document: &mut utoipa::openapi::OpenApi, role: Option<Rol
                 &mut operation.responses,
                 &common(path, operation.request_body.is_some()),
             );
-            if let Some(role) = role {
-                gate(operation, role);
+            match role {
+                Some(role) => gate(operation, role),
+                None => refuse(&mut operation.responses, &[Kind::TooOften]),
             }
             if role.is_some() && method == HttpMethod::Post && !path.ends_with("/tokens") {
                 keyed(operation);

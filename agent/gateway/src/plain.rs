@@ -4,7 +4,7 @@
 use crate::{
     app::App,
     bearer,
-    caller::{Door, Peer},
+    caller::{Door, Peer, anybody, visit},
     refusal::{Kind, Refusal},
     routes::observed,
     tls::is_private,
@@ -13,6 +13,7 @@ use axum::{
     Router,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::Authority},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -39,9 +40,10 @@ pub(crate) fn router(app: &Arc<App>, encrypted: Router, port: u16) -> Router {
     let router = Router::new()
         .route("/ca.crt", get(crate::rest::tls::authority))
         .route("/certificate", get(crate::rest::tls::guide))
+        .route_layer(from_fn_with_state(app.clone(), anybody))
         .with_state(app.clone())
         .fallback_service(Router::new().fallback(answer).with_state(plain));
-    observed(router)
+    observed(app, router)
 }
 
 async fn answer(State(plain): State<Plain>, request: Request) -> Response {
@@ -52,6 +54,9 @@ async fn answer(State(plain): State<Plain>, request: Request) -> Response {
     if interface && plain.app.identity.plain_http() && is_neighbour(&request) {
         // Its service cannot fail.
         return plain.encrypted.oneshot(request).await.into_response();
+    }
+    if let Err(refusal) = visit(&plain.app, &request) {
+        return refusal.response(path);
     }
     let https = location(request.headers(), request.uri(), plain.port);
     if request.headers().contains_key(header::AUTHORIZATION) {

@@ -1,90 +1,93 @@
-//! How often one token, and one address, may use the management interface: often enough for any page or script, and not so
-//! often that the machine does nothing else. What is asked of models waits in the engine's own queue.
+//! How often one token, and one address, may use the gateway: often enough for any page or script, and not so often that the
+//! machine does nothing else, or that guessing pays. What is asked of models waits in the engine's own queue.
 
-use crate::{caller::Actor, slots::neighbourhood};
+use crate::{
+    buckets::{Buckets, Rate},
+    caller::Actor,
+    slots::neighbourhood,
+};
 use std::{
-    collections::HashMap,
-    hash::Hash,
     net::IpAddr,
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// What a token may: so many at once, then one in each such time.
+/// What a token may.
 const OF_TOKEN: Rate = Rate {
     burst: 500,
     refill: Duration::from_millis(10),
 };
-/// What an address may: several tokens may come from one.
+/// What an address may with tokens: several may come from one.
 const OF_ADDRESS: Rate = Rate {
     burst: 1000,
     refill: Duration::from_millis(5),
 };
-/// Tokens, and addresses, that are remembered; beyond it those are forgotten that have rested longest.
-const REMEMBERED: usize = 1024;
-
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    burst: u32,
-    refill: Duration,
-}
+/// What an address may where no token is needed: some browsers that fetch the page at once.
+const OF_STRANGER: Rate = Rate {
+    burst: 300,
+    refill: Duration::from_millis(20),
+};
+/// Requests with a wrong token, or none, of an address where one is needed. Only these are counted and refused by it: a
+/// valid token passes from the same address, so that nobody can be locked out by a neighbour.
+const OF_GUESSER: Rate = Rate {
+    burst: 10,
+    refill: Duration::from_secs(3),
+};
+/// How often somebody signs in with a token.
+const OF_SIGNING_IN: Rate = Rate {
+    burst: 100,
+    refill: Duration::from_secs(30),
+};
 
 /// Who has asked how often.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Rates {
-    tokens: Mutex<Buckets<String>>,
-    addresses: Mutex<Buckets<IpAddr>>,
+    tokens: Buckets<String>,
+    addresses: Buckets<IpAddr>,
+    strangers: Buckets<IpAddr>,
+    guessers: Buckets<IpAddr>,
+    signing_in: Buckets<String>,
 }
 
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            tokens: Buckets::new(OF_TOKEN),
+            addresses: Buckets::new(OF_ADDRESS),
+            strangers: Buckets::new(OF_STRANGER),
+            guessers: Buckets::new(OF_GUESSER),
+            signing_in: Buckets::new(OF_SIGNING_IN),
+        }
+    }
+}
+
+/// An error tells how long to wait.
+type Counted = Result<(), Duration>;
+
 impl Rates {
-    /// Counts a request. An error tells how long to wait. Users of this machine are not counted.
-    pub(crate) fn count(&self, actor: &Actor, address: Option<IpAddr>, now: Instant) -> Result<(), Duration> {
+    /// Counts a request of somebody who was let in. Users of this machine are not counted.
+    pub(crate) fn count(&self, actor: &Actor, address: Option<IpAddr>, now: Instant) -> Counted {
         if let Some(address) = address {
-            let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-            addresses.take(neighbourhood(address), OF_ADDRESS, now)?;
+            self.addresses.take(neighbourhood(address), now)?;
         }
         match actor.token() {
-            Some(id) => {
-                let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-                tokens.take(id.to_owned(), OF_TOKEN, now)
-            }
+            Some(id) => self.tokens.take(id.to_owned(), now),
             None => Ok(()),
         }
     }
-}
 
-/// Each key's token bucket, kept as the instant at which it will be full again.
-#[derive(Debug)]
-struct Buckets<K>(HashMap<K, Instant>);
-
-impl<K> Default for Buckets<K> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
-}
-
-impl<K: Clone + Eq + Hash> Buckets<K> {
-    fn take(&mut self, key: K, rate: Rate, now: Instant) -> Result<(), Duration> {
-        let full_at = self.0.get(&key).map_or(now, |instant| now.max(*instant));
-        let wait = (full_at + rate.refill).saturating_duration_since(now + rate.refill * rate.burst);
-        if !wait.is_zero() {
-            return Err(wait);
-        }
-        self.make_room(now);
-        self.0.insert(key, full_at + rate.refill);
-        Ok(())
+    /// Counts a request for what anybody may have.
+    pub(crate) fn visit(&self, address: IpAddr, now: Instant) -> Counted {
+        self.strangers.take(neighbourhood(address), now)
     }
 
-    fn make_room(&mut self, now: Instant) {
-        if self.0.len() < REMEMBERED {
-            return;
-        }
-        self.0.retain(|_, full_at| *full_at > now);
-        if self.0.len() >= REMEMBERED {
-            let oldest = self.0.iter().min_by_key(|(_, full_at)| **full_at);
-            let oldest = oldest.map(|(key, _)| key.clone());
-            oldest.map(|key| self.0.remove(&key));
-        }
+    /// Counts a request without a valid token for what needs one.
+    pub(crate) fn guess(&self, address: IpAddr, now: Instant) -> Counted {
+        self.guessers.take(neighbourhood(address), now)
+    }
+
+    /// Counts a session that is begun with the token of this id.
+    pub(crate) fn sign_in(&self, id: &str, now: Instant) -> Counted {
+        self.signing_in.take(id.to_owned(), now)
     }
 }
 
@@ -92,44 +95,70 @@ impl<K: Clone + Eq + Hash> Buckets<K> {
 mod tests {
     use super::*;
 
+    const HOME: &str = "192.0.2.1";
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
     #[test]
     fn a_token_that_asks_too_often_waits_and_others_do_not() {
         let (rates, now) = (Rates::default(), Instant::now());
         let [one, other] = ["a", "b"].map(|id| Actor::Token(id.to_owned()));
-        let home: IpAddr = "192.0.2.1".parse().unwrap();
+        let home = Some(address(HOME));
         for _ in 0..OF_TOKEN.burst {
-            assert_eq!(rates.count(&one, Some(home), now), Ok(()));
+            assert_eq!(rates.count(&one, home, now), Ok(()));
         }
-        assert_eq!(rates.count(&one, Some(home), now), Err(OF_TOKEN.refill));
-        assert_eq!(rates.count(&other, Some(home), now), Ok(()));
-        assert_eq!(rates.count(&one, Some(home), now + OF_TOKEN.refill), Ok(()));
+        assert_eq!(rates.count(&one, home, now), Err(OF_TOKEN.refill));
+        assert_eq!(rates.count(&other, home, now), Ok(()));
+        assert_eq!(rates.count(&one, home, now + OF_TOKEN.refill), Ok(()));
     }
 
     #[test]
     fn an_address_is_counted_over_all_its_tokens_and_users_here_are_not() {
         let (rates, now) = (Rates::default(), Instant::now());
-        let home: IpAddr = "192.0.2.1".parse().unwrap();
+        let home = Some(address(HOME));
         for n in 0..OF_ADDRESS.burst {
             let token = Actor::Token(format!("{}", n / 400));
-            assert_eq!(rates.count(&token, Some(home), now), Ok(()));
+            assert_eq!(rates.count(&token, home, now), Ok(()));
         }
         let fresh = Actor::Token("fresh".to_owned());
-        assert_eq!(rates.count(&fresh, Some(home), now), Err(OF_ADDRESS.refill));
-        assert_eq!(
-            rates.count(&fresh, Some("192.0.2.2".parse().unwrap()), now),
-            Ok(())
-        );
+        assert_eq!(rates.count(&fresh, home, now), Err(OF_ADDRESS.refill));
+        assert_eq!(rates.count(&fresh, Some(address("192.0.2.2")), now), Ok(()));
         for _ in 0..2 * OF_ADDRESS.burst {
             assert_eq!(rates.count(&Actor::User(0), None, now), Ok(()));
         }
     }
 
     #[test]
-    fn memory_is_bounded() {
-        let (mut buckets, now) = (Buckets::default(), Instant::now());
-        for n in 0..10_000 {
-            assert_eq!(buckets.take(n, OF_TOKEN, now), Ok(()));
+    fn one_network_guesses_as_one_and_locks_nobody_out() {
+        let (rates, now) = (Rates::default(), Instant::now());
+        for _ in 0..OF_GUESSER.burst {
+            assert_eq!(rates.guess(address(HOME), now), Ok(()));
+            assert_eq!(rates.guess(address("2001:db8::1"), now), Ok(()));
         }
-        assert!(buckets.0.len() <= REMEMBERED);
+        for same in ["::ffff:192.0.2.1", "2001:db8::ffff:2"] {
+            assert_eq!(rates.guess(address(same), now), Err(OF_GUESSER.refill), "{same}");
+        }
+        for other in ["192.0.2.2", "2001:db8:0:1::1"] {
+            assert_eq!(rates.guess(address(other), now), Ok(()), "{other}");
+        }
+        assert_eq!(rates.visit(address(HOME), now), Ok(()));
+        let token = Actor::Token("a".to_owned());
+        assert_eq!(rates.count(&token, Some(address(HOME)), now), Ok(()));
+    }
+
+    #[test]
+    fn strangers_and_those_who_sign_in_are_counted_apart() {
+        let (rates, now) = (Rates::default(), Instant::now());
+        for _ in 0..OF_STRANGER.burst {
+            assert_eq!(rates.visit(address(HOME), now), Ok(()));
+        }
+        assert_eq!(rates.visit(address(HOME), now), Err(OF_STRANGER.refill));
+        for _ in 0..OF_SIGNING_IN.burst {
+            assert_eq!(rates.sign_in("a", now), Ok(()));
+        }
+        assert_eq!(rates.sign_in("a", now), Err(OF_SIGNING_IN.refill));
+        assert_eq!(rates.sign_in("b", now), Ok(()));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     app::App,
-    caller::{Door, Gate, require},
+    caller::{Door, Gate, anybody, require, visit},
     idempotency::once,
     journal::observe,
     openapi, page, proxy,
@@ -14,7 +14,7 @@ use axum::{
     Router,
     extract::{Request, State},
     http::{HeaderValue, Method, header},
-    middleware::{Next, from_fn, from_fn_with_state},
+    middleware::{Next, from_fn_with_state},
     response::Response,
     routing::get,
 };
@@ -41,11 +41,11 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
                 let part = part.route_layer(from_fn_with_state(app.clone(), once));
                 behind(app, role, true, part)
             }
-            None => part,
+            None => part.route_layer(from_fn_with_state(app.clone(), anybody)),
         });
     }
     service
-        .route("/", get(page::front))
+        .route("/", get(page::front).route_layer(from_fn_with_state(app.clone(), anybody)))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), strict))
@@ -153,8 +153,8 @@ fn managing() -> OpenApiRouter<Arc<App>> {
 }
 
 /// A service with the journal's line, the request's id and the headers that every response has.
-pub(crate) fn observed(service: Router) -> Router {
-    service.layer(from_fn(observe))
+pub(crate) fn observed(app: &Arc<App>, service: Router) -> Router {
+    service.layer(from_fn_with_state(app.clone(), observe))
 }
 
 /// Has browsers come by TLS only, once they have come so.
@@ -169,7 +169,10 @@ async fn strict(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     response
 }
 
-async fn nothing_here(request: Request) -> Response {
+async fn nothing_here(State(app): State<Arc<App>>, request: Request) -> Response {
+    if let Err(refusal) = visit(&app, &request) {
+        return refusal.response(request.uri().path());
+    }
     if let Some(file) =
         page::file(&request).filter(|_| matches!(*request.method(), Method::GET | Method::HEAD))
     {
@@ -179,8 +182,11 @@ async fn nothing_here(request: Request) -> Response {
     Refusal::new(Kind::NotFound, format!("there is nothing at {path}")).response(path)
 }
 
-async fn wrong_method(request: Request) -> Response {
+async fn wrong_method(State(app): State<Arc<App>>, request: Request) -> Response {
     let path = request.uri().path();
+    if let Err(refusal) = visit(&app, &request) {
+        return refusal.response(path);
+    }
     Refusal::new(
         Kind::WrongMethod,
         format!("{} is not allowed for {path}", request.method()),

@@ -77,13 +77,9 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
     ));
     let connections = Connections::new(app.stopping.clone());
     let service = routes::router(&app);
-    open_doors(
-        &connections,
-        sockets,
-        acceptor,
-        &service,
-        plain::router(&app, service.clone(), tls_port),
-    )?;
+    let plain = plain::router(&app, service.clone(), tls_port);
+    let service = routes::observed(&app, service);
+    open_doors(&connections, sockets, acceptor, &service, plain)?;
     notify(&[NotifyState::Ready]);
     tracing::info!("ready");
     run_until_signal().await?;
@@ -127,7 +123,6 @@ fn open_doors(
     service: &Router,
     plain: Router,
 ) -> anyhow::Result<()> {
-    let service = routes::observed(service.clone());
     for listener in sockets.tls {
         tracing::info!("listening on {}", listener.local_addr()?);
         tokio::spawn(
@@ -141,7 +136,7 @@ fn open_doors(
         tokio::spawn(connections.clone().accept_plain(listener, plain.clone()));
     }
     match sockets.local {
-        Some(listener) => drop(tokio::spawn(connections.clone().accept_local(listener, service))),
+        Some(listener) => drop(tokio::spawn(connections.clone().accept_local(listener, service.clone()))),
         None => tracing::warn!("no local socket: neither --local nor a socket named \"local\" from systemd"),
     }
     Ok(())

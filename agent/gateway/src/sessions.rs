@@ -18,6 +18,8 @@ pub(crate) const MARK: &str = "x-hearth-request";
 const LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// Sessions that are remembered; beyond it the oldest ends.
 const REMEMBERED: usize = 256;
+/// Sessions of one token; beyond it the oldest of them ends, so that one token cannot sign all others out.
+const OF_ONE: usize = 32;
 
 /// A session, by the digest of its cookie.
 #[derive(Clone, Debug)]
@@ -51,9 +53,7 @@ impl Sessions {
         let cookie = secret.digest();
         let mut open = self.lock();
         open.retain(|session| session.expires > now);
-        if open.len() >= REMEMBERED {
-            open.pop_front();
-        }
+        make_room(&mut open, &token);
         open.push_back(Session {
             cookie,
             token,
@@ -84,6 +84,17 @@ impl Sessions {
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Session>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the oldest session of a token that has as many as one may have, or the oldest of all.
+fn make_room(open: &mut VecDeque<Session>, token: &Digest) {
+    let of_token = |session: &Session| session.token == *token;
+    let first = open.iter().position(of_token);
+    if open.iter().filter(|session| of_token(session)).count() >= OF_ONE {
+        first.map(|first| open.remove(first));
+    } else if open.len() >= REMEMBERED {
+        open.pop_front();
     }
 }
 
@@ -190,10 +201,21 @@ mod tests {
     #[test]
     fn there_are_only_so_many() {
         let sessions = Sessions::default();
+        for n in 0..2 * REMEMBERED {
+            sessions.begin(Digest::of(&n.to_le_bytes()), NOW).unwrap();
+        }
+        assert_eq!(sessions.lock().len(), REMEMBERED);
+    }
+
+    #[test]
+    fn one_token_that_signs_in_on_and_on_signs_nobody_else_out() {
+        let sessions = Sessions::default();
+        let other = sessions.begin(Digest::of(b"other"), NOW).unwrap();
         for _ in 0..2 * REMEMBERED {
             sessions.begin(Digest::of(b"t"), NOW).unwrap();
         }
-        assert_eq!(sessions.lock().len(), REMEMBERED);
+        assert_eq!(sessions.lock().len(), OF_ONE + 1);
+        assert!(sessions.find(&sent_back(&other), NOW).is_some());
     }
 
     #[test]

@@ -110,3 +110,24 @@ fn one_token_that_asks_on_and_on_is_slowed_and_another_is_not() {
     assert!(slowed.header("retry-after").is_some());
     assert_eq!(gateway.ask("GET /api/v1/jobs", &[&other], "").status, 200);
 }
+
+#[test]
+fn strangers_who_ask_on_and_on_are_slowed_and_bury_no_change() {
+    let (_setup, gateway, _engine, token) = gateway_with_engine();
+    for (mut client, line) in [
+        (gateway.client(), "GET /ca.crt"),
+        (Client::tcp(gateway.plain), "GET /nothing"),
+    ] {
+        let mut answers = (0..3000).map(|_| client.ask(line, &[], ""));
+        let slowed = answers.find(|answer| answer.status == 429).expect("never 429");
+        assert_eq!(slowed.json()["type"], "/problems/too-many-requests");
+        assert!(slowed.header("retry-after").is_some());
+    }
+    let made = gateway.ask("POST /api/v1/tokens", &[&token], r#"{"name":"x","role":"read"}"#);
+    assert_eq!(made.status, 201);
+    gateway.wait_for_line(" POST /api/v1/tokens 201 ");
+    let log = gateway.log();
+    let told = log.matches(" GET ").count();
+    assert!((1..100).contains(&told), "{told} lines of strangers");
+    assert!(log.contains(" requests before it are not told"), "{log}");
+}
