@@ -79,7 +79,7 @@ impl Wish {
 pub(crate) enum Errand {
     Start,
     Restart,
-    /// The machine is to end so; nothing may be put off for it.
+    /// The machine is to end so. It waits for nothing that is wanted of the engine, nor for what cannot be done of it.
     End(Ending),
     /// Nothing but what is wanted, which is that the engine does not run.
     Stop,
@@ -201,30 +201,19 @@ impl Supervision {
         async move { demand(&systemd).await }
     }
 
-    /// Waits until the newest wish is fulfilled, and runs the errand, once: a job that fails is told and not tried again.
+    /// Waits until the newest wish is fulfilled, unless the machine is to end, and runs the errand, once: a job that fails is told and not tried again.
     /// Where heat stops the engine meanwhile, systemd drops the job: it ends as `canceled`.
     pub(super) fn carry_out(
         &self,
         errand: Errand,
     ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
         let orders = self.wish.borrow().orders;
-        let mut progress = self.progress.clone();
+        let progress = self.progress.clone();
         let wishes = self.wish.subscribe();
         let systemd = self.systemd.clone();
         async move {
-            let tried = timeout(
-                ORDER_TIME,
-                progress.wait_for(|progress| progress.orders >= orders),
-            )
-            .await;
-            let tried = tried.with_context(|| {
-                format!(
-                    "systemd has not done it within {} s; it goes on being asked",
-                    ORDER_TIME.as_secs()
-                )
-            })?;
-            if let Some(problem) = &tried.context("hearthd is stopping")?.problem {
-                return Err(anyhow!("{problem}; it goes on being tried"));
+            if !matches!(errand, Errand::End(_)) {
+                fulfilled(progress, orders).await?;
             }
             // What is decided while the job runs has systemd drop it, or is seen at the next patrol.
             if let Some(why) = errand.overtaken(&wishes.borrow()) {
@@ -275,6 +264,21 @@ impl Supervision {
             Ok(Err(error)) => error!("the supervision of the engine has failed: {error}"),
             Err(_) => error!("systemd did not answer in time: the engine may still be held back"),
         }
+    }
+}
+
+/// Waits until the wish with so many orders has been tried.
+async fn fulfilled(mut progress: watch::Receiver<Progress>, orders: u64) -> anyhow::Result<()> {
+    let tried = progress.wait_for(|progress| progress.orders >= orders);
+    let tried = timeout(ORDER_TIME, tried).await.with_context(|| {
+        format!(
+            "systemd has not done it within {} s; it goes on being asked",
+            ORDER_TIME.as_secs()
+        )
+    })?;
+    match &tried.context("hearthd is stopping")?.problem {
+        Some(problem) => Err(anyhow!("{problem}; it goes on being tried")),
+        None => Ok(()),
     }
 }
 

@@ -292,6 +292,32 @@ async fn a_job_that_fails_is_told_with_systemds_word_and_not_tried_again() {
 }
 
 #[tokio::test]
+async fn the_end_of_the_machine_waits_neither_for_an_engine_that_parks_nor_for_what_cannot_be_done() {
+    let (fake, _server, client) = connected().await;
+    fake.make_stubborn();
+    let supervision = start(client, Folders::default(), ordered(1, true, None));
+    while asked(&fake).await.last().is_none_or(|last| last != STOPPED[1]) {}
+    supervision.want(&ordered(2, true, None));
+    let ending = Errand::End(Ending::PowerOff);
+    supervision.carry_out(ending).await.unwrap();
+    assert_eq!(
+        fake.take_calls(),
+        ["start poweroff.target"],
+        "before the engine's grace is over"
+    );
+
+    let (fake, _server, client) = connected().await;
+    fake.end_jobs_as("failed");
+    let supervision = start(client, Folders::default(), ordered(1, true, None));
+    supervision.carry_out(Errand::Stop).await.unwrap_err();
+    fake.take_calls();
+    let ending = Errand::End(Ending::Reboot);
+    supervision.carry_out(ending).await.unwrap();
+    let calls = fake.take_calls();
+    assert!(calls.contains(&"start reboot.target".to_owned()), "{calls:?}");
+}
+
+#[tokio::test]
 async fn neither_heat_nor_an_administrator_lets_an_engine_run_that_the_other_holds() {
     let (fake, _server, client) = connected().await;
     let hot = |wish: Wish| Wish {
