@@ -4,6 +4,7 @@ use crate::{
     app::App,
     caller::{Actor, Peer},
     intake::Drained,
+    redaction::redacted,
 };
 use axum::{
     body::Body,
@@ -209,7 +210,8 @@ fn request_id(given: Option<&HeaderValue>) -> HeaderValue {
 }
 
 /// The beginning of a path as a log may hold it: clients may write any UTF-8, and thus what a terminal takes for a
-/// command, and the journal hides lines with such characters.
+/// command, and the journal hides lines with such characters. Who revokes a token by its text, or has it in an address,
+/// has not asked for it to be kept.
 fn shown(path: &str) -> String {
     let harmless = |c: char| {
         if c.is_control() {
@@ -218,7 +220,7 @@ fn shown(path: &str) -> String {
             c
         }
     };
-    path.chars().take(200).map(harmless).collect()
+    redacted(path).chars().take(200).map(harmless).collect()
 }
 
 struct Observed {
@@ -278,6 +280,14 @@ mod tests {
     fn no_path_steers_a_terminal_or_floods_the_log() {
         assert_eq!(shown("/v1/\u{9b}2Jé"), "/v1/\u{fffd}2Jé");
         assert_eq!(shown(&"é".repeat(300)).chars().count(), 200);
+    }
+
+    #[test]
+    fn no_path_shows_a_token_also_where_it_is_cut() {
+        let token = format!("hearth_{}", "a".repeat(43));
+        assert_eq!(shown(&format!("/api/v1/tokens/{token}")), "/api/v1/tokens/hearth_…");
+        let long = format!("/{}/{token}", "x".repeat(180));
+        assert!(shown(&long).ends_with("/hearth_…"));
     }
 
     #[test]

@@ -150,6 +150,16 @@ fn the_local_socket_needs_no_token_and_the_log_says_who_it_was() {
 }
 
 #[test]
+fn a_token_that_is_revoked_by_its_text_does_not_come_into_the_log() {
+    let (_setup, gateway, _engine, token) = gateway_with_engine();
+    let secret = token.rsplit(' ').next().unwrap();
+    let line = format!("DELETE /api/v1/tokens/{secret}");
+    assert_eq!(gateway.ask(&line, &[&token], "").status, 404);
+    gateway.wait_for_line(" DELETE /api/v1/tokens/hearth_… 404");
+    assert!(!gateway.log().contains(secret));
+}
+
+#[test]
 fn a_provided_token_works_and_is_revoked_where_it_came_from() {
     let hashes = format!("# keys\nsha256:{} chat my desk\nsha256:zz\n", hash("hearth_desk"));
     let setup = Setup::with_hashes(&hashes);
