@@ -6,7 +6,7 @@ use crate::{
     bearer,
     caller::{Door, Peer, anybody, visit},
     refusal::{Kind, Refusal},
-    routes::observed,
+    routes::{is_interface, observed},
     tls::is_private,
 };
 use axum::{
@@ -48,10 +48,8 @@ pub(crate) fn router(app: &Arc<App>, encrypted: Router, port: u16) -> Router {
 
 async fn answer(State(plain): State<Plain>, request: Request) -> Response {
     let path = request.uri().path();
-    let interface = ["/v1", "/api"]
-        .into_iter()
-        .any(|prefix| path == prefix || path.starts_with(&format!("{prefix}/")));
-    if interface && plain.app.identity.plain_http() && is_neighbour(&request) {
+    let is_open = plain.app.identity.plain_http() && is_neighbour(&request);
+    if is_open && is_interface(path) {
         // Its service cannot fail.
         return plain.encrypted.oneshot(request).await.into_response();
     }
@@ -97,14 +95,16 @@ fn exposed(app: &App, request: &Request, https: Option<&str>) -> Refusal {
         );
     }
     let https = https.unwrap_or("https://");
-    Refusal::new(
-        Kind::Unencrypted,
-        format!(
-            "the token was sent unencrypted and is to be considered exposed: revoke it (\"hearth token list\", \"hearth token \
-             revoke\") and use a new one with {https}; /certificate tells how to trust this machine, and \"hearth tls \
-             plain-http on\" allows this for programs that cannot"
-        ),
-    )
+    let hint = if app.identity.plain_http() {
+        ""
+    } else {
+        ", and \"hearth tls plain-http on\" allows this for programs that cannot"
+    };
+    let detail = format!(
+        "the token was sent unencrypted and is to be considered exposed: revoke it (\"hearth token list\", \"hearth token \
+         revoke\") and use a new one with {https}; /certificate tells how to trust this machine{hint}"
+    );
+    Refusal::new(Kind::Unencrypted, detail)
 }
 
 /// The host that a request is for, without its port, if that can be a name or an address.

@@ -27,6 +27,17 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// it is sent with the owner's own alone; who goes back to the local authority's would lock the others out.
 const STRICT: HeaderValue = HeaderValue::from_static("max-age=15768000");
 
+/// Where programs ask, and not browsers for the page: this has plain HTTP where it is switched on.
+const INTERFACES: [&str; 3] = ["/v1", "/api", "/metrics"];
+
+/// Whether a path is a program's.
+pub(crate) fn is_interface(path: &str) -> bool {
+    INTERFACES.into_iter().any(|prefix| {
+        let rest = path.strip_prefix(prefix);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
 /// The whole service, as it is answered by TLS and on the local socket.
 pub(crate) fn router(app: &Arc<App>) -> Router {
     let passed_on = get(proxy::forward).post(proxy::forward).delete(proxy::forward);

@@ -314,6 +314,11 @@ fn plain_http_is_answered_where_it_is_switched_on() {
         (install.status, install.json()["type"].as_str()),
         (403, Some("/problems/unencrypted"))
     );
+    let scraped = gateway.ask_plainly("GET /metrics", &[&token], "");
+    assert_eq!(scraped.status, 200, "{scraped:?}");
+    let page = gateway.ask_plainly("GET /", &[&token], "");
+    assert_eq!(page.status, 403);
+    assert!(!page.body.contains("plain-http on"), "it is on: {page:?}");
     assert_eq!(switch(r#"{"enabled":false}"#).json()["plain_http"], false);
     assert_eq!(gateway.ask_plainly("GET /v1/models", &[&token], "").status, 403);
     assert_eq!(switch(r#"{"enabled":"on"}"#).status, 422);
