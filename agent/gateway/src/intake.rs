@@ -16,6 +16,8 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// How long a body may stand still.
 pub(crate) const STANDSTILL: Duration = Duration::from_secs(30);
+/// Bytes that earn back a second of it: one that drips is not waited for, however often something comes.
+const SLOWEST: u32 = 1 << 10;
 /// What is still read of a body that nobody wants, so that the client gets to read why.
 const DRAINED: usize = 16 << 20;
 /// And for how long.
@@ -27,8 +29,11 @@ pub(crate) enum Fault {
     /// It has more bytes than allowed.
     #[error("the request body is larger than {0} bytes")]
     TooLarge(u64),
-    /// Nothing came for too long.
-    #[error("nothing of the request body came for {} s", STANDSTILL.as_secs())]
+    /// Nothing came for too long, or too little.
+    #[error(
+        "the request body was waited for {} s in which less than {SLOWEST} bytes a second came",
+        STANDSTILL.as_secs()
+    )]
     Standstill,
     /// The client hung up or broke the protocol.
     #[error("the request body broke off")]
@@ -54,6 +59,10 @@ pub(crate) struct Intake {
     inner: Body,
     limit: u64,
     taken: u64,
+    /// How long it may still be waited for. What this process does with what has come does not count.
+    credit: Duration,
+    /// Since when it has been waited for.
+    waiting: Option<Instant>,
     patience: Pin<Box<Sleep>>,
     fault: FaultCell,
 }
@@ -67,6 +76,8 @@ impl Intake {
             inner,
             limit,
             taken: 0,
+            credit: STANDSTILL,
+            waiting: None,
             patience,
             fault: FaultCell::default(),
         };
@@ -92,8 +103,11 @@ impl Intake {
     }
 
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), Fault> {
-        self.taken += frame.data_ref().map_or(0, |data| data.len() as u64);
-        self.patience.as_mut().reset(Instant::now() + STANDSTILL);
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        self.taken += bytes as u64;
+        let waited = self.waiting.take().map_or(Duration::ZERO, |since| since.elapsed());
+        let earned = Duration::from_secs_f64(bytes as f64 / f64::from(SLOWEST));
+        self.credit = (self.credit.saturating_sub(waited) + earned).min(STANDSTILL);
         if self.taken > self.limit {
             Err(Fault::TooLarge(self.limit))
         } else {
@@ -119,6 +133,12 @@ impl HttpBody for Intake {
                 Some(Err(_)) => self.broken(Fault::Broken),
                 None => Poll::Ready(None),
             };
+        }
+        if self.waiting.is_none() {
+            let now = Instant::now();
+            self.waiting = Some(now);
+            let until = now + self.credit;
+            self.patience.as_mut().reset(until);
         }
         ready!(self.patience.as_mut().poll(cx));
         self.broken(Fault::Standstill)
@@ -194,6 +214,7 @@ async fn drain(mut rest: Body) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::StreamExt;
     use http_body_util::StreamBody;
 
     #[tokio::test]
@@ -232,5 +253,27 @@ mod tests {
             Err(Fault::Standstill)
         );
         assert_eq!(began.elapsed(), STANDSTILL);
+    }
+
+    /// So many bytes in every so many seconds, for ever.
+    fn dripping(bytes: usize, every: u64) -> Intake {
+        let drops = futures_util::stream::repeat_with(move || ()).then(move |()| async move {
+            sleep(Duration::from_secs(every)).await;
+            Ok::<_, Fault>(Frame::data(Bytes::from(vec![b'x'; bytes])))
+        });
+        Intake::new(Body::new(StreamBody::new(drops)), 1 << 20).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_drips_is_given_up_and_a_slow_line_is_not() {
+        let began = Instant::now();
+        assert_eq!(dripping(1, 29).read_whole().await, Err(Fault::Standstill));
+        assert!(began.elapsed() < STANDSTILL * 2, "{:?}", began.elapsed());
+        let began = Instant::now();
+        assert_eq!(dripping(512, 1).read_whole().await, Err(Fault::Standstill));
+        assert!(began.elapsed() < STANDSTILL * 3, "{:?}", began.elapsed());
+        let all = Err(Fault::TooLarge(1 << 20));
+        assert_eq!(dripping(2 << 10, 1).read_whole().await, all);
+        assert_eq!(dripping(32 << 10, 29).read_whole().await, all, "it rests, and goes on");
     }
 }
