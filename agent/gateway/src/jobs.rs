@@ -19,8 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Jobs that are remembered; beyond it those are forgotten that have ended, the oldest first.
 const REMEMBERED: usize = 64;
-/// Jobs that may go on at the same time.
+/// Jobs of a kind that may go on at the same time: who has begun many of one does not keep others from another.
 const AT_ONCE: usize = 8;
+/// Those of a kind of which there is one: the engine loads one model after the other.
+const ALONE: [&str; 2] = ["engine.load", "engine.unload"];
 /// Progress is told no more often.
 const TELL_EVERY: Duration = Duration::from_millis(250);
 
@@ -96,11 +98,10 @@ impl Jobs {
         };
         let cancel = CancellationToken::new();
         let mut entries = self.lock();
-        let running = entries
-            .iter()
-            .filter(|entry| entry.job.state == JobState::Running);
-        if running.count() >= AT_ONCE {
-            let detail = format!("{AT_ONCE} jobs go on already; wait for one, or cancel one");
+        let of_kind = |entry: &&Entry| entry.job.state == JobState::Running && entry.job.kind == kind;
+        let most = if ALONE.contains(&kind) { 1 } else { AT_ONCE };
+        if entries.iter().filter(of_kind).count() >= most {
+            let detail = format!("{most} of the kind {kind} go on already; wait for one, or cancel one");
             return Err(Refusal::new(Kind::Conflict, detail));
         }
         if entries.len() >= REMEMBERED {
@@ -252,6 +253,19 @@ mod tests {
         let jobs = jobs();
         drop(jobs.begin("model.add", "m").unwrap());
         assert_eq!(jobs.list()[0].state, JobState::Failed);
+    }
+
+    #[test]
+    fn many_of_one_kind_are_in_nobody_elses_way() {
+        let jobs = jobs();
+        let _verifying: Vec<_> = (0..AT_ONCE).map(|_| jobs.begin("model.verify", "m").unwrap()).collect();
+        let loading = jobs.begin("engine.load", "m").unwrap();
+        let refused = jobs.begin("engine.load", "n").unwrap_err();
+        assert!(refused.detail.starts_with("1 of the kind engine.load"), "{refused}");
+        let _adding = jobs.begin("model.add", "m").unwrap();
+        let _unloading = jobs.begin("engine.unload", "m").unwrap();
+        loading.end(Ok(Value::Null));
+        assert!(jobs.begin("engine.load", "n").is_ok());
     }
 
     #[test]
