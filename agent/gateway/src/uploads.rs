@@ -40,11 +40,12 @@ pub(crate) struct Upload {
 }
 
 /// What a part has come to.
-pub(crate) enum Part {
+pub(crate) enum Part<T> {
     /// More is to come.
     Taken(u64),
-    /// It was the last, or the service takes no more; what it makes of the file is heard in this conversation.
-    Last(Conversation),
+    /// It was the last, or the service takes no more; what it makes of the file is heard in this conversation, whose files
+    /// are to be finished first.
+    Last(Conversation, T),
 }
 
 impl Uploads {
@@ -137,8 +138,14 @@ impl Upload {
         *self.touched.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Takes a part in that begins at an offset. Who sends another at the same time waits, and comes too late.
-    pub(crate) async fn take(&self, offset: u64, mut body: Intake) -> Result<Part, Broken> {
+    /// Takes a part in that begins at an offset. Who sends another at the same time waits, and comes too late. `begin`
+    /// begins what follows the last part; where it cannot be, the upload stays, and an empty part tries again.
+    pub(crate) async fn take<T>(
+        &self,
+        offset: u64,
+        mut body: Intake,
+        begin: impl FnOnce() -> Result<T, Refusal>,
+    ) -> Result<Part<T>, Broken> {
         self.touch();
         let mut place = self.conversation.lock().await;
         let there = self.offset();
@@ -150,15 +157,15 @@ impl Upload {
         if taken && self.offset() < self.new.size {
             return Ok(Part::Taken(self.offset()));
         }
-        // Where the service takes no more, its next word says why.
-        conversation.finish().await.ok();
-        place.take().map(Part::Last).ok_or_else(|| {
+        let begun = begin().map_err(Broken::Part)?;
+        place.take().map(|whole| Part::Last(whole, begun)).ok_or_else(|| {
             let detail = "the last part has come already";
             Broken::Part(Refusal::new(Kind::Conflict, detail))
         })
     }
 
-    /// Hands a part on as it comes. Tells whether the service has taken all of it.
+    /// Hands a part on as it comes. Tells whether the service takes all of it. Wherever this is dropped, as it is when the
+    /// client hangs up, the offset says what is in the conversation.
     async fn pass_on(&self, body: &mut Intake, conversation: &mut Conversation) -> Result<bool, Broken> {
         while let Some(frame) = body.frame().await {
             let data = frame?.into_data().unwrap_or_default();
@@ -168,9 +175,10 @@ impl Upload {
                 let detail = format!("the file has more than the {announced} bytes that were announced");
                 return Err(Broken::Whole(Refusal::new(Kind::Invalid, detail)));
             }
-            if conversation.send(&data).await.is_err() {
+            if conversation.room().await.is_err() {
                 return Ok(false);
             }
+            conversation.push(&data);
             self.offset.store(now, Ordering::SeqCst);
             self.touch();
         }
@@ -189,5 +197,92 @@ pub(crate) enum Broken {
 impl From<Fault> for Broken {
     fn from(fault: Fault) -> Self {
         Self::Part(fault.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::ImportService;
+    use api::{import::Request, uploads::LARGEST_PART};
+    use axum::body::Body;
+    use bytes::Bytes;
+    use futures_util::{FutureExt, stream};
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+    use std::convert::Infallible;
+    use tokio::{
+        io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+        net::{UnixListener, UnixStream},
+    };
+
+    /// An upload of so many bytes, and the service's end.
+    async fn begun(size: u64) -> (Arc<Upload>, BufReader<UnixStream>) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("import.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let conversation = ImportService::new(socket).ask(&Request::List).await.unwrap();
+        let mut service = BufReader::new(listener.accept().await.unwrap().0);
+        service.read_until(b'\n', &mut Vec::new()).await.unwrap();
+        let new = NewUpload {
+            name: "m".to_owned(),
+            file: "a.gguf".to_owned(),
+            size,
+        };
+        let uploads = Arc::new(Uploads::default());
+        (uploads.begin(new, conversation).unwrap(), service)
+    }
+
+    /// A part as it comes over a network: in pieces.
+    fn part(bytes: &[u8]) -> Intake {
+        let frames: Vec<_> = bytes
+            .chunks(16 << 10)
+            .map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(piece))))
+            .collect();
+        Intake::new(Body::new(StreamBody::new(stream::iter(frames))), LARGEST_PART).unwrap()
+    }
+
+    async fn received(mut service: BufReader<UnixStream>, size: usize) -> Vec<u8> {
+        let mut file = Vec::new();
+        while file.len() < size {
+            let length = service.read_u32_le().await.unwrap() as usize;
+            let begin = file.len();
+            file.resize(begin + length, 0);
+            service.read_exact(&mut file[begin..]).await.unwrap();
+        }
+        assert_eq!(service.read_u32_le().await.unwrap(), 0, "the file has ended");
+        file
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_while_the_service_is_slow_goes_on_where_it_was() {
+        let file: Vec<u8> = (0..3_u32 << 20).map(|n| (n % 251) as u8).collect();
+        let (upload, service) = begun(file.len() as u64).await;
+        let gone = upload.take(0, part(&file), || Ok(())).now_or_never();
+        assert!(gone.is_none(), "the service takes nothing");
+        let there = upload.offset() as usize;
+        assert!((1..file.len()).contains(&there), "{there}");
+        let received = tokio::spawn(received(service, file.len()));
+        let last = upload.take(there as u64, part(&file[there..]), || Ok(())).await;
+        let Ok(Part::Last(mut conversation, ())) = last else {
+            panic!("it was the last part");
+        };
+        conversation.finish().await.unwrap();
+        assert!(received.await.unwrap() == file, "not a byte is lost or there twice");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_has_come_whole_is_kept_until_what_follows_can_begin() {
+        let (upload, _service) = begun(4).await;
+        let busy = || Err::<(), _>(Refusal::new(Kind::Conflict, "busy"));
+        for (offset, rest) in [(0, "GGUF"), (4, "")] {
+            let refused = upload.take(offset, part(rest.as_bytes()), busy).await;
+            assert!(matches!(refused, Err(Broken::Part(refusal)) if refusal.kind == Kind::Conflict));
+            assert_eq!(upload.offset(), 4);
+        }
+        let begun = upload.take(4, part(b""), || Ok(())).await;
+        assert!(matches!(begun, Ok(Part::Last(..))));
+        let again = upload.take(4, part(b""), || Ok(())).await;
+        assert!(matches!(again, Err(Broken::Part(_))), "it is begun once");
     }
 }

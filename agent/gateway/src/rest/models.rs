@@ -302,9 +302,10 @@ fn described(name: &str, query: &[(String, String)], length: Option<u64>) -> Res
 async fn pass_on(mut body: Intake, conversation: &mut Conversation) -> Result<(), Refusal> {
     while let Some(frame) = body.frame().await {
         let data = frame?.into_data().unwrap_or_default();
-        if conversation.send(&data).await.is_err() {
+        if conversation.room().await.is_err() {
             return Ok(());
         }
+        conversation.push(&data);
     }
     // As above.
     conversation.finish().await.ok();

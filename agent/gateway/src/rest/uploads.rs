@@ -3,7 +3,9 @@
 use super::{jobs, models, power::who, read};
 use crate::{
     app::App,
+    import::Conversation,
     intake::Intake,
+    jobs::Running,
     openapi::{OfAbsence, OfImport, OfRoom, OfState},
     refusal::{Kind, Refusal},
     uploads::{Broken, Part},
@@ -95,7 +97,8 @@ fn beside(app: &App, refusal: Refusal) -> Refusal {
     }
 }
 
-/// Sends a part: at most 8 MiB, from the offset on that the upload has reached. After the last byte a job adds the model.
+/// Sends a part: at most 8 MiB, from the offset on that the upload has reached. After the last byte a job adds the model;
+/// where none can begin (409), an empty part at the end tries again.
 #[utoipa::path(
     patch,
     path = "/api/v1/uploads/{id}",
@@ -121,9 +124,10 @@ async fn take(app: &Arc<App>, id: Id, request: Request) -> Result<Response, Refu
     let upload = app.uploads.find(&text(id)?)?;
     let offset = offset(request.headers())?;
     let body = Intake::new(request.into_body(), LARGEST_PART)?;
-    let conversation = match upload.take(offset, body).await {
+    let begin = || app.jobs.begin("model.add", &upload.new.name);
+    let (conversation, running) = match upload.take(offset, body, begin).await {
         Ok(Part::Taken(offset)) => return Ok((StatusCode::NO_CONTENT, at(offset)).into_response()),
-        Ok(Part::Last(conversation)) => conversation,
+        Ok(Part::Last(conversation, running)) => (conversation, running),
         Err(Broken::Part(refusal)) => return Err(refusal),
         Err(Broken::Whole(refusal)) => {
             app.uploads.forget(&upload.id);
@@ -131,10 +135,18 @@ async fn take(app: &Arc<App>, id: Id, request: Request) -> Result<Response, Refu
         }
     };
     app.uploads.forget(&upload.id);
-    let running = app.jobs.begin("model.add", &upload.new.name)?;
     let job = running.job().clone();
-    tokio::spawn(models::carry(app.clone(), running, conversation, who));
+    tokio::spawn(pack(app.clone(), running, conversation, who));
     Ok((StatusCode::NO_CONTENT, at(upload.offset()), jobs::location(&job)).into_response())
+}
+
+/// Has the service make a model of a file that has come whole.
+async fn pack(app: Arc<App>, running: Running, mut conversation: Conversation, who: String) {
+    // Where the service takes no more, its next word says why.
+    let finished = conversation.finish();
+    if running.cancelled().run_until_cancelled(finished).await.is_some() {
+        models::carry(app, running, conversation, who).await;
+    }
 }
 
 fn at(offset: u64) -> [(HeaderName, HeaderValue); 1] {
