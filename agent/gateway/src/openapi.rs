@@ -74,14 +74,21 @@ fn keyed(operation: &mut Operation) {
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(
-            "A request that is sent again with it is answered as before, and not done again.",
+            "A request that is sent again with it within an hour is answered as before, and not done again.",
         ))
         .schema(Some(Object::with_type(Type::String)));
     operation
         .parameters
         .get_or_insert_default()
         .push(key.build().into());
-    refuse(&mut operation.responses, &[Kind::Invalid, Kind::Conflict]);
+    let kinds = [
+        Kind::Invalid,
+        Kind::BodyTimeout,
+        Kind::Conflict,
+        Kind::TooLarge,
+        Kind::Unacceptable,
+    ];
+    refuse(&mut operation.responses, &kinds);
 }
 
 fn gate(operation: &mut Operation, role: Role) {

@@ -1,6 +1,7 @@
 //! `/api/v1/jobs`: long work that goes on when its request has been answered.
 
 use crate::{
+    client::Client,
     models::{ask, gateway, progress, refused},
     process::{Gateway, gateway_with_engine},
 };
@@ -174,4 +175,32 @@ fn a_request_that_was_refused_may_be_tried_again_with_its_key() {
     }
     let begun = gateway.ask("POST /api/v1/engine/load", &headers, r#"{"model":"m"}"#);
     assert_eq!(begun.status, 202);
+}
+
+#[test]
+fn who_lost_the_connection_before_the_answer_gets_it_with_the_same_key() {
+    let (_setup, gateway, service) = gateway();
+    let body = r#"{"name":"m","file":"a.gguf","size":8}"#;
+    let send = |body: &str| {
+        let mut client = Client::unix(&gateway.local);
+        client.send("POST /api/v1/uploads", &["Idempotency-Key: a"], body);
+        client
+    };
+    let gone = send(body);
+    let mut call = service.next();
+    call.request();
+    drop(gone);
+    gateway.wait_for_line(" POST /api/v1/uploads 0 ");
+    assert_eq!(send(body).answer().status, 409, "it is being answered");
+    call.reply(&Reply::Ready);
+    let again = loop {
+        let answer = send(body).answer();
+        if answer.status != 409 {
+            break answer;
+        }
+    };
+    assert_eq!(again.status, 201, "{again:?}");
+    assert_eq!(send(body).answer().json(), again.json(), "it was begun once");
+    let other = send(&body.replace('m', "n")).answer();
+    assert_eq!(other.status, 422, "{other:?}");
 }
