@@ -25,7 +25,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Processes that read the journal at once.
@@ -59,6 +59,8 @@ pub(crate) struct App {
     pub(crate) journalctl: PathBuf,
     /// Who may read it at once.
     pub(crate) readers: Arc<Semaphore>,
+    /// Told of each token that is revoked and each session that is given back.
+    pub(crate) revoked: watch::Sender<()>,
     /// How long answers took.
     pub(crate) measured: Arc<Measured>,
     /// Fires when the gateway is to end: what would go on for ever ends by it.
@@ -95,6 +97,7 @@ impl App {
             uploads: Arc::default(),
             sessions: Sessions::default(),
             journalctl,
+            revoked: watch::Sender::default(),
             measured: Arc::default(),
             readers: Arc::new(Semaphore::new(READERS)),
             stopping: CancellationToken::new(),

@@ -100,6 +100,15 @@ pub(crate) struct Pass {
     pub(crate) signed: Option<Signed>,
 }
 
+impl Pass {
+    /// Whether it would still be given.
+    pub(crate) fn holds(&self, app: &App, now: OffsetDateTime) -> bool {
+        let token = self.actor.token();
+        let known = token.is_none_or(|id| app.book.list().iter().any(|token| token.id == id));
+        known && self.signed.is_none_or(|signed| app.sessions.is_open(&signed.cookie, now))
+    }
+}
+
 /// Lets a request pass if its caller has the role; notes who it is in [`crate::journal::RequestLine`]'s cell.
 pub(crate) async fn require(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     match admit(&gate, &request) {

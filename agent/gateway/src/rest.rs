@@ -6,6 +6,7 @@ pub(crate) mod engine;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod jobs;
+mod listener;
 pub(crate) mod logs;
 pub(crate) mod memory;
 pub(crate) mod metrics;

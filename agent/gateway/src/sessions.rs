@@ -76,6 +76,13 @@ impl Sessions {
         })
     }
 
+    /// Whether one goes on.
+    pub(crate) fn is_open(&self, cookie: &Digest, now: OffsetDateTime) -> bool {
+        let open = self.lock();
+        open.iter()
+            .any(|session| session.cookie == *cookie && session.expires > now)
+    }
+
     /// Ends one. Returns what the browser is to be told.
     pub(crate) fn end(&self, cookie: &Digest) -> HeaderValue {
         self.lock().retain(|session| session.cookie != *cookie);
@@ -176,7 +183,9 @@ mod tests {
         let signed = sessions.find(&sent_back(&set), NOW).unwrap();
         assert_eq!((signed.token, signed.expires), (token, NOW + LIFETIME));
         assert_eq!(sessions.find(&sent_back(&set), NOW + LIFETIME), None);
+        assert!(sessions.is_open(&signed.cookie, NOW) && !sessions.is_open(&signed.cookie, NOW + LIFETIME));
         let gone = sessions.end(&signed.cookie);
+        assert!(!sessions.is_open(&signed.cookie, NOW));
         assert!(gone.to_str().unwrap().contains("=; ") && gone.to_str().unwrap().contains("Max-Age=0"));
         assert_eq!(sessions.find(&sent_back(&set), NOW), None);
     }

@@ -1,7 +1,10 @@
 //! `/api/v1/logs`: the journal, read by `journalctl` in a process of its own, which may read it and nothing more than the
 //! gateway may.
 
-use super::{Lines, answer};
+use super::{
+    Lines, answer,
+    listener::{Heard, Listener},
+};
 use crate::{
     app::App,
     openapi::{OfQuery, OfState},
@@ -12,30 +15,24 @@ use api::system::LogEntry;
 use axum::{
     body::Body,
     extract::{Query, State, rejection::QueryRejection},
-    http::{Uri, header},
+    http::{Extensions, Uri, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
-use std::{path::Path, process::Stdio, sync::Arc, time::Duration};
+use std::{path::Path, process::Stdio, sync::Arc};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::{Child, ChildStdout, Command},
-    sync::{
-        OwnedSemaphorePermit,
-        mpsc::{Sender, channel},
-    },
-    time::{MissedTickBehavior, interval},
+    sync::{OwnedSemaphorePermit, mpsc::channel},
 };
 
 /// Entries that may be asked for at once.
 const MOST_LINES: u32 = 5000;
 /// The longest entry that is read, in bytes: a dump in the journal is nobody's line.
 const LONGEST: u64 = 256 << 10;
-/// How often something is said to whoever follows.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What may follow the `?`.
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
@@ -86,31 +83,36 @@ pub(crate) async fn logs(
     State(app): State<Arc<App>>,
     uri: Uri,
     wish: Result<Query<Wish>, QueryRejection>,
+    extensions: Extensions,
 ) -> Response {
-    match begin(&app, wish) {
+    match begin(&app, wish, &extensions) {
         Ok(response) => response,
         Err(refusal) => answer::<()>(&uri, Err(refusal)),
     }
 }
 
-fn begin(app: &Arc<App>, wish: Result<Query<Wish>, QueryRejection>) -> Result<Response, Refusal> {
+fn begin(
+    app: &Arc<App>,
+    wish: Result<Query<Wish>, QueryRejection>,
+    extensions: &Extensions,
+) -> Result<Response, Refusal> {
     let Query(wish) = wish.map_err(|error| Refusal::new(Kind::Invalid, error.body_text()))?;
     check(&wish).map_err(|problem| Refusal::new(Kind::Invalid, problem))?;
     let turn = app.readers.clone().try_acquire_owned().map_err(|_| {
         let detail = "as many read the journal already as may at once; try again";
         Refusal::new(Kind::Conflict, detail)
     })?;
+    let (lines, body) = channel(16);
+    let listener = Listener::new(app, extensions, lines)?;
     let mut child = command(&app.journalctl, &wish).spawn().map_err(|error| {
         let detail = format!("cannot start {}: {error}", app.journalctl.display());
         Refusal::new(Kind::Internal, detail)
     })?;
     let output = child.stdout.take();
     let output = output.ok_or_else(|| Refusal::new(Kind::Internal, "journalctl has no output"))?;
-    let (lines, body) = channel(16);
     let reader = Reader {
-        app: app.clone(),
         follow: wish.follow,
-        lines,
+        listener,
         _child: child,
         _turn: turn,
     };
@@ -158,33 +160,29 @@ fn command(journalctl: &Path, wish: &Wish) -> Command {
 
 /// Hands entries on; the process ends with it.
 struct Reader {
-    app: Arc<App>,
     follow: bool,
-    lines: Sender<Bytes>,
+    listener: Listener,
     _child: Child,
     _turn: OwnedSemaphorePermit,
 }
 
 impl Reader {
-    async fn relay(self, mut output: BufReader<ChildStdout>) {
-        let mut alive = interval(KEEP_ALIVE);
-        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    async fn relay(mut self, mut output: BufReader<ChildStdout>) {
         let mut line = Vec::new();
         loop {
             let mut bounded = (&mut output).take(LONGEST);
-            let said = tokio::select! {
-                read = bounded.read_until(b'\n', &mut line) => match read {
-                    Ok(0) => return,
-                    Ok(_) if line.last() != Some(&b'\n') => continue,
-                    Ok(_) => self.shown(&std::mem::take(&mut line)),
-                    Err(error) => return tracing::warn!("the journal cannot be read on: {error}"),
-                },
-                _ = alive.tick(), if self.follow => Some(Bytes::from_static(b": keep-alive\n\n")),
-                () = self.lines.closed() => return,
-                () = self.app.stopping.cancelled() => return,
+            let read = self.listener.hear(bounded.read_until(b'\n', &mut line));
+            let said = match read.await {
+                None | Some(Heard::Said(Ok(0))) => return,
+                Some(Heard::Said(Ok(_))) if line.last() != Some(&b'\n') => continue,
+                Some(Heard::Said(Ok(_))) => self.shown(&std::mem::take(&mut line)),
+                Some(Heard::Said(Err(error))) => {
+                    return tracing::warn!("the journal cannot be read on: {error}");
+                }
+                Some(Heard::Nothing) => self.follow.then(|| Bytes::from_static(b": keep-alive\n\n")),
             };
             if let Some(said) = said
-                && self.lines.send(said).await.is_err()
+                && !self.listener.say(said).await
             {
                 return;
             }

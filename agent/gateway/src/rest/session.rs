@@ -100,6 +100,7 @@ pub(crate) async fn end(State(app): State<Arc<App>>, uri: Uri, extensions: Exten
     match pass(&extensions).map(|pass| pass.signed) {
         Ok(Some(signed)) => {
             let cookie = app.sessions.end(&signed.cookie);
+            app.revoked.send_replace(());
             (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response()
         }
         // A token has no session that could end.

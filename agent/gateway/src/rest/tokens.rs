@@ -108,7 +108,9 @@ pub(crate) async fn revoke(
 
 async fn forget(app: &App, id: Result<Path<String>, PathRejection>) -> Result<Token, Refusal> {
     let Path(id) = id.map_err(|error| Refusal::new(Kind::Invalid, error.body_text()))?;
-    Ok(app.book.revoke(&id).await?)
+    let token = app.book.revoke(&id).await?;
+    app.revoked.send_replace(());
+    Ok(token)
 }
 
 impl From<BookError> for Refusal {

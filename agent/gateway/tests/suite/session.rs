@@ -105,3 +105,17 @@ fn a_session_ends_with_its_token_and_guessing_is_slowed() {
     let slowed = guesses.find(|answer| answer.status != 401).unwrap();
     assert!(slowed.status == 429 && slowed.header("retry-after").is_some());
 }
+
+#[test]
+fn whoever_listens_hears_no_more_when_the_session_is_given_back() {
+    let (_setup, gateway, _engine, header) = gateway_with_engine();
+    let secret = header.rsplit(' ').next().unwrap();
+    let cookie = cookie(&sign_in(&gateway, secret, &[MARK, OWN]));
+    let mut client = gateway.client();
+    client.send("GET /api/v1/events", &[&cookie], "");
+    assert_eq!(client.head().status, 200);
+    client.chunk();
+    let ended = gateway.ask("DELETE /api/v1/session", &[&cookie, MARK, OWN], "");
+    assert_eq!(ended.status, 204);
+    while client.chunk().is_some() {}
+}
