@@ -16,7 +16,7 @@ const BUCKETS: [f64; 14] = [
 /// What the gateway itself has measured of answers.
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
-    /// From a request to the first piece of a streamed answer.
+    /// From a request to the first text of a streamed answer.
     pub(crate) first_token: Histogram,
     /// From a request to the end of its answer.
     pub(crate) whole: Histogram,

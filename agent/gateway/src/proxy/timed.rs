@@ -1,6 +1,7 @@
 //! An answer whose times are noted as it passes.
 
 use crate::metrics::Measured;
+use api::openai::ChatChunk;
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -16,8 +17,9 @@ pub(super) struct Timed {
     inner: Body,
     began: Instant,
     measured: Arc<Measured>,
-    /// Whether the first piece of a stream is still to come.
-    awaits_first: bool,
+    /// Whether the first text of a stream is still to come. The engine says who speaks as soon as there is a slot, long
+    /// before the prompt is read.
+    awaits_text: bool,
     ended: bool,
 }
 
@@ -28,8 +30,15 @@ impl Timed {
             inner,
             began,
             measured,
-            awaits_first: is_stream,
+            awaits_text: is_stream,
             ended: false,
+        }
+    }
+
+    fn look_for_text(&mut self, frame: &Frame<Bytes>) {
+        if self.awaits_text && frame.data_ref().is_some_and(|data| has_text(data)) {
+            self.awaits_text = false;
+            self.measured.first_token.observe(self.began.elapsed());
         }
     }
 
@@ -49,8 +58,8 @@ impl HttpBody for Timed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = ready!(pin!(&mut self.inner).poll_frame(cx));
-        if matches!(frame, Some(Ok(_))) && std::mem::take(&mut self.awaits_first) {
-            self.measured.first_token.observe(self.began.elapsed());
+        if let Some(Ok(frame)) = &frame {
+            self.look_for_text(frame);
         }
         // Whoever asks does not ask again after a body that says itself that it has ended.
         if frame.is_none() || matches!(frame, Some(Ok(_))) && self.inner.is_end_stream() {
@@ -65,5 +74,46 @@ impl HttpBody for Timed {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+/// Whether one of these events, which are whole, has text of the answer.
+fn has_text(events: &[u8]) -> bool {
+    let lines = events.split(|byte| *byte == b'\n');
+    lines
+        .filter_map(|line| serde_json::from_slice::<ChatChunk>(line.strip_prefix(b"data: ")?).ok())
+        .flat_map(|chunk| chunk.choices)
+        .any(|choice| choice.delta.content.is_some_and(|text| !text.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(delta: &str) -> String {
+        format!(
+            r#"data: {{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}"#
+        ) + "\n\n"
+    }
+
+    #[test]
+    fn who_speaks_and_that_it_is_over_is_no_text() {
+        let role = event(r#"{"role":"assistant","content":""}"#);
+        let text = event(r#"{"content":"Hi"}"#);
+        let (usage, error) = (r#"data: {"choices":[]}"#, r#"data: {"error":{"message":"no"}}"#);
+        for none in [
+            "",
+            ": alive\n\n",
+            "data: [DONE]\n\n",
+            &role,
+            &event("{}"),
+            usage,
+            error,
+        ] {
+            assert!(!has_text(none.as_bytes()), "{none}");
+        }
+        for some in [text.clone(), role + &text] {
+            assert!(has_text(some.as_bytes()), "{some}");
+        }
     }
 }

@@ -196,7 +196,7 @@ fn gateway(told: &mut Exposition, app: &App) {
     told.gauge("hearth_jobs_running", "Jobs that go on.", Some(running as f64));
     told.histogram(
         "vllm:time_to_first_token_seconds",
-        "From a request to the first piece of its streamed answer, as the gateway saw it.",
+        "From a request to the first text of its streamed answer, as the gateway saw it.",
         &[],
         &app.measured.first_token,
     );

@@ -29,7 +29,7 @@ fn what_is_measured_is_told_and_what_is_not_is_left_out() {
 }
 
 #[test]
-fn answers_are_timed_from_the_request_to_their_first_piece_and_their_end() {
+fn answers_are_timed_from_the_request_to_their_first_text_and_their_end() {
     let (_setup, gateway, engine, header) = gateway_with_engine();
     let count = |name: &str| {
         let told = gateway.ask("GET /metrics", &[&header], "").body;
@@ -42,8 +42,23 @@ fn answers_are_timed_from_the_request_to_their_first_piece_and_their_end() {
     assert_eq!(count("vllm:time_to_first_token_seconds"), 0.0, "it was no stream");
     let (mut client, mut call) = asked(&gateway, &engine, &header, "POST /v1/chat/completions", "{}");
     call.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
-    call.write("b\r\ndata: hi\n\n\n\r\n");
+    let event = |delta: &str| {
+        let choice = format!(r#"{{"index":0,"delta":{delta},"finish_reason":null}}"#);
+        let head = r#""id":"c","object":"chat.completion.chunk","created":1,"model":"m""#;
+        format!("data: {{{head},\"choices\":[{choice}]}}\n\n")
+    };
+    call.chunk(&event(r#"{"role":"assistant","content":""}"#));
     client.head();
+    client.chunk();
+    assert_eq!(
+        count("vllm:time_to_first_token_seconds"),
+        0.0,
+        "the prompt is still being read"
+    );
+    call.chunk(&event(r#"{"content":"Hi"}"#));
+    client.chunk();
+    assert_eq!(count("vllm:time_to_first_token_seconds"), 1.0);
+    call.chunk(&event(r#"{"content":" you"}"#));
     client.chunk();
     assert_eq!(count("vllm:time_to_first_token_seconds"), 1.0);
     assert_eq!(count("vllm:e2e_request_latency_seconds"), 1.0, "it goes on");
