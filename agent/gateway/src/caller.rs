@@ -105,7 +105,10 @@ impl Pass {
     pub(crate) fn holds(&self, app: &App, now: OffsetDateTime) -> bool {
         let token = self.actor.token();
         let known = token.is_none_or(|id| app.book.list().iter().any(|token| token.id == id));
-        known && self.signed.is_none_or(|signed| app.sessions.is_open(&signed.cookie, now))
+        known
+            && self
+                .signed
+                .is_none_or(|signed| app.sessions.is_open(&signed.cookie, now))
     }
 }
 

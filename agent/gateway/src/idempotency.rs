@@ -107,7 +107,8 @@ impl Answers {
 impl Known {
     fn answer(&self, body: [u8; 32]) -> Result<Option<Told>, Refusal> {
         if self.body != body {
-            let detail = "this Idempotency-Key was sent with another body before; another request wants another key";
+            let detail =
+                "this Idempotency-Key was sent with another body before; another request wants another key";
             return Err(Refusal::new(Kind::Unacceptable, detail));
         }
         let detail = "a request with this Idempotency-Key is being answered";
@@ -120,7 +121,8 @@ impl Known {
 fn make_room(all: &mut VecDeque<Known>, actor: &str) -> Result<(), Refusal> {
     let of_one = |known: &&Known| known.name.actor == actor;
     let oldest = if all.iter().filter(of_one).count() >= OF_ONE {
-        all.iter().position(|known| of_one(&known) && known.told.is_some())
+        all.iter()
+            .position(|known| of_one(&known) && known.told.is_some())
     } else if all.len() >= REMEMBERED {
         all.iter().position(|known| known.told.is_some())
     } else {
@@ -161,7 +163,10 @@ pub(crate) async fn once(State(app): State<Arc<App>>, request: Request, next: Ne
 async fn answer(app: Arc<App>, name: Name, request: Request, next: Next) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     let body = Intake::new(body, LARGEST_BODY)?.read_whole().await?;
-    if let Some(told) = app.answers.begin(&name, Sha256::digest(&body).into(), Instant::now())? {
+    if let Some(told) = app
+        .answers
+        .begin(&name, Sha256::digest(&body).into(), Instant::now())?
+    {
         return Ok(again(told));
     }
     let turn = Turn {
@@ -171,7 +176,12 @@ async fn answer(app: Arc<App>, name: Name, request: Request, next: Next) -> Resu
     };
     let request = Request::from_parts(parts, Body::from(body));
     let done = tokio::spawn(carry_out(turn, request, next)).await;
-    done.map_err(|error| Refusal::new(Kind::Internal, format!("the request was not carried out: {error}")))?
+    done.map_err(|error| {
+        Refusal::new(
+            Kind::Internal,
+            format!("the request was not carried out: {error}"),
+        )
+    })?
 }
 
 async fn carry_out(mut turn: Turn, request: Request, next: Next) -> Result<Response, Refusal> {
@@ -260,8 +270,14 @@ mod tests {
         assert_eq!((kind(BODY), kind([2; 32])), (Kind::Conflict, Kind::Unacceptable));
         answers.end(&name, Some(told()));
         assert!(answers.begin(&name, BODY, now).unwrap().is_some());
-        assert_eq!(answers.begin(&name, [2; 32], now).unwrap_err().kind, Kind::Unacceptable);
-        assert!(answers.begin(&name, [2; 32], now + LIFETIME).unwrap().is_none(), "it is over");
+        assert_eq!(
+            answers.begin(&name, [2; 32], now).unwrap_err().kind,
+            Kind::Unacceptable
+        );
+        assert!(
+            answers.begin(&name, [2; 32], now + LIFETIME).unwrap().is_none(),
+            "it is over"
+        );
     }
 
     #[test]
@@ -277,7 +293,10 @@ mod tests {
             answers.end(&name, Some(told()));
         }
         assert!(answers.begin(&done, BODY, now).unwrap().is_some());
-        assert_eq!(answers.begin(&running, BODY, now).unwrap_err().kind, Kind::Conflict);
+        assert_eq!(
+            answers.begin(&running, BODY, now).unwrap_err().kind,
+            Kind::Conflict
+        );
         for key in 0..OF_ONE {
             assert!(answers.begin(&name("busy", key), BODY, now).unwrap().is_none());
         }

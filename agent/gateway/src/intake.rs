@@ -105,7 +105,10 @@ impl Intake {
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), Fault> {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         self.taken += bytes as u64;
-        let waited = self.waiting.take().map_or(Duration::ZERO, |since| since.elapsed());
+        let waited = self
+            .waiting
+            .take()
+            .map_or(Duration::ZERO, |since| since.elapsed());
         let earned = Duration::from_secs_f64(bytes as f64 / f64::from(SLOWEST));
         self.credit = (self.credit.saturating_sub(waited) + earned).min(STANDSTILL);
         if self.taken > self.limit {
@@ -274,6 +277,10 @@ mod tests {
         assert!(began.elapsed() < STANDSTILL * 3, "{:?}", began.elapsed());
         let all = Err(Fault::TooLarge(1 << 20));
         assert_eq!(dripping(2 << 10, 1).read_whole().await, all);
-        assert_eq!(dripping(32 << 10, 29).read_whole().await, all, "it rests, and goes on");
+        assert_eq!(
+            dripping(32 << 10, 29).read_whole().await,
+            all,
+            "it rests, and goes on"
+        );
     }
 }

@@ -258,10 +258,15 @@ mod tests {
     #[test]
     fn many_of_one_kind_are_in_nobody_elses_way() {
         let jobs = jobs();
-        let _verifying: Vec<_> = (0..AT_ONCE).map(|_| jobs.begin("model.verify", "m").unwrap()).collect();
+        let _verifying: Vec<_> = (0..AT_ONCE)
+            .map(|_| jobs.begin("model.verify", "m").unwrap())
+            .collect();
         let loading = jobs.begin("engine.load", "m").unwrap();
         let refused = jobs.begin("engine.load", "n").unwrap_err();
-        assert!(refused.detail.starts_with("1 of the kind engine.load"), "{refused}");
+        assert!(
+            refused.detail.starts_with("1 of the kind engine.load"),
+            "{refused}"
+        );
         let _adding = jobs.begin("model.add", "m").unwrap();
         let _unloading = jobs.begin("engine.unload", "m").unwrap();
         loading.end(Ok(Value::Null));

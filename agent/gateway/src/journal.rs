@@ -285,7 +285,10 @@ mod tests {
     #[test]
     fn no_path_shows_a_token_also_where_it_is_cut() {
         let token = format!("hearth_{}", "a".repeat(43));
-        assert_eq!(shown(&format!("/api/v1/tokens/{token}")), "/api/v1/tokens/hearth_…");
+        assert_eq!(
+            shown(&format!("/api/v1/tokens/{token}")),
+            "/api/v1/tokens/hearth_…"
+        );
         let long = format!("/{}/{token}", "x".repeat(180));
         assert!(shown(&long).ends_with("/hearth_…"));
     }

@@ -56,7 +56,10 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         });
     }
     service
-        .route("/", get(page::front).route_layer(from_fn_with_state(app.clone(), anybody)))
+        .route(
+            "/",
+            get(page::front).route_layer(from_fn_with_state(app.clone(), anybody)),
+        )
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), strict))

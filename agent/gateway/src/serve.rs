@@ -136,7 +136,9 @@ fn open_doors(
         tokio::spawn(connections.clone().accept_plain(listener, plain.clone()));
     }
     match sockets.local {
-        Some(listener) => drop(tokio::spawn(connections.clone().accept_local(listener, service.clone()))),
+        Some(listener) => drop(tokio::spawn(
+            connections.clone().accept_local(listener, service.clone()),
+        )),
         None => tracing::warn!("no local socket: neither --local nor a socket named \"local\" from systemd"),
     }
     Ok(())

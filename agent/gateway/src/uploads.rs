@@ -268,7 +268,10 @@ mod tests {
             panic!("it was the last part");
         };
         conversation.finish().await.unwrap();
-        assert!(received.await.unwrap() == file, "not a byte is lost or there twice");
+        assert!(
+            received.await.unwrap() == file,
+            "not a byte is lost or there twice"
+        );
     }
 
     #[tokio::test]

@@ -117,7 +117,9 @@ fn who_follows_it_hears_on_and_the_reader_ends_with_the_listener() {
 #[test]
 fn whoever_follows_the_journal_hears_no_more_when_the_token_is_revoked() {
     let (_setup, gateway) = with_journal(&format!("{}\nexec sleep 1000", said()));
-    let made = gateway.ask_locally("POST /api/v1/tokens", r#"{"name":"x","role":"admin"}"#).json();
+    let made = gateway
+        .ask_locally("POST /api/v1/tokens", r#"{"name":"x","role":"admin"}"#)
+        .json();
     let header = format!("Authorization: Bearer {}", made["secret"].as_str().unwrap());
     let mut client = gateway.client();
     client.send("GET /api/v1/logs?follow=true", &[&header], "");
