@@ -53,7 +53,7 @@ setup:
 # Build the page that the gateway serves, unless it is up to date
 page:
     cd agent/gateway/dashboard && { test -d node_modules || npm ci --no-audit --no-fund; }
-    cd agent/gateway/dashboard && { test -z "$(find src public *.* -newer dist/index.html 2>&1)" || npm run build; }
+    cd agent/gateway/dashboard && { node check/sources.mjs || npm run build; }
 
 # Formatting and warnings
 lint:
