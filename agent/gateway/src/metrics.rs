@@ -1,9 +1,10 @@
-//! What Prometheus collects, in its text format 0.0.4. Names with `vllm:` are those of vLLM's own exporter, so that boards
-//! made for it show this engine, too.
+//! What Prometheus collects, in its text format 0.0.4. Names with `vllm:` are those of vLLM's own exporter, with its label
+//! `model_name`, so that the panels of boards made for it that ask for these show this engine, too.
 
 use std::{
+    collections::BTreeMap,
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -13,13 +14,39 @@ const BUCKETS: [f64; 14] = [
     0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0,
 ];
 
-/// What the gateway itself has measured of answers.
+/// Models of which answers are measured apart; those of any more are measured together.
+const MOST_MODELS: usize = 16;
+/// What they are called together.
+const OTHERS: &str = "other";
+
+/// What the gateway itself has measured of answers, by the model that gave them.
 #[derive(Debug, Default)]
-pub(crate) struct Measured {
+pub(crate) struct Measured(Mutex<BTreeMap<String, Arc<Times>>>);
+
+/// What was measured of one model's answers.
+#[derive(Debug, Default)]
+pub(crate) struct Times {
     /// From a request to the first text of a streamed answer.
     pub(crate) first_token: Histogram,
     /// From a request to the end of its answer.
     pub(crate) whole: Histogram,
+}
+
+impl Measured {
+    /// A model's.
+    pub(crate) fn of(&self, model: &str) -> Arc<Times> {
+        let mut models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_others = models.len() >= MOST_MODELS && !models.contains_key(model);
+        let name = if is_others { OTHERS } else { model };
+        models.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// All that there are, by their names.
+    pub(crate) fn all(&self) -> Vec<(String, Arc<Times>)> {
+        let models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = models.iter();
+        all.map(|(name, times)| (name.clone(), times.clone())).collect()
+    }
 }
 
 /// Times, by how long they were.
@@ -88,30 +115,35 @@ impl Exposition {
         self.family(name, Kind::Gauge, help, value.map(|value| ([], value)));
     }
 
-    /// A histogram's family.
-    pub(crate) fn histogram(
+    /// A family of histograms by their labels. One without any is left out.
+    pub(crate) fn histograms<'h, 'l>(
         &mut self,
         name: &str,
         help: &str,
-        labels: &[(&str, &str)],
-        histogram: &Histogram,
+        histograms: impl IntoIterator<Item = ((&'l str, &'l str), &'h Histogram)>,
     ) {
-        let counts = histogram.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut histograms = histograms.into_iter().peekable();
+        if histograms.peek().is_none() {
+            return;
+        }
         self.head(name, "histogram", help);
+        for (label, histogram) in histograms {
+            self.histogram(name, label, histogram);
+        }
+    }
+
+    fn histogram(&mut self, name: &str, label: (&str, &str), histogram: &Histogram) {
+        let counts = histogram.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut sum = 0;
         let bucket = format!("{name}_bucket");
         for (end, within) in BUCKETS.iter().zip(counts.within) {
             sum += within;
             let end = end.to_string();
-            self.line(&bucket, &[labels, &[("le", end.as_str())]].concat(), sum as f64);
+            self.line(&bucket, &[label, ("le", &end)], sum as f64);
         }
-        self.line(
-            &bucket,
-            &[labels, &[("le", "+Inf")]].concat(),
-            counts.count as f64,
-        );
-        self.line(&format!("{name}_sum"), labels, counts.sum);
-        self.line(&format!("{name}_count"), labels, counts.count as f64);
+        self.line(&bucket, &[label, ("le", "+Inf")], counts.count as f64);
+        self.line(&format!("{name}_sum"), &[label], counts.sum);
+        self.line(&format!("{name}_count"), &[label], counts.count as f64);
     }
 
     fn head(&mut self, name: &str, kind: &str, help: &str) {
@@ -171,8 +203,10 @@ mod tests {
             histogram.observe(Duration::from_millis(ms));
         }
         let mut told = Exposition::default();
-        told.histogram("h", "H.", &[("m", "x")], &histogram);
+        told.histograms("none", "None.", []);
+        told.histograms("h", "H.", [(("m", "x"), &histogram)]);
         let told = told.to_string();
+        assert!(told.starts_with("# HELP h H.\n# TYPE h histogram\n"), "{told}");
         for line in [
             "h_bucket{m=\"x\",le=\"0.05\"} 1\n",
             "h_bucket{m=\"x\",le=\"0.1\"} 2\n",
@@ -183,5 +217,24 @@ mod tests {
         ] {
             assert!(told.contains(line), "{line} in {told}");
         }
+    }
+
+    #[test]
+    fn models_are_measured_apart_up_to_a_bound() {
+        let measured = Measured::default();
+        for n in 0..2 * MOST_MODELS {
+            measured
+                .of(&format!("m{n}"))
+                .whole
+                .observe(Duration::from_secs(1));
+        }
+        measured.of("m0").whole.observe(Duration::from_secs(1));
+        let counts: BTreeMap<_, _> = measured
+            .all()
+            .into_iter()
+            .map(|(name, times)| (name, times.whole.0.lock().unwrap().count))
+            .collect();
+        assert_eq!(counts.len(), MOST_MODELS + 1);
+        assert_eq!((counts["m0"], counts[OTHERS]), (2, MOST_MODELS as u64));
     }
 }

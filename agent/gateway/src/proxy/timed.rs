@@ -1,10 +1,11 @@
 //! An answer whose times are noted as it passes.
 
 use crate::metrics::Measured;
-use api::openai::ChatChunk;
+use api::openai::{ChatChunk, ChunkChoice};
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use serde::Deserialize;
 use std::{
     pin::{Pin, pin},
     sync::Arc,
@@ -12,39 +13,85 @@ use std::{
     time::Instant,
 };
 
+/// The longest answer that is looked through for its model, in bytes.
+const LONGEST: usize = 256 << 10;
+
 /// An answer that is timed. One that is cut short is not counted.
 pub(super) struct Timed {
     inner: Body,
     began: Instant,
     measured: Arc<Measured>,
-    /// Whether the first text of a stream is still to come. The engine says who speaks as soon as there is a slot, long
-    /// before the prompt is read.
-    awaits_text: bool,
+    seen: Seen,
     ended: bool,
+}
+
+/// What an answer has told of itself.
+enum Seen {
+    /// One that comes as a whole: what has come of it.
+    Whole(BytesMut),
+    /// One that comes as events, of which none had text yet. The engine says who speaks as soon as there is a slot, long
+    /// before the prompt is read.
+    NoText,
+    /// One that has begun: its model.
+    Text(String),
+}
+
+/// Of an answer, who has given it.
+#[derive(Deserialize)]
+struct Named {
+    model: String,
 }
 
 impl Timed {
     /// An answer to a request that came then.
     pub(super) fn new(inner: Body, began: Instant, measured: Arc<Measured>, is_stream: bool) -> Self {
+        let seen = if is_stream {
+            Seen::NoText
+        } else {
+            Seen::Whole(BytesMut::new())
+        };
         Self {
             inner,
             began,
             measured,
-            awaits_text: is_stream,
+            seen,
             ended: false,
         }
     }
 
-    fn look_for_text(&mut self, frame: &Frame<Bytes>) {
-        if self.awaits_text && frame.data_ref().is_some_and(|data| has_text(data)) {
-            self.awaits_text = false;
-            self.measured.first_token.observe(self.began.elapsed());
+    fn look_at(&mut self, data: &[u8]) {
+        match &mut self.seen {
+            Seen::Whole(whole) => {
+                let room = LONGEST - whole.len();
+                whole.extend_from_slice(&data[..data.len().min(room)]);
+            }
+            Seen::NoText => {
+                if let Some(model) = speaker(data) {
+                    self.measured.of(&model).first_token.observe(self.began.elapsed());
+                    self.seen = Seen::Text(model);
+                }
+            }
+            Seen::Text(_) => (),
         }
     }
 
     fn end(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.measured.whole.observe(self.began.elapsed());
+            let model = self.seen.model();
+            self.measured.of(&model).whole.observe(self.began.elapsed());
+        }
+    }
+}
+
+impl Seen {
+    /// The model; empty where the answer does not say.
+    fn model(&self) -> String {
+        match self {
+            Self::Whole(whole) => {
+                serde_json::from_slice(whole).map_or_else(|_| String::new(), |Named { model }| model)
+            }
+            Self::NoText => String::new(),
+            Self::Text(model) => model.clone(),
         }
     }
 }
@@ -58,8 +105,8 @@ impl HttpBody for Timed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = ready!(pin!(&mut self.inner).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame {
-            self.look_for_text(frame);
+        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+            self.look_at(data);
         }
         // Whoever asks does not ask again after a body that says itself that it has ended.
         if frame.is_none() || matches!(frame, Some(Ok(_))) && self.inner.is_end_stream() {
@@ -77,13 +124,13 @@ impl HttpBody for Timed {
     }
 }
 
-/// Whether one of these events, which are whole, has text of the answer.
-fn has_text(events: &[u8]) -> bool {
+/// The model of the first of these events, which are whole, that has text of the answer.
+fn speaker(events: &[u8]) -> Option<String> {
     let lines = events.split(|byte| *byte == b'\n');
-    lines
-        .filter_map(|line| serde_json::from_slice::<ChatChunk>(line.strip_prefix(b"data: ")?).ok())
-        .flat_map(|chunk| chunk.choices)
-        .any(|choice| choice.delta.content.is_some_and(|text| !text.is_empty()))
+    let mut chunks =
+        lines.filter_map(|line| serde_json::from_slice::<ChatChunk>(line.strip_prefix(b"data: ")?).ok());
+    let is_text = |choice: &ChunkChoice| choice.delta.content.as_ref().is_some_and(|text| !text.is_empty());
+    Some(chunks.find(|chunk| chunk.choices.iter().any(is_text))?.model)
 }
 
 #[cfg(test)]
@@ -110,10 +157,10 @@ mod tests {
             usage,
             error,
         ] {
-            assert!(!has_text(none.as_bytes()), "{none}");
+            assert_eq!(speaker(none.as_bytes()), None, "{none}");
         }
         for some in [text.clone(), role + &text] {
-            assert!(has_text(some.as_bytes()), "{some}");
+            assert_eq!(speaker(some.as_bytes()).as_deref(), Some("m"), "{some}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     agent::{self, Gauges},
     app::App,
-    metrics::{Exposition, Kind},
+    metrics::{Exposition, Histogram, Kind, Times},
 };
 use api::jobs::JobState;
 use axum::{
@@ -146,12 +146,13 @@ fn engine(told: &mut Exposition, gauges: &Gauges) {
         "Tokens generated per second, all sequences together.",
         heard.and_then(|heard| heard.tokens_per_second).map(f64::from),
     );
-    if let Some(heard) = heard {
+    // Before it has a model there is nobody of whom these could be told.
+    if let Some(heard) = heard.filter(|heard| !heard.model_name.is_empty()) {
         of_vllm(told, heard);
     }
 }
 
-/// Names and meanings: vLLM's `vllm/v1/metrics/loggers.py`.
+/// Counters are the engine's, whichever models it has had since it started. Names and meanings: vLLM's `vllm/v1/metrics/loggers.py`.
 fn of_vllm(told: &mut Exposition, heard: &EngineSample) {
     let labels = [("model_name", heard.model_name.as_str())];
     let prompts = heard.progress.saturating_sub(heard.generated);
@@ -194,17 +195,22 @@ fn gateway(told: &mut Exposition, app: &App) {
         .filter(|job| job.state == JobState::Running)
         .count();
     told.gauge("hearth_jobs_running", "Jobs that go on.", Some(running as f64));
-    told.histogram(
+    let measured = app.measured.all();
+    let mut of_each = |name, help, of: fn(&Times) -> &Histogram| {
+        let by_model = measured
+            .iter()
+            .map(|(model, times)| (("model_name", model.as_str()), of(times)));
+        told.histograms(name, help, by_model);
+    };
+    of_each(
         "vllm:time_to_first_token_seconds",
         "From a request to the first text of its streamed answer, as the gateway saw it.",
-        &[],
-        &app.measured.first_token,
+        |times| &times.first_token,
     );
-    told.histogram(
+    of_each(
         "vllm:e2e_request_latency_seconds",
         "From a request to the end of its answer, as the gateway saw it.",
-        &[],
-        &app.measured.whole,
+        |times| &times.whole,
     );
 }
 

@@ -33,10 +33,10 @@ fn answers_are_timed_from_the_request_to_their_first_text_and_their_end() {
     let (_setup, gateway, engine, header) = gateway_with_engine();
     let count = |name: &str| {
         let told = gateway.ask("GET /metrics", &[&header], "").body;
-        value(&told, &format!("{name}_count")).unwrap()
+        value(&told, &format!("{name}_count{{model_name=\"m\"}}")).unwrap_or_default()
     };
     let (mut client, mut call) = asked(&gateway, &engine, &header, "POST /v1/chat/completions", "{}");
-    call.answer("{}");
+    call.answer(r#"{"id":"c","model":"m","choices":[]}"#);
     assert_eq!(client.answer().status, 200);
     assert_eq!(count("vllm:e2e_request_latency_seconds"), 1.0);
     assert_eq!(count("vllm:time_to_first_token_seconds"), 0.0, "it was no stream");
