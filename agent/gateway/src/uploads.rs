@@ -10,17 +10,19 @@ use api::uploads::NewUpload;
 use http_body_util::BodyExt;
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 /// How long an upload may rest: until somebody has found the cable. The import service waits a little longer.
 const REST: Duration = Duration::from_secs(3600);
 
-/// The uploads under way.
+/// The uploads under way, and those that have come whole within the last hour: who has lost the answer to the last part
+/// learns from them which job it began.
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
     open: Mutex<Vec<Arc<Upload>>>,
@@ -37,6 +39,10 @@ pub(crate) struct Upload {
     touched: Mutex<Instant>,
     /// `None`: the last part has come.
     conversation: tokio::sync::Mutex<Option<Conversation>>,
+    /// Where the job is that it has become.
+    job: OnceLock<String>,
+    /// Fires when it is given up, also while a part is under way.
+    given_up: CancellationToken,
 }
 
 /// What a part has come to.
@@ -51,7 +57,10 @@ pub(crate) enum Part<T> {
 impl Uploads {
     /// An upload of the same file that is under way.
     pub(crate) fn same(&self, new: &NewUpload) -> Option<Arc<Upload>> {
-        self.lock().iter().find(|upload| upload.new == *new).cloned()
+        let all = self.lock();
+        all.iter()
+            .find(|upload| upload.is_open() && upload.new == *new)
+            .cloned()
     }
 
     /// An upload.
@@ -68,7 +77,7 @@ impl Uploads {
 
     /// Any that is under way.
     pub(crate) fn any(&self) -> Option<Arc<Upload>> {
-        self.lock().first().cloned()
+        self.lock().iter().find(|upload| upload.is_open()).cloned()
     }
 
     /// Begins one. It is forgotten when it has rested for too long.
@@ -85,6 +94,8 @@ impl Uploads {
             offset: AtomicU64::new(0),
             touched: Mutex::new(Instant::now()),
             conversation: tokio::sync::Mutex::new(Some(conversation)),
+            job: OnceLock::new(),
+            given_up: CancellationToken::new(),
         });
         self.lock().push(upload.clone());
         let (id, touched) = (upload.id.clone(), upload.touched());
@@ -94,7 +105,9 @@ impl Uploads {
 
     /// Forgets one, whereupon the import service forgets its file.
     pub(crate) fn forget(&self, id: &str) {
-        self.lock().retain(|upload| upload.id != id);
+        let is_it = |upload: &mut Arc<Upload>| upload.id == id;
+        let forgotten = self.lock().extract_if(.., is_it).collect::<Vec<_>>();
+        forgotten.iter().for_each(|upload| upload.given_up.cancel());
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Upload>>> {
@@ -112,13 +125,14 @@ async fn expire(uploads: Arc<Uploads>, id: String, upload: Weak<Upload>, begun: 
         };
         let now = upload.touched() + REST;
         if now == until {
-            tracing::info!(
-                upload = id,
-                "upload {id} of {} is given up: it has rested too long",
-                upload.new.name
-            );
-            uploads.forget(&id);
-            return;
+            if upload.is_open() {
+                let name = &upload.new.name;
+                tracing::info!(
+                    upload = id,
+                    "upload {id} of {name} is given up: it has rested too long"
+                );
+            }
+            return uploads.forget(&id);
         }
         until = now;
     }
@@ -128,6 +142,20 @@ impl Upload {
     /// How many bytes are there.
     pub(crate) fn offset(&self) -> u64 {
         self.offset.load(Ordering::SeqCst)
+    }
+
+    /// Where the job is that it has become, if it has come whole.
+    pub(crate) fn job(&self) -> Option<&str> {
+        self.job.get().map(String::as_str)
+    }
+
+    /// Notes that it has come whole.
+    pub(crate) fn became(&self, job: String) {
+        self.job.get_or_init(|| job);
+    }
+
+    fn is_open(&self) -> bool {
+        self.job.get().is_none()
     }
 
     fn touched(&self) -> Instant {
@@ -153,7 +181,13 @@ impl Upload {
             let detail = format!("{there} bytes are there, and the part begins at {offset}");
             Broken::Part(Refusal::new(Kind::Conflict, detail))
         })?;
-        let taken = self.pass_on(&mut body, conversation).await?;
+        let taken = self
+            .given_up
+            .run_until_cancelled(self.pass_on(&mut body, conversation));
+        let taken = taken.await.ok_or_else(|| {
+            let detail = format!("the upload {} was given up meanwhile", self.id);
+            Broken::Part(Refusal::new(Kind::NotFound, detail))
+        })??;
         if taken && self.offset() < self.new.size {
             return Ok(Part::Taken(self.offset()));
         }
@@ -272,6 +306,22 @@ mod tests {
             received.await.unwrap() == file,
             "not a byte is lost or there twice"
         );
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_given_up_takes_no_more_of_a_part_that_is_under_way() {
+        let (upload, _service) = begun(8).await;
+        let uploads = Uploads::default();
+        uploads.lock().push(upload.clone());
+        let never = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
+        let never = Intake::new(Body::new(never), LARGEST_PART).unwrap();
+        let mut under_way = Box::pin(upload.take(0, never, || Ok(())));
+        assert!((&mut under_way).now_or_never().is_none());
+        uploads.forget(&upload.id);
+        let refused = under_way.await;
+        assert!(matches!(refused, Err(Broken::Part(refusal)) if refusal.kind == Kind::NotFound));
+        let whole = upload.take(0, part(b"GGUF1234"), || Ok(())).await;
+        assert!(!matches!(whole, Ok(Part::Last(..))), "nothing begins with it");
     }
 
     #[tokio::test]

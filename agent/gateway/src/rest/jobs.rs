@@ -28,7 +28,12 @@ pub(crate) fn begun(job: &Job) -> Response {
 
 /// Where a job is found.
 pub(crate) fn location(job: &Job) -> [(HeaderName, String); 1] {
-    [(header::LOCATION, format!("/api/v1/jobs/{}", job.id))]
+    [(header::LOCATION, place(job))]
+}
+
+/// The path of a job.
+pub(crate) fn place(job: &Job) -> String {
+    format!("/api/v1/jobs/{}", job.id)
 }
 
 /// The jobs that go on, and those that have ended lately.

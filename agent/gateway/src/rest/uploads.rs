@@ -134,8 +134,8 @@ async fn take(app: &Arc<App>, id: Id, request: Request) -> Result<Response, Refu
             return Err(refusal);
         }
     };
-    app.uploads.forget(&upload.id);
     let job = running.job().clone();
+    upload.became(jobs::place(&job));
     tokio::spawn(pack(app.clone(), running, conversation, who));
     Ok((StatusCode::NO_CONTENT, at(upload.offset()), jobs::location(&job)).into_response())
 }
@@ -167,11 +167,14 @@ fn offset(headers: &HeaderMap) -> Result<u64, Refusal> {
     path = "/api/v1/uploads/{id}",
     tag = "uploads",
     params(("id" = String, Path, description = "The id of the upload")),
-    responses((status = 204, description = "So far", headers(("Upload-Offset" = u64))))
+    responses((status = 204, description = "So far; for an hour after the last part, Location has the job", headers(("Upload-Offset" = u64), ("Location" = String))))
 )]
 pub(crate) async fn tell(State(app): State<Arc<App>>, id: Id, uri: Uri) -> Response {
     match text(id).and_then(|id| app.uploads.find(&id)) {
-        Ok(upload) => (StatusCode::NO_CONTENT, at(upload.offset())).into_response(),
+        Ok(upload) => {
+            let job = upload.job().map(|job| [(header::LOCATION, job.to_owned())]);
+            (StatusCode::NO_CONTENT, job, at(upload.offset())).into_response()
+        }
         Err(refusal) => refusal.response(uri.path()),
     }
 }

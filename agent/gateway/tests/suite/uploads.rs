@@ -76,7 +76,19 @@ fn a_file_comes_in_parts_and_a_job_adds_it() {
         (job["state"].as_str(), job["result"]["id"].as_str()),
         (Some("done"), Some("m"))
     );
-    assert_eq!(offset(&gateway, &place).0, 404, "it is over");
+    assert_eq!(offset(&gateway, &place), (204, Some("8".to_owned())));
+    let mut client = Client::unix(&gateway.local);
+    client.send(&format!("HEAD {place}"), &[], "");
+    assert_eq!(
+        client.head().header("location"),
+        last.header("location"),
+        "for whoever has lost the answer"
+    );
+    assert_eq!(
+        send(&gateway, &place, 8, "").status,
+        409,
+        "and its job is begun once"
+    );
     gateway.wait_for_line("model m added by ");
 }
 
