@@ -39,6 +39,7 @@ pub enum Ipv4 {
 
 /// A fixed address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StaticAddress {
     /// With the prefix's length: `192.168.1.20/24`.
     pub address: String,
@@ -88,6 +89,11 @@ mod tests {
         let change: NetworkChange = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&change).unwrap(), text);
         assert!(!format!("{change:?}").contains("horse"));
+        let typo = text.replace(r#""gateway":"#, r#""gatway":"#);
+        let error = serde_json::from_str::<NetworkChange>(&typo)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("gatway"), "{error}");
         let text = r#"{"hostname":"hearth","ipv4":{"method":"dhcp"},"wifi":null}"#;
         let change: NetworkChange = serde_json::from_str(text).unwrap();
         assert_eq!((change.ipv4, change.wifi), (Ipv4::Dhcp, None));
