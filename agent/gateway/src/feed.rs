@@ -125,7 +125,7 @@ impl Watch {
         if std::mem::take(&mut self.silent) {
             events.push(alert("info", "hearthd answers again"));
         }
-        if let Some(row) = look.row.filter(|row| row.time > self.time) {
+        if let Some(row) = look.row.filter(|row| row.time != self.time) {
             self.time = row.time;
             events.push(("sample", text(&row)));
         }
@@ -202,6 +202,8 @@ mod tests {
         assert_eq!(names(&watch.see(look(1))), ["sample", "engine"]);
         assert_eq!(names(&watch.see(look(1))), [""; 0]);
         assert_eq!(names(&watch.see(look(2))), ["sample"]);
+        let set_back = watch.see(look(1));
+        assert_eq!(names(&set_back), ["sample"], "the clock was set back");
     }
 
     #[test]

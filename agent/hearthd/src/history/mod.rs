@@ -55,10 +55,11 @@ impl History {
         let since = now.saturating_sub(seconds.into());
         let step = ring.step();
         let newest = self.newest.filter(|_| step == 1);
+        // What is shown as now may have been read a moment before this second began.
         let rows = ring
             .rows()
-            .chain(newest)
-            .filter(|row| row.time + step > since + 1);
+            .filter(|row| row.time + step > since + 1)
+            .chain(newest);
         Samples {
             step_seconds: interval.max(step as u32),
             columns: COLUMNS.map(str::to_owned).to_vec(),
@@ -109,6 +110,15 @@ mod tests {
         assert_eq!((told(601).step_seconds, told(601).rows.len()), (10, 61));
         assert_eq!(told(20_000).step_seconds, 120);
         assert_eq!(history.tell(600, 999, 5).step_seconds, 5);
+    }
+
+    #[test]
+    fn what_was_read_at_the_end_of_the_last_second_is_now() {
+        let mut history = History::default();
+        [row(7, 40.0), row(8, 41.0)]
+            .into_iter()
+            .for_each(|row| history.take(row));
+        assert_eq!(temperatures(&history.tell(1, 9, 1)), [(8, Some(41.0))]);
     }
 
     #[test]
