@@ -4,6 +4,7 @@ use crate::{
     app::App,
     caller::{Actor, Peer},
     intake::Drained,
+    plain_text::is_plain,
     redaction::redacted,
 };
 use axum::{
@@ -214,10 +215,10 @@ fn request_id(given: Option<&HeaderValue>) -> HeaderValue {
 /// has not asked for it to be kept.
 fn shown(path: &str) -> String {
     let harmless = |c: char| {
-        if c.is_control() {
-            char::REPLACEMENT_CHARACTER
-        } else {
+        if is_plain(c) {
             c
+        } else {
+            char::REPLACEMENT_CHARACTER
         }
     };
     redacted(path).chars().take(200).map(harmless).collect()
@@ -278,7 +279,7 @@ mod tests {
 
     #[test]
     fn no_path_steers_a_terminal_or_floods_the_log() {
-        assert_eq!(shown("/v1/\u{9b}2Jé"), "/v1/\u{fffd}2Jé");
+        assert_eq!(shown("/v1/\u{9b}2Jé\u{202e}x"), "/v1/\u{fffd}2Jé\u{fffd}x");
         assert_eq!(shown(&"é".repeat(300)).chars().count(), 200);
     }
 

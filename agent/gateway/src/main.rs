@@ -22,6 +22,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod plain;
+mod plain_text;
 mod proxy;
 mod rates;
 mod ration;

@@ -5,6 +5,7 @@ use crate::{
     agent::{self, AgentError, EngineJob},
     app::App,
     openapi::{OfAgent, OfState},
+    plain_text::is_plain,
     proxy,
     refusal::{Kind, Refusal},
 };
@@ -23,6 +24,8 @@ use std::sync::Arc;
 
 /// How long a model stays that is loaded before anybody asks it, unless it is said: as long as Ollama has it.
 const KEPT: &str = "5m";
+/// The longest name of a model to load, in bytes.
+const LONGEST_NAME: usize = 256;
 const LOAD: &str = r#"{"model": "…", "keep_alive": "30m", a number of seconds, or null}"#;
 const LIMITS: &str = r#"{"chosen": {"memory_high": bytes, "memory_max": bytes, "cpu_weight": 1 to 10000, "allowed_cpus": [0, …]}, "beyond_unit": true | false}, null for what the unit has by itself"#;
 
@@ -47,14 +50,20 @@ pub(crate) async fn activity(State(app): State<Arc<App>>, uri: Uri) -> Response 
 )]
 pub(crate) async fn load(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
     let who = who(&app, request.extensions());
-    let job = match read::<LoadModel>(request, LOAD).await {
-        Ok(LoadModel { model, keep_alive }) => {
-            let keep_alive = keep_alive.unwrap_or_else(|| KeepAlive::Text(KEPT.to_owned()));
-            begin(&app, "engine.load", &model, keep_alive)
-        }
-        Err(refusal) => Err(refusal),
-    };
+    let job = begin_loading(&app, request).await;
     told(&uri, job, &format!("to be loaded by {who}"))
+}
+
+async fn begin_loading(app: &Arc<App>, request: Request) -> Result<Job, Refusal> {
+    let LoadModel { model, keep_alive } = read(request, LOAD).await?;
+    // It is shown in the journal and among the jobs before the engine has said whether there is such a model.
+    if !(1..=LONGEST_NAME).contains(&model.len()) || !model.chars().all(is_plain) {
+        let detail =
+            format!("model: 1 to {LONGEST_NAME} bytes are a name, none of them of a control character");
+        return Err(Refusal::new(Kind::Unacceptable, detail));
+    }
+    let keep_alive = keep_alive.unwrap_or_else(|| KeepAlive::Text(KEPT.to_owned()));
+    begin(app, "engine.load", &model, keep_alive)
 }
 
 /// Lets go of the model that is loaded, as a job.

@@ -7,6 +7,7 @@ use crate::{
     caller::Actor,
     journal::ActorCell,
     openapi::{OfAgent, OfState},
+    plain_text::is_plain,
     refusal::{Kind, Refusal},
 };
 use api::power::{NewHold, Power, PowerSettings};
@@ -98,7 +99,7 @@ fn check(new: &NewHold) -> Result<(), String> {
     let sound = (1..=LONGEST_REASON).contains(&reason.chars().count());
     if new.profile == PowerProfile::Balanced {
         Err("profile: balanced cannot be held; power-saver and performance can".to_owned())
-    } else if !sound || reason.chars().any(char::is_control) {
+    } else if !sound || !reason.chars().all(is_plain) {
         Err(format!(
             "reason: 1 to {LONGEST_REASON} characters are wanted, none of them a control character"
         ))

@@ -1,6 +1,7 @@
 //! All tokens that are valid now, wherever they came from.
 
 use super::{Digest, Secret, Store, StoreError, provided::Provided, store::Stored};
+use crate::plain_text::is_plain;
 use api::rest::{NewToken, Role, Token};
 use std::sync::{Arc, PoisonError, RwLock};
 use subtle::{Choice, ConditionallySelectable};
@@ -185,7 +186,7 @@ fn entries(store: &Store, provided: &[Provided]) -> Arc<[Entry]> {
 /// A fresh secret and what is kept of it.
 pub(crate) fn make(new: NewToken, now: OffsetDateTime) -> Result<(Secret, Stored), BookError> {
     let length = new.name.chars().count();
-    if !(1..=64).contains(&length) || new.name.chars().any(char::is_control) {
+    if !(1..=64).contains(&length) || !new.name.chars().all(is_plain) {
         return Err(BookError::Name);
     }
     let unable = |error: &dyn std::fmt::Display| BookError::Make(error.to_string());

@@ -4,6 +4,7 @@
 //! can write this file owns the machine. Empty lines and those that begin with `#` are skipped.
 
 use super::Digest;
+use crate::plain_text::is_plain;
 use api::rest::Role;
 use std::{fs, io, path::Path};
 
@@ -68,7 +69,7 @@ fn parse_line(line: &str, number: usize) -> Result<Option<Provided>, &'static st
     })?;
     let role = words.next().map_or(Ok(Role::Admin), parse_role)?;
     let name = words.collect::<Vec<_>>().join(" ");
-    if name.chars().any(char::is_control) || name.chars().count() > 64 {
+    if !name.chars().all(is_plain) || name.chars().count() > 64 {
         return Err("the name has control characters or is longer than 64 characters");
     }
     let name = if name.is_empty() {
@@ -153,7 +154,7 @@ mod tests {
             assert!(tokens.len() + bad.len() <= text.lines().count());
             for (index, token) in tokens.iter().enumerate() {
                 assert!(
-                    !token.name.is_empty() && !token.name.chars().any(char::is_control),
+                    !token.name.is_empty() && token.name.chars().all(is_plain),
                     "{token:?}"
                 );
                 assert!(

@@ -142,6 +142,21 @@ fn a_model_is_loaded_by_an_empty_conversation_in_the_background() {
 }
 
 #[test]
+fn a_name_that_would_steer_a_terminal_is_no_models() {
+    let (_setup, gateway, engine, header) = gateway_with_engine();
+    for name in [r"x\u001b[2J", r"x\nforged", r"x\u202e", "", &"x".repeat(257)] {
+        let refused = gateway.ask(
+            "POST /api/v1/engine/load",
+            &[&header],
+            &format!(r#"{{"model":"{name}"}}"#),
+        );
+        assert_eq!(refused.status, 422, "{name}: {refused:?}");
+    }
+    assert!(engine.is_idle());
+    assert!(!gateway.log().contains("to be loaded"));
+}
+
+#[test]
 fn what_is_sent_again_with_its_key_is_answered_again_and_not_done_again() {
     let (_setup, gateway, service) = gateway();
     let header = format!("Authorization: Bearer {}", secret(&gateway));
