@@ -19,6 +19,7 @@ mod cpuinfo;
 mod dmi;
 mod events;
 mod hwmon;
+mod links;
 mod meminfo;
 mod memory;
 mod neighbours;
@@ -42,7 +43,8 @@ mod zoneinfo;
 mod zram;
 
 pub use events::{KernelEvent, KernelEvents};
-pub use neighbours::neighbours;
+pub use links::is_unplugged;
+pub use neighbours::{Neighbour, neighbours};
 pub use own_memory::OwnMemory;
 pub use own_start::own_start;
 pub use reclaimer::{Reclaimed, Reclaimer};

@@ -10,47 +10,48 @@ use setup::trial::Source;
 use setup::{digest, parse, render};
 
 use crate::desk::Desk;
-use crate::journal;
 use crate::place::{self, Place};
 
 /// Where CONFIG is mounted.
-const CONFIG: &str = "config";
+pub(crate) const CONFIG: &str = "config";
 /// How the credential is called, and what answers say of it. What is on CONFIG comes later in the order of names, and so
-/// takes its place.
+/// goes before it.
 const CREDENTIAL: (&str, &str) = ("hearth.toml", "credential hearth.toml");
 
-/// Does it. `credentials` is the folder of the unit's credentials, if it has any.
+/// Does it. `credentials` is the folder of the unit's credentials, if it has any. Whatever is wrong with a file, or with the
+/// disk that keeps what it sets: the machine comes up as it can, and the first error is told at the end.
 pub(crate) fn run(place: &Place, credentials: Option<&Path>, now: BootTime) -> Result<()> {
     let mut desk = Desk::open(place)?;
-    let before = desk.network().clone();
+    let before = desk.state().network().clone();
     let given = credentials.map(|folder| place::read(&folder.join(CREDENTIAL.0), LONGEST));
     let given = given.transpose().map(Option::flatten);
     let on_config = place.read(&format!("{CONFIG}/{NAME}"), LONGEST);
+    let mut done = desk.save_recovered();
     for (name, text) in [(CREDENTIAL.1, given), (NAME, on_config)] {
-        // A drive that cannot be read must not keep the rest from being there.
-        match text {
-            Ok(Some(text)) => read(place, &mut desk, name, &text, now)?,
-            Ok(None) => {}
-            Err(error) => journal::warn(&format!("{error:#}")),
-        }
+        done = done.and(text.and_then(|text| read(place, &mut desk, name, text.as_deref(), now)));
     }
-    desk.render(&before)
+    let rendered = desk.render(&before);
+    done.and(rendered)
 }
 
-fn read(place: &Place, desk: &mut Desk<'_>, name: &str, text: &[u8], now: BootTime) -> Result<()> {
-    let digest = digest(text);
-    if desk.kept.has_read(name, &digest) {
-        return Ok(());
-    }
+fn read(place: &Place, desk: &mut Desk<'_>, name: &str, text: Option<&[u8]>, now: BootTime) -> Result<()> {
+    let new = text
+        .map(|text| (text, digest(text)))
+        .filter(|(_, digest)| !desk.state().kept().has_read(name, digest));
+    let Some((text, digest)) = new else {
+        let mut next = desk.state().clone();
+        next.excuse(name);
+        return desk.save(next);
+    };
     match parse(text, |zone| is_zone(place, zone)) {
         Ok(settings) => {
-            let name = name.to_owned();
             let source = Source {
-                name,
+                name: name.to_owned(),
                 settings,
                 digest,
+                notes: Vec::new(),
             };
-            desk.take(source, &[], now)
+            desk.take(source, now)
         }
         Err(problems) => desk.refuse(name, &problems),
     }

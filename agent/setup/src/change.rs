@@ -4,13 +4,15 @@ use api::network::{
     Ipv4 as Written, Network as WrittenNetwork, NetworkChange, StaticAddress as WrittenAddress, WifiChange,
 };
 
-use crate::settings::{Dns, Ipv4, Network, Password, StaticAddress, Wifi};
+use crate::settings::{Dns, Ipv4, Link, Network, Password, StaticAddress, Wifi};
 
-/// Checks a change. A Wi-Fi network that is the one of `now` and comes without a password keeps what it has.
+/// Checks a change. A Wi-Fi network that is the one of `now` and comes without a password keeps what it has. A fixed address
+/// is Wi-Fi's where there is Wi-Fi, but one that stays as it is stays where it is.
 ///
 /// # Errors
 /// In words, which field is wrong and what would be right.
 pub fn checked(change: &NetworkChange, now: &Network) -> Result<Network, String> {
+    let wifi = change.wifi.as_ref().map(|wifi| joined(wifi, now)).transpose()?;
     Ok(Network {
         hostname: change
             .hostname
@@ -18,10 +20,24 @@ pub fn checked(change: &NetworkChange, now: &Network) -> Result<Network, String>
             .map_err(|error| format!("hostname: {error}"))?,
         ipv4: match &change.ipv4 {
             Written::Dhcp => Ipv4::Dhcp,
-            Written::Static(fixed) => Ipv4::Static(address(fixed)?),
+            Written::Static(fixed) => Ipv4::Static(placed(address(fixed)?, wifi.as_ref(), now)),
         },
-        wifi: change.wifi.as_ref().map(|wifi| joined(wifi, now)).transpose()?,
+        wifi,
     })
+}
+
+fn placed(fixed: StaticAddress, wifi: Option<&Wifi>, now: &Network) -> StaticAddress {
+    let name = |wifi: Option<&Wifi>| wifi.map(|wifi| wifi.ssid.clone());
+    let link = match (wifi, &now.ipv4) {
+        (_, Ipv4::Static(is))
+            if fixed.clone().on(is.link()) == *is && name(wifi) == name(now.wifi.as_ref()) =>
+        {
+            is.link()
+        }
+        (Some(_), _) => Link::Wifi,
+        (None, _) => Link::Cable,
+    };
+    fixed.on(link)
 }
 
 fn address(fixed: &WrittenAddress) -> Result<StaticAddress, String> {
@@ -82,6 +98,29 @@ mod tests {
         let other = change(r#"{"hostname":"b","ipv4":{"method":"dhcp"},"wifi":{"ssid":"other"}}"#);
         assert_eq!(checked(&other, &home).unwrap().wifi.unwrap().password, None);
         assert!(!serde_json::to_string(&shown(&home)).unwrap().contains("horse"));
+    }
+
+    #[test]
+    fn a_fixed_address_goes_to_wifi_unless_it_is_the_cables_already() {
+        let file = "[wifi]\nssid = \"home\"\n";
+        let of_cable = crate::parse(
+            b"[network]\nmethod = \"static\"\naddress = \"10.0.0.2/8\"\n",
+            |_| true,
+        );
+        let mut now = crate::parse(file.as_bytes(), |_| true).unwrap().network();
+        now.ipv4 = of_cable.unwrap().ipv4.unwrap();
+        let written = |address: &str| {
+            change(&format!(
+                r#"{{"hostname":"hearth","ipv4":{{"method":"static","address":"{address}","gateway":null}},"wifi":{{"ssid":"home"}}}}"#
+            ))
+        };
+        assert_eq!(
+            checked(&written("10.0.0.2/8"), &now).unwrap(),
+            now,
+            "nothing is another"
+        );
+        let moved = checked(&written("10.0.0.3/8"), &now).unwrap();
+        assert_eq!(moved.fixed().unwrap().1, Link::Wifi);
     }
 
     #[test]

@@ -1,185 +1,210 @@
 //! What is kept, what is tried, and the files of both; one process at a time has it before it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use machine::BootTime;
 use setup::file::Problem;
 use setup::kept::Kept;
 use setup::outcome;
 use setup::render;
-use setup::settings::{Network, Settings, TimeZone};
-use setup::trial::{Origin, Source, Trial, is_risky};
+use setup::settings::Network;
+use setup::state::State;
+use setup::trial::{Source, Trial};
 
 use crate::journal;
 use crate::place::Place;
 
 /// What is kept over boots.
 const KEPT: &str = "var/lib/hearth/config/settings.json";
+/// The same, where it could not be read, for who looks into it.
+const BROKEN: &str = "var/lib/hearth/config/settings.json.broken";
 /// What is tried, until the next boot at the longest.
 const TRIAL: &str = "run/hearth/setup/trial.json";
-/// The answer to a file, which `hearth-result.service` brings to CONFIG.
-pub(crate) const RESULT: &str = "run/hearth/setup/hearth-result.txt";
+/// The answers to files.
+const RESULT: &str = "run/hearth/setup/hearth-result.txt";
+/// Written when the answers are to be brought to CONFIG (`hearth-result.path`).
+const ANSWERED: &str = "run/hearth/setup/answered";
 /// The wish to have the appliance on the internal disk (`hearth-install.path`).
 pub(crate) const INSTALL: &str = "run/hearth/setup/install.json";
 /// Written when the running system must be told of a change (`hearth-apply.path`).
 const CHANGED: &str = "run/hearth/setup/changed";
 const LOCK: &str = "run/hearth/setup/lock";
+/// The longest of the files that are made of settings, in bytes.
+const LONGEST: usize = 1 << 20;
 
 /// Everything, while nobody else changes it.
 #[derive(Debug)]
 pub(crate) struct Desk<'p> {
     place: &'p Place,
     _lock: File,
-    pub(crate) kept: Kept,
-    pub(crate) trial: Option<Trial>,
+    state: State,
+    /// What is written down of what is kept; none where that is nothing that can be read.
+    written: Option<Kept>,
 }
 
 impl<'p> Desk<'p> {
-    /// Waits for it and reads it. What cannot be read is passed over and written anew: nobody could come in to mend it.
+    /// Waits for it and reads it.
     pub(crate) fn open(place: &'p Place) -> Result<Self> {
-        Ok(Self {
+        let lock = place.lock(LOCK)?;
+        let (written, kept) = match place.load::<Kept>(KEPT) {
+            Ok(written) => (written.clone(), written.unwrap_or_default()),
+            Err(error) => (None, recover(place, &error)),
+        };
+        let trial = place.load(TRIAL).unwrap_or_else(|error| {
+            journal::warn(&format!("{error:#}; it is passed over"));
+            None
+        });
+        let desk = Self {
             place,
-            _lock: place.lock(LOCK)?,
-            kept: or_none(place.load(KEPT)).unwrap_or_default(),
-            trial: or_none(place.load(TRIAL)),
-        })
+            _lock: lock,
+            state: State::new(kept, trial),
+            written,
+        };
+        if desk.state.trial().is_none() {
+            // One that is over, or that nobody can read: its watcher would be started for it again and again.
+            place.remove(TRIAL)?;
+        }
+        Ok(desk)
     }
 
-    /// The network that is in force.
-    pub(crate) fn network(&self) -> &Network {
-        self.trial
-            .as_ref()
-            .map_or(&self.kept.network, |trial| &trial.network)
+    /// What is set.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
     }
 
-    /// Brings all files to what is in force, as at a boot. `before` is the network that was.
-    pub(crate) fn render(&self, before: &Network) -> Result<()> {
-        for file in render::network(self.network(), Some(before)) {
-            self.place.put(&file)?;
+    /// Takes over what a file sets.
+    pub(crate) fn take(&mut self, source: Source, now: BootTime) -> Result<()> {
+        let name = source.name.clone();
+        let mut next = self.state.clone();
+        let wish = next.read(source, now);
+        self.save(next)?;
+        journal::info(&format!("{name} was applied"));
+        // After it was written down that it is handed on: it erases a disk.
+        wish.map_or(Ok(()), |wish| self.place.save(INSTALL, &wish))
+    }
+
+    /// A file has mistakes: it sets nothing.
+    pub(crate) fn refuse(&mut self, name: &str, problems: &[Problem]) -> Result<()> {
+        for problem in problems {
+            journal::warn(&format!("{name}: {problem}"));
         }
-        for file in render::rest(&self.kept.settings()) {
-            self.place.put(&file)?;
-        }
+        let mut next = self.state.clone();
+        next.refuse(name, problems);
+        self.save(next)
+    }
+
+    /// Writes down what comes next, and then goes on from there; where it cannot be written, all stays as it was.
+    pub(crate) fn save(&mut self, next: State) -> Result<()> {
+        self.save_kept(next.kept())?;
+        self.save_trial(next.trial())?;
+        self.state = next;
+        self.answer()
+    }
+
+    /// Puts what is kept in the place of what was tried: into force first, and only then is the trial over, so that whoever is
+    /// cut off is followed by another who does it again. A disk that cannot be written to hinders nothing.
+    pub(crate) fn put_back(&mut self, next: State) -> Result<()> {
+        let before = self.state.network().clone();
+        self.put(&render::links(next.network()))?;
+        tell(self.put(&render::network(next.network(), Some(&before))));
+        self.tell_system()?;
+        self.save_trial(next.trial())?;
+        self.state = next;
+        let kept = self.state.kept().clone();
+        tell(self.save_kept(&kept));
+        tell(self.answer());
         Ok(())
+    }
+
+    /// Brings all files to what is in force, as at a boot. `before` is the network that was. Each file is tried, those first
+    /// by which the machine is reached.
+    pub(crate) fn render(&self, before: &Network) -> Result<()> {
+        let network = self.state.network();
+        let files = [
+            render::links(network),
+            render::network(network, Some(before)),
+            render::rest(&self.state.kept().settings()),
+        ];
+        self.put(&files.concat())
     }
 
     /// The same, and has the running system look at what is another.
     pub(crate) fn render_now(&self, before: &Network) -> Result<()> {
-        self.render(before)?;
+        let rendered = self.render(before);
+        self.tell_system().and(rendered)
+    }
+
+    /// Writes down what is left of a record that could not be read.
+    pub(crate) fn save_recovered(&mut self) -> Result<()> {
+        let state = self.state.clone();
+        self.save(state)
+    }
+
+    /// Tries each, and tells the first error.
+    fn put(&self, files: &[render::File]) -> Result<()> {
+        let mut done = Ok(());
+        for file in files {
+            done = done.and(self.place.put(file).map(drop));
+        }
+        done
+    }
+
+    fn tell_system(&self) -> Result<()> {
         self.place.write(Path::new(CHANGED), b"", 0o600)
     }
 
-    /// Takes over what a file sets. A risky network is tried, and what was before stays kept.
-    pub(crate) fn take(&mut self, source: Source, notes: &[String], now: BootTime) -> Result<()> {
-        let wanted = self.kept.read(&source);
-        let (name, settings) = (source.name.clone(), source.settings.clone());
-        if let Some(install) = &settings.install {
-            self.place.save(INSTALL, install)?;
+    fn save_kept(&mut self, kept: &Kept) -> Result<()> {
+        if self.written.as_ref() != Some(kept) {
+            self.place.save(KEPT, kept)?;
+            self.written = Some(kept.clone());
         }
-        let fate = if is_risky(&self.kept.network, &wanted) {
-            self.kept.network = Network {
-                ipv4: self.kept.network.ipv4.clone(),
-                ..wanted.clone()
-            };
-            self.trial = Some(Trial::begin(wanted, Origin::File(Box::new(source)), now));
-            outcome::Network::OnTrial
-        } else {
-            self.kept.finish(&source);
-            self.kept.network = wanted;
-            outcome::Network::InForce
-        };
-        self.save()?;
-        journal::info(&format!("{name} was applied"));
-        self.answer(&name, &settings, fate, notes)
+        Ok(())
     }
 
-    /// A file has mistakes: it sets nothing.
-    pub(crate) fn refuse(&self, name: &str, problems: &[Problem]) -> Result<()> {
-        for problem in problems {
-            journal::warn(&format!("{name}: {problem}"));
-        }
-        self.result(&outcome::refused(name, problems))
-    }
-
-    /// Tries a network on an administrator's order.
-    pub(crate) fn begin(&mut self, network: Network, now: BootTime) -> Result<()> {
-        self.trial = Some(Trial::begin(network, Origin::Request, now));
-        self.save()
-    }
-
-    /// What was tried is kept from now on.
-    pub(crate) fn keep(&mut self) -> Result<()> {
-        let Some(trial) = self.trial.take() else {
-            return Ok(());
-        };
-        journal::info("the network that was tried is kept");
-        self.kept.network = trial.network;
-        self.over(trial.origin, outcome::Network::InForce)
-    }
-
-    /// What was tried is over: nobody has confirmed it. What is kept comes back.
-    pub(crate) fn take_back(&mut self) -> Result<()> {
-        let before = self.network().clone();
-        journal::warn("the network that was tried is taken back: nobody has confirmed it");
-        self.withdraw()?;
-        self.render_now(&before)
-    }
-
-    /// Ends a trial, if there is one. The files are still those of what was tried.
-    pub(crate) fn withdraw(&mut self) -> Result<()> {
-        match self.trial.take() {
-            Some(trial) => self.over(trial.origin, outcome::Network::TakenBack),
-            None => Ok(()),
-        }
-    }
-
-    /// Sets the time zone.
-    pub(crate) fn set_time_zone(&mut self, zone: TimeZone) -> Result<()> {
-        self.kept.timezone = Some(zone);
-        self.save()?;
-        self.render_now(&self.network().clone())
-    }
-
-    fn over(&mut self, origin: Origin, fate: outcome::Network) -> Result<()> {
-        let Origin::File(source) = origin else {
-            return self.save();
-        };
-        self.kept.finish(&source);
-        self.save()?;
-        self.answer(&source.name, &source.settings, fate, &[])
-    }
-
-    /// Keeps what is kept first: a crash in between ends a trial, and loses nothing.
-    fn save(&self) -> Result<()> {
-        self.place.save(KEPT, &self.kept)?;
-        match &self.trial {
+    fn save_trial(&self, trial: Option<&Trial>) -> Result<()> {
+        match trial {
+            trial if trial == self.state.trial() => Ok(()),
             Some(trial) => self.place.save(TRIAL, trial),
             None => self.place.remove(TRIAL).map(drop),
         }
     }
 
-    fn answer(
-        &self,
-        name: &str,
-        settings: &Settings,
-        fate: outcome::Network,
-        notes: &[String],
-    ) -> Result<()> {
-        self.result(&outcome::applied(name, settings, fate, notes))
-    }
-
-    fn result(&self, text: &str) -> Result<()> {
-        self.place.write(Path::new(RESULT), text.as_bytes(), 0o644)
+    /// Has the answers brought to CONFIG, where others are there.
+    fn answer(&self) -> Result<()> {
+        let Some(answers) = self.state.kept().answers() else {
+            return Ok(());
+        };
+        let on_config = format!("{}/{}", crate::boot::CONFIG, outcome::NAME);
+        let known = [RESULT, &on_config]
+            .into_iter()
+            .find_map(|path| self.place.read(path, LONGEST).ok().flatten());
+        if known.as_deref() == Some(answers.as_bytes()) {
+            return Ok(());
+        }
+        self.place.write(Path::new(RESULT), answers.as_bytes(), 0o644)?;
+        self.place.write(Path::new(ANSWERED), b"", 0o600)
     }
 }
 
-fn or_none<T>(loaded: Result<Option<T>>) -> Option<T> {
-    loaded.unwrap_or_else(|error| {
-        journal::warn(&format!(
-            "{error:#}; it is passed over, as if nothing had been set"
-        ));
-        None
-    })
+/// Nobody must be kept out by a record that cannot be read: who got in still does. It is put aside.
+fn recover(place: &Place, error: &anyhow::Error) -> Kept {
+    journal::error(&format!(
+        "{error:#}; it is put aside as {BROKEN}, and but for ways in nothing is set"
+    ));
+    let moved = fs::rename(place.at(KEPT), place.at(BROKEN));
+    tell(moved.with_context(|| format!("cannot rename {KEPT}")));
+    let text = |name: &str| {
+        let read = place.read(&format!("{}/{name}", render::STATE), LONGEST);
+        String::from_utf8_lossy(&read.ok().flatten().unwrap_or_default()).into_owned()
+    };
+    Kept::recovered(&text("authorized_keys"), &text("token-hashes"), &text("hostname"))
+}
+
+/// Tells what went wrong and hinders nothing.
+fn tell(done: Result<()>) {
+    if let Err(error) = done {
+        journal::error(&format!("{error:#}"));
+    }
 }

@@ -9,29 +9,47 @@ use machine::BootTime;
 use setup::change::{checked, shown};
 use setup::digest;
 use setup::settings::{Network, TimeZone};
+use setup::state::State;
 
 use crate::boot::is_zone;
 use crate::desk::Desk;
 use crate::journal;
 use crate::place::Place;
 
-/// Answers one request, and then does what changes how the answer travels.
-pub(crate) fn serve(place: &Place, input: impl BufRead, mut output: impl Write, now: BootTime) -> Result<()> {
+/// What is done once the answer is on its way, as it changes how answers travel.
+enum Then {
+    /// Nothing.
+    Rest,
+    /// The files are brought to what was written down. This network was before.
+    Render(Network),
+    /// What was tried is over.
+    PutBack(Box<State>),
+}
+
+/// Answers one request, and then does what changes how the answer travels. The request is there before the desk is: who is
+/// slow keeps nobody else waiting.
+pub(crate) fn serve(
+    place: &Place,
+    input: impl BufRead,
+    mut output: impl Write,
+    now: impl Fn() -> Result<BootTime>,
+) -> Result<()> {
+    let request = request(input);
     let mut desk = Desk::open(place)?;
-    let before = desk.network().clone();
-    let reply = request(input)
-        .and_then(|request| answer(place, &mut desk, request, now))
-        .unwrap_or_else(Reply::Refused);
+    let now = now()?;
+    let answered = request.and_then(|request| answer(place, &mut desk, request, now));
+    let (reply, then) = answered.unwrap_or_else(|refused| (Reply::Refused(refused), Then::Rest));
     let mut line = serde_json::to_vec(&reply)?;
     line.push(b'\n');
     let told = output.write_all(&line).and_then(|()| output.flush());
     if let Err(error) = told {
         journal::info(&format!("nobody is there to be answered: {error}"));
     }
-    if *desk.network() != before {
-        desk.render_now(&before)?;
+    match then {
+        Then::Rest => Ok(()),
+        Then::Render(before) => desk.render_now(&before),
+        Then::PutBack(next) => desk.put_back(*next),
     }
-    Ok(())
 }
 
 fn request(input: impl BufRead) -> Result<Request, Refused> {
@@ -42,56 +60,72 @@ fn request(input: impl BufRead) -> Result<Request, Refused> {
         .map_err(|error| refused(Reason::Invalid, format!("this is no request: {error}")))
 }
 
-fn answer(place: &Place, desk: &mut Desk<'_>, request: Request, now: BootTime) -> Result<Reply, Refused> {
+fn answer(
+    place: &Place,
+    desk: &mut Desk<'_>,
+    request: Request,
+    now: BootTime,
+) -> Result<(Reply, Then), Refused> {
     match request {
-        Request::Network => Ok(Reply::Network(state(desk, now))),
+        Request::Network => Ok((Reply::Network(state(desk, now)), Then::Rest)),
         Request::SetNetwork(set) => set_network(desk, &set, now),
         Request::Confirm => confirm(desk, now),
-        Request::TimeZone => Ok(Reply::TimeZone(time_zone(desk))),
-        Request::SetTimeZone(zone) => {
-            let parsed: TimeZone = zone.parse().map_err(|error| refused(Reason::Invalid, error))?;
-            if !is_zone(place, &zone) {
-                return Err(refused(
-                    Reason::Invalid,
-                    format!("there is no time zone `{zone}`"),
-                ));
-            }
-            desk.set_time_zone(parsed).map_err(failed)?;
-            Ok(Reply::Done)
-        }
+        Request::TimeZone => Ok((Reply::TimeZone(time_zone(desk)), Then::Rest)),
+        Request::SetTimeZone(zone) => set_time_zone(place, desk, &zone),
     }
 }
 
-fn set_network(desk: &mut Desk<'_>, set: &SetNetwork, now: BootTime) -> Result<Reply, Refused> {
-    if set.of.as_ref().is_some_and(|of| *of != revision(desk.network())) {
+fn set_network(desk: &mut Desk<'_>, set: &SetNetwork, now: BootTime) -> Result<(Reply, Then), Refused> {
+    let before = desk.state().network().clone();
+    if set.of.as_ref().is_some_and(|of| *of != revision(&before)) {
         let message = "the network was changed meanwhile; read it again".to_owned();
         return Err(refused(Reason::Changed, message));
     }
-    let wanted = checked(&set.change, desk.network()).map_err(|error| refused(Reason::Invalid, error))?;
-    if wanted == desk.kept.network {
-        desk.withdraw().map_err(failed)?;
-        return Ok(Reply::Done);
+    let wanted = checked(&set.change, &before).map_err(|error| refused(Reason::Invalid, error))?;
+    let mut next = desk.state().clone();
+    if wanted == next.kept().network {
+        next.give_up();
+        let then = match desk.state().trial() {
+            Some(_) => Then::PutBack(Box::new(next)),
+            None => Then::Rest,
+        };
+        return Ok((Reply::Done, then));
     }
-    desk.begin(wanted, now).map_err(failed)?;
-    Ok(Reply::OnTrial(setup::trial::LIMIT.as_secs()))
+    next.begin(wanted, now);
+    desk.save(next).map_err(failed)?;
+    let reply = Reply::OnTrial(setup::trial::LIMIT.as_secs());
+    Ok((reply, Then::Render(before)))
 }
 
-fn confirm(desk: &mut Desk<'_>, now: BootTime) -> Result<Reply, Refused> {
-    let is_in_time = desk.trial.clone().is_some_and(|trial| trial.confirm(now).is_ok());
-    if !is_in_time {
-        let message =
-            "no change is on trial; one that was not confirmed within two minutes is taken back".to_owned();
-        return Err(refused(Reason::NoTrial, message));
+fn confirm(desk: &mut Desk<'_>, now: BootTime) -> Result<(Reply, Then), Refused> {
+    let mut next = desk.state().clone();
+    next.confirm(now).map_err(|_| {
+        let message = "no change is on trial; one that was not confirmed within two minutes is taken back";
+        refused(Reason::NoTrial, message.to_owned())
+    })?;
+    desk.save(next).map_err(failed)?;
+    Ok((Reply::Done, Then::Rest))
+}
+
+fn set_time_zone(place: &Place, desk: &mut Desk<'_>, zone: &str) -> Result<(Reply, Then), Refused> {
+    let parsed: TimeZone = zone.parse().map_err(|error| refused(Reason::Invalid, error))?;
+    if !is_zone(place, zone) {
+        let message = format!("there is no time zone `{zone}`");
+        return Err(refused(Reason::Invalid, message));
     }
-    desk.keep().map_err(failed)?;
-    Ok(Reply::Done)
+    let mut next = desk.state().clone();
+    next.set_time_zone(parsed);
+    desk.save(next).map_err(failed)?;
+    let before = desk.state().network().clone();
+    desk.render(&before).map_err(failed)?;
+    Ok((Reply::Done, Then::Rest))
 }
 
 fn state(desk: &Desk<'_>, now: BootTime) -> NetworkState {
     NetworkState {
-        network: shown(desk.network()),
-        revision: revision(desk.network()),
-        on_trial: desk.trial.as_ref().map(|trial| trial.left(now).as_secs()),
+        network: shown(desk.state().network()),
+        revision: revision(desk.state().network()),
+        on_trial: desk.state().trial().map(|trial| trial.left(now).as_secs()),
     }
 }
 
@@ -103,10 +137,8 @@ fn revision(network: &Network) -> String {
 }
 
 fn time_zone(desk: &Desk<'_>) -> String {
-    desk.kept
-        .timezone
-        .as_ref()
-        .map_or_else(|| "UTC".to_owned(), ToString::to_string)
+    let zone = desk.state().kept().timezone.as_ref();
+    zone.map_or_else(|| "UTC".to_owned(), ToString::to_string)
 }
 
 fn failed(error: anyhow::Error) -> Refused {

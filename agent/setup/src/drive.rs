@@ -12,7 +12,7 @@ use crate::desk::Desk;
 use crate::journal;
 use crate::place::{self, Place};
 
-/// How answers call it. In the order of names it comes before the others, so that theirs take its place.
+/// How answers call it. In the order of names it comes before the others, so that what they set goes before it.
 const NAME: &str = "cidata";
 
 /// Takes over what is in this folder, where the drive is mounted.
@@ -22,19 +22,20 @@ pub(crate) fn run(place: &Place, folder: &Path, now: BootTime) -> Result<()> {
     let meta_data = place::read(&folder.join("meta-data"), LONGEST)?.unwrap_or_default();
     let mut desk = Desk::open(place)?;
     let digest = digest(&[user_data.as_slice(), &meta_data].concat());
-    if desk.kept.has_read(NAME, &digest) {
+    if desk.state().kept().has_read(NAME, &digest) {
         return Ok(());
     }
     match cidata::parse(&user_data, &meta_data) {
         Ok((settings, notes)) => {
             notes.iter().for_each(|note| journal::info(note));
-            let before = desk.network().clone();
+            let before = desk.state().network().clone();
             let source = Source {
                 name: NAME.to_owned(),
                 settings,
                 digest,
+                notes,
             };
-            desk.take(source, &notes, now)?;
+            desk.take(source, now)?;
             desk.render_now(&before)
         }
         Err(problems) => desk.refuse(NAME, &problems),
@@ -59,12 +60,18 @@ mod tests {
             "the running system is told"
         );
         let mut desk = Desk::open(&place).unwrap();
-        desk.kept.network.hostname = "mine".parse().unwrap();
-        desk.begin(desk.kept.network.clone(), BootTime(1)).unwrap();
-        desk.keep().unwrap();
+        let mut next = desk.state().clone();
+        let mine = setup::settings::Network {
+            hostname: "mine".parse().unwrap(),
+            ..next.network().clone()
+        };
+        next.begin(mine, BootTime(1));
+        next.keep();
+        desk.save(next).unwrap();
         drop(desk);
         run(&place, drive.path(), BootTime(2)).unwrap();
-        assert_eq!(Desk::open(&place).unwrap().network().hostname.to_string(), "mine");
+        let desk = Desk::open(&place).unwrap();
+        assert_eq!(desk.state().network().hostname.to_string(), "mine");
     }
 
     #[test]

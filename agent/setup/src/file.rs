@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use toml::de::{DeTable, DeValue};
 
 use crate::settings::{
-    Dns, ENGINE_KEYS, Engine, Install, Ipv4, Net, Password, Settings, StaticAddress, TimeZone, Wifi, address,
-    install, zone,
+    Dns, ENGINE_KEYS, Engine, Install, Ipv4, Link, Net, Password, Settings, StaticAddress, TimeZone, Wifi,
+    address, install, zone,
 };
 use reader::{Reader, Section, scalar, text};
 
@@ -102,12 +102,12 @@ fn settings(reader: &mut Reader<'_>, table: &DeTable<'_>, is_zone: impl Fn(&str)
         settings.ssh_keys = reader.list(&access, "ssh_keys", |value| text(value)?.trim().parse());
         settings.tokens = reader.list(&access, "token_hashes", |value| text(value)?.trim().parse());
     }
+    let radio = reader.section(&top, "wifi");
+    let link = radio.as_ref().map_or(Link::Cable, |_| Link::Wifi);
     settings.ipv4 = reader
         .section(&top, "network")
-        .and_then(|section| network(reader, &section));
-    settings.wifi = reader
-        .section(&top, "wifi")
-        .and_then(|section| wifi(reader, &section));
+        .and_then(|section| network(reader, &section, link));
+    settings.wifi = radio.and_then(|section| wifi(reader, &section));
     if let Some(section) = reader.section(&top, "engine") {
         settings.engine = engine(reader, &section);
     }
@@ -123,7 +123,7 @@ fn time_zone(value: &DeValue<'_>, is_zone: impl Fn(&str) -> bool) -> Result<Time
     is_zone(name).then_some(zone).ok_or_else(|| zone::unknown(name))
 }
 
-fn network(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Ipv4> {
+fn network(reader: &mut Reader<'_>, section: &Section<'_>, link: Link) -> Option<Ipv4> {
     reader.known(section, &["method", "address", "gateway", "dns"]);
     let is_static = reader.required(section, "method", |value| match text(value)? {
         "static" => Ok(true),
@@ -134,7 +134,7 @@ fn network(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Ipv4> {
         )),
     })?;
     if is_static {
-        return fixed(reader, section).map(Ipv4::Static);
+        return fixed(reader, section).map(|fixed| Ipv4::Static(fixed.on(link)));
     }
     for key in ["address", "gateway", "dns"] {
         reader.superfluous(

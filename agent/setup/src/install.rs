@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use setup::disks::{self, Chosen};
 use setup::settings::Install;
 
-use crate::desk::{INSTALL, RESULT};
+use crate::desk::{Desk, INSTALL};
 use crate::journal;
 use crate::place::Place;
 
@@ -61,7 +61,8 @@ fn output(command: &mut Command) -> Result<Vec<u8>> {
 }
 
 fn append(place: &Place, said: &str) -> Result<()> {
-    let text = place.read(RESULT, 1 << 20)?.unwrap_or_default();
-    let text = [text.as_slice(), b"\n", said.as_bytes(), b"\n"].concat();
-    place.write(Path::new(RESULT), &text, 0o644)
+    let mut desk = Desk::open(place)?;
+    let mut next = desk.state().clone();
+    next.installed(said);
+    desk.save(next)
 }

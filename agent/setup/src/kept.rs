@@ -1,15 +1,15 @@
 //! What is kept of all that people have set, over boots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
 use crate::settings::{Network, Settings, TimeZone, Wifi};
 use crate::trial::Source;
 
-/// Everything that is kept.
+/// Everything that is kept. What a newer version has added to it is passed over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Kept {
     /// The network that is in force, or comes back after a trial.
     pub network: Network,
@@ -17,18 +17,62 @@ pub struct Kept {
     pub timezone: Option<TimeZone>,
     /// What each file has set, by its name, in the order in which later ones take the place of earlier ones.
     sources: BTreeMap<String, Read>,
+    /// Answers to files that set nothing because of their mistakes, by their names.
+    #[serde(default)]
+    refused: BTreeMap<String, String>,
+    /// The copy on the internal disk that was wanted last.
+    #[serde(default)]
+    installation: Option<Installation>,
 }
 
 /// What was read of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Read {
     /// Names the file as it was read; none while what it sets is tried.
     digest: Option<String>,
     settings: Settings,
+    /// What came of it, for who wrote it.
+    #[serde(default)]
+    answer: String,
 }
 
+/// A copy of the appliance on the internal disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Installation {
+    /// Names the file that wanted it: it is made once, whatever becomes of the file's network.
+    digest: String,
+    /// How it went.
+    answer: Option<String>,
+}
+
+/// How answers call what is left of a record that could not be read.
+const REMAINS: &str = "settings.json";
+
 impl Kept {
+    /// Where the record cannot be read: who got in by these keys and tokens, one a line, still does.
+    pub fn recovered(keys: &str, tokens: &str, hostname: &str) -> Self {
+        let settings = Settings {
+            ssh_keys: keys.lines().filter_map(|line| line.parse().ok()).collect(),
+            tokens: tokens.lines().filter_map(|line| line.parse().ok()).collect(),
+            ..Settings::default()
+        };
+        let answer = "What was set before could not be read. SSH keys, tokens and the host name are what they were; set\n\
+                      everything else again.\n";
+        let read = Read {
+            digest: None,
+            settings,
+            answer: answer.to_owned(),
+        };
+        Self {
+            network: Network {
+                hostname: hostname.trim().parse().unwrap_or_default(),
+                ..Network::default()
+            },
+            sources: BTreeMap::from([(REMAINS.to_owned(), read)]),
+            ..Self::default()
+        }
+    }
+
     /// Whether a file was read already as it is, and is over and done with.
     pub fn has_read(&self, name: &str, digest: &str) -> bool {
         self.sources
@@ -36,28 +80,54 @@ impl Kept {
             .is_some_and(|read| read.digest.as_deref() == Some(digest))
     }
 
-    /// Takes over what a file sets, but for its network. What it said before counts no more; the network and the time zone
-    /// stay where it is silent now, as somebody may have changed them since by another way.
+    /// Whether what a file sets is still to be decided on.
+    pub(crate) fn is_pending(&self, source: &Source) -> bool {
+        self.sources
+            .get(&source.name)
+            .is_some_and(|read| read.digest.is_none() && read.settings == without_wish(&source.settings))
+    }
+
+    /// What of a file's settings counts: not what a file sets that comes later in the order. Tells also which these are.
+    pub(crate) fn counting(&self, source: &Source) -> (Settings, Vec<String>) {
+        let mut settings = source.settings.clone();
+        let mut notes = Vec::new();
+        let after = (Bound::Excluded(source.name.as_str()), Bound::Unbounded);
+        for (name, later) in self.sources.range::<str, _>(after) {
+            let later = &later.settings;
+            let mut give_way = |is_set: bool, what: &str| {
+                if is_set {
+                    notes.push(format!("The {what} is as {name} has it."));
+                }
+            };
+            give_way(yield_to(&mut settings.hostname, &later.hostname), "host name");
+            give_way(yield_to(&mut settings.timezone, &later.timezone), "time zone");
+            give_way(yield_to(&mut settings.ipv4, &later.ipv4), "address");
+            give_way(yield_to(&mut settings.wifi, &later.wifi), "Wi-Fi network");
+        }
+        (settings, notes)
+    }
+
+    /// Takes over what a file sets, but for its network, of which `counting` is what counts. What the file said before counts
+    /// no more; the network and the time zone stay where it is silent now, as somebody may have changed them since by
+    /// another way.
     ///
     /// Returns the network that it wants.
-    pub fn read(&mut self, source: &Source) -> Network {
-        let settings = &source.settings;
+    pub(crate) fn read(&mut self, source: &Source, counting: &Settings) -> Network {
         let read = Read {
             digest: None,
-            settings: Settings {
-                install: None,
-                ..settings.clone()
-            },
+            settings: without_wish(&source.settings),
+            answer: String::new(),
         };
+        self.refused.remove(&source.name);
         self.sources.insert(source.name.clone(), read);
-        self.timezone = settings.timezone.clone().or(self.timezone.take());
+        self.timezone = counting.timezone.clone().or(self.timezone.take());
         Network {
-            hostname: settings
+            hostname: counting
                 .hostname
                 .clone()
                 .unwrap_or_else(|| self.network.hostname.clone()),
-            ipv4: settings.ipv4.clone().unwrap_or_else(|| self.network.ipv4.clone()),
-            wifi: self.wifi(settings.wifi.as_ref()),
+            ipv4: counting.ipv4.clone().unwrap_or_else(|| self.network.ipv4.clone()),
+            wifi: self.wifi(counting.wifi.as_ref()),
         }
     }
 
@@ -74,11 +144,59 @@ impl Kept {
         })
     }
 
-    /// A file is over and done with: as it is, it is not read again.
-    pub fn finish(&mut self, source: &Source) {
+    /// What came of a file. `is_over`: as it is, it is not read again.
+    pub(crate) fn answer(&mut self, source: &Source, is_over: bool, answer: String) {
         if let Some(read) = self.sources.get_mut(&source.name) {
-            read.digest = Some(source.digest.clone());
+            read.answer = answer;
+            read.digest = is_over.then(|| source.digest.clone());
         }
+    }
+
+    /// A file has mistakes.
+    pub(crate) fn refuse(&mut self, name: &str, answer: String) {
+        self.refused.insert(name.to_owned(), answer);
+    }
+
+    /// A file is not there, or is what was read last: it has no mistakes any more.
+    pub fn excuse(&mut self, name: &str) {
+        self.refused.remove(name);
+    }
+
+    /// Whether a file's wish to be copied is to be handed on: once.
+    pub(crate) fn want_installation(&mut self, digest: &str) -> bool {
+        let is_known = self
+            .installation
+            .as_ref()
+            .is_some_and(|known| known.digest == digest);
+        if !is_known {
+            self.installation = Some(Installation {
+                digest: digest.to_owned(),
+                answer: None,
+            });
+        }
+        !is_known
+    }
+
+    /// How the copy went that was wanted last.
+    pub fn installed(&mut self, answer: &str) {
+        if let Some(installation) = &mut self.installation {
+            installation.answer = Some(format!("{answer}\n"));
+        }
+    }
+
+    /// What came of all files, a section for each; none if there was none.
+    pub fn answers(&self) -> Option<String> {
+        let names: BTreeSet<&String> = self.sources.keys().chain(self.refused.keys()).collect();
+        let of_read = |name| self.sources.get(name).map(|read| &read.answer);
+        let of_file = |name| self.refused.get(name).or_else(|| of_read(name));
+        let of_copy = self.installation.as_ref().and_then(|known| known.answer.as_ref());
+        let sections: Vec<&str> = names
+            .into_iter()
+            .filter_map(of_file)
+            .chain(of_copy)
+            .map(String::as_str)
+            .collect();
+        (!sections.is_empty()).then(|| sections.join("\n"))
     }
 
     /// All that is in force beside the network.
@@ -92,6 +210,18 @@ impl Kept {
     }
 }
 
+fn without_wish(settings: &Settings) -> Settings {
+    Settings {
+        install: None,
+        ..settings.clone()
+    }
+}
+
+/// Empties `mine` where `later` has something. Tells whether there was something to be emptied.
+fn yield_to<T>(mine: &mut Option<T>, later: &Option<T>) -> bool {
+    later.is_some() && mine.take().is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,17 +232,23 @@ mod tests {
             name: name.to_owned(),
             settings: crate::parse(text.as_bytes(), |_| true).unwrap(),
             digest: text.to_owned(),
+            notes: Vec::new(),
         }
+    }
+
+    fn read(kept: &mut Kept, source: &Source) -> Network {
+        let (counting, _) = kept.counting(source);
+        kept.read(source, &counting)
     }
 
     #[test]
     fn a_file_is_read_once_and_again_when_it_says_something_else() {
         let mut kept = Kept::default();
         let file = source("hearth.toml", "hostname = \"a\"");
-        kept.network = kept.read(&file);
-        assert!(!kept.has_read("hearth.toml", &file.digest), "it is on trial");
-        kept.finish(&file);
-        assert!(kept.has_read("hearth.toml", &file.digest));
+        kept.network = read(&mut kept, &file);
+        assert!(!kept.has_read("hearth.toml", &file.digest) && kept.is_pending(&file));
+        kept.answer(&file, true, "done\n".to_owned());
+        assert!(kept.has_read("hearth.toml", &file.digest) && !kept.is_pending(&file));
         assert!(!kept.has_read("hearth.toml", "another") && !kept.has_read("user-data", &file.digest));
         let written = serde_json::to_string(&kept).unwrap();
         assert_eq!(serde_json::from_str::<Kept>(&written).unwrap(), kept);
@@ -121,11 +257,9 @@ mod tests {
     #[test]
     fn what_a_file_no_longer_says_counts_no_more_but_the_network_stays() {
         let mut kept = Kept::default();
-        kept.network = kept.read(&source(
-            "hearth.toml",
-            "hostname = \"a\"\ntimezone = \"UTC\"\nmodel = \"m\"\n[engine]\nslots = 1",
-        ));
-        let wanted = kept.read(&source("hearth.toml", "[engine]\nkv = \"q8\""));
+        let text = "hostname = \"a\"\ntimezone = \"UTC\"\nmodel = \"m\"\n[engine]\nslots = 1";
+        kept.network = read(&mut kept, &source("hearth.toml", text));
+        let wanted = read(&mut kept, &source("hearth.toml", "[engine]\nkv = \"q8\""));
         assert_eq!(wanted.hostname.to_string(), "a");
         let settings = kept.settings();
         assert_eq!(
@@ -138,23 +272,35 @@ mod tests {
     #[test]
     fn a_password_that_is_taken_off_the_drive_stays() {
         let mut kept = Kept::default();
-        kept.network = kept.read(&source(
-            "hearth.toml",
-            "[wifi]\nssid = \"a\"\npassword = \"12345678\"",
-        ));
-        let without = kept.read(&source("hearth.toml", "[wifi]\nssid = \"a\""));
+        let with = source("hearth.toml", "[wifi]\nssid = \"a\"\npassword = \"12345678\"");
+        kept.network = read(&mut kept, &with);
+        let without = read(&mut kept, &source("hearth.toml", "[wifi]\nssid = \"a\""));
         assert_eq!(without, kept.network);
-        let other = kept
-            .read(&source("hearth.toml", "[wifi]\nssid = \"b\""))
-            .wifi
-            .unwrap();
+        let other = read(&mut kept, &source("hearth.toml", "[wifi]\nssid = \"b\""));
+        let other = other.wifi.unwrap();
         assert_eq!((other.ssid.to_string(), other.password), ("b".to_owned(), None));
+    }
+
+    #[test]
+    fn what_a_newer_version_has_kept_is_read_and_what_cannot_be_keeps_ways_in() {
+        let mut kept = serde_json::to_value(Kept::default()).unwrap();
+        for place in ["", "/network"] {
+            kept.pointer_mut(place).unwrap()["newer"] = serde_json::json!({"a": 1});
+        }
+        assert_eq!(serde_json::from_value::<Kept>(kept).unwrap(), Kept::default());
+        let key = format!("ssh-ed25519 {} me", crate::settings::ssh_key::tests::ED25519);
+        let token = format!("sha256:{} admin laptop", "0".repeat(64));
+        let recovered = Kept::recovered(&format!("{key}\nnonsense\n"), &format!("{token}\n"), "kitchen\n");
+        let settings = recovered.settings();
+        assert_eq!((settings.ssh_keys.len(), settings.tokens.len()), (1, 1));
+        assert_eq!(recovered.network.hostname.to_string(), "kitchen");
+        assert!(recovered.answers().unwrap().contains("could not be read"));
     }
 
     #[test]
     fn what_is_kept_can_be_rendered() {
         let files = render::rest(&Kept::default().settings());
         assert_eq!(files.len(), 4);
-        assert!(!render::network(&Kept::default().network, None).is_empty());
+        assert!(!render::links(&Kept::default().network).is_empty());
     }
 }

@@ -11,6 +11,7 @@ pub mod kept;
 pub mod outcome;
 pub mod render;
 pub mod settings;
+pub mod state;
 pub mod trial;
 
 use sha2::{Digest, Sha256};

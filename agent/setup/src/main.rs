@@ -13,8 +13,8 @@ mod place;
 mod watch;
 
 use std::io::{BufReader, stdin};
-use std::net::Ipv4Addr;
-use std::os::fd::AsFd;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,10 +24,12 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use linux::Tree;
 use machine::BootTime;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, sendto, socket};
 use nix::time::{ClockId, clock_gettime};
 use place::Place;
 use setup::file::LONGEST;
 use setup::outcome;
+use setup::trial::Seen;
 
 /// How long the other end may neither send nor take a byte.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -92,7 +94,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Cidata { folder } => drive::run(&place, folder, now()?)?,
         Command::Install => install::run(&place)?,
         Command::Serve => serve(&place)?,
-        Command::Watch => watch::run(&place, || neighbours(&cli.root), now)?,
+        Command::Watch => watch::run(&place, || look(&cli.root), ask, now)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -101,13 +103,7 @@ fn check(place: &Place, file: &Path) -> Result<ExitCode> {
     let name = file.display().to_string();
     let text = place::read(file, LONGEST)?.with_context(|| format!("there is no file {name}"))?;
     let (said, code) = match setup::parse(&text, |zone| boot::is_zone(place, zone)) {
-        Ok(settings) => {
-            let said = outcome::applied(&name, &settings, outcome::Network::InForce, &[]);
-            (
-                said.replace(" was applied.", " would be applied."),
-                ExitCode::SUCCESS,
-            )
-        }
+        Ok(settings) => (outcome::would_apply(&name, &settings), ExitCode::SUCCESS),
         Err(problems) => (outcome::refused(&name, &problems), ExitCode::FAILURE),
     };
     print!("{said}");
@@ -122,16 +118,37 @@ fn serve(place: &Place) -> Result<()> {
         .and_then(|()| connection.set_write_timeout(Some(PATIENCE)))
         .context("standard input is no connection; this is started by its socket")?;
     let input = connection.try_clone().context("cannot read the connection")?;
-    door::serve(place, BufReader::new(input), connection, now()?)
+    door::serve(place, BufReader::new(input), connection, now)
 }
 
-/// Addresses of machines that have answered this one; none where that cannot be told.
-fn neighbours(root: &Path) -> Vec<Ipv4Addr> {
+/// What there is to be seen of the networks; nothing where that cannot be told.
+fn look(root: &Path) -> Seen {
     let tree = Tree::open(root);
-    tree.map(|tree| linux::neighbours(&tree)).unwrap_or_else(|error| {
+    let seen = tree.map(|tree| Seen {
+        neighbours: linux::neighbours(&tree),
+        has_cable: !linux::is_unplugged(&tree),
+    });
+    seen.unwrap_or_else(|error| {
         journal::warn(&error.to_string());
-        Vec::new()
+        Seen {
+            neighbours: Vec::new(),
+            has_cable: true,
+        }
     })
+}
+
+/// Has the kernel ask for a machine's hardware address, by a byte to a port where nobody listens (discard, RFC 863). Where
+/// that is not possible, nobody was asked.
+fn ask(address: Ipv4Addr) {
+    let send = || {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let socket = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
+        let to = SockaddrIn::from(SocketAddrV4::new(address, 9));
+        sendto(socket.as_raw_fd(), &[0], &to, MsgFlags::MSG_DONTWAIT)
+    };
+    if let Err(error) = send() {
+        journal::info(&format!("{address} is not asked: {error}"));
+    }
 }
 
 /// Now, on `CLOCK_BOOTTIME`.

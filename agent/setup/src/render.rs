@@ -5,7 +5,7 @@ mod iwd;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use crate::settings::{Ipv4, Network, Settings, StaticAddress, TimeZone, Wifi};
+use crate::settings::{Link, Network, Settings, StaticAddress, TimeZone, Wifi};
 
 /// The folder of what people have set.
 pub const STATE: &str = "var/lib/hearth/config";
@@ -41,18 +41,20 @@ const PUBLIC: u32 = 0o644;
 /// For root alone.
 const SECRET: u32 = 0o600;
 
-/// The files of a network. `before` is what was in force: a Wi-Fi network that is left is forgotten.
-pub fn network(network: &Network, before: Option<&Network>) -> Vec<File> {
-    let fixed = match &network.ipv4 {
-        Ipv4::Dhcp => None,
-        Ipv4::Static(fixed) => Some(fixed),
+/// What networkd is told of a network: files in memory, so that they can be written whatever has become of the disk.
+pub fn links(network: &Network) -> Vec<File> {
+    let of = |link| {
+        network
+            .fixed()
+            .filter(|fixed| fixed.1 == link)
+            .map(|fixed| fixed.0)
     };
-    let is_wireless = network.wifi.is_some();
-    let mut files = vec![
-        state("hostname", format!("{}\n", network.hostname), PUBLIC),
-        drop_in(CABLE, fixed.filter(|_| !is_wireless)),
-        drop_in(WIFI, fixed.filter(|_| is_wireless)),
-    ];
+    vec![drop_in(CABLE, of(Link::Cable)), drop_in(WIFI, of(Link::Wifi))]
+}
+
+/// The other files of a network. `before` is what was in force: a Wi-Fi network that is left is forgotten.
+pub fn network(network: &Network, before: Option<&Network>) -> Vec<File> {
+    let mut files = Vec::new();
     let left = before.and_then(|before| before.wifi.as_ref());
     if let Some(left) = left.filter(|left| !same_file(left, network.wifi.as_ref())) {
         files.push(file(iwd::path(left), Content::Absent));
@@ -60,6 +62,7 @@ pub fn network(network: &Network, before: Option<&Network>) -> Vec<File> {
     if let Some(wifi) = &network.wifi {
         files.push(file(iwd::path(wifi), Content::Text(iwd::text(wifi), SECRET)));
     }
+    files.push(state("hostname", format!("{}\n", network.hostname), PUBLIC));
     files
 }
 
@@ -113,14 +116,24 @@ fn drop_in(path: &str, fixed: Option<&StaticAddress>) -> File {
     )
 }
 
-/// A drop-in of systemd.network(5). IPv6 goes on configuring itself.
+/// A drop-in of systemd.network(5). IPv6 goes on configuring itself. An address that another machine has is not used, and
+/// routes are as by DHCP: the cable before Wi-Fi.
 fn networkd(fixed: &StaticAddress) -> String {
-    let mut text = format!("[Network]\nDHCP=ipv6\nAddress={}\n", fixed.net());
-    if let Some(gateway) = fixed.gateway() {
-        let _written = writeln!(text, "Gateway={gateway}");
-    }
+    let mut text = "[Network]\nDHCP=ipv6\n".to_owned();
     for server in fixed.dns() {
         let _written = writeln!(text, "DNS={server}");
+    }
+    let _written = writeln!(
+        text,
+        "\n[Address]\nAddress={}\nDuplicateAddressDetection=ipv4\n",
+        fixed.net()
+    );
+    if let Some(gateway) = fixed.gateway() {
+        let metric = match fixed.link() {
+            Link::Cable => 100,
+            Link::Wifi => 600,
+        };
+        let _written = writeln!(text, "[Route]\nGateway={gateway}\nMetric={metric}\n");
     }
     text
 }

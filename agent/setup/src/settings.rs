@@ -10,7 +10,7 @@ mod token;
 mod wifi;
 pub(crate) mod zone;
 
-pub use address::{Dns, Ipv4, Net, StaticAddress};
+pub use address::{Dns, Ipv4, Link, Net, StaticAddress};
 pub use engine::{Engine, KEYS as ENGINE_KEYS};
 pub use host_name::HostName;
 pub use install::{ERASE, Install, ONLY, Target};
@@ -24,7 +24,6 @@ use serde::{Deserialize, Serialize};
 
 /// Everything that a file may set. What it leaves out is `None` or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The name in the network.
     pub hostname: Option<HostName>,
@@ -49,7 +48,6 @@ pub struct Settings {
 
 /// How the machine is reached: what is changed on trial.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Network {
     /// The name in the network.
     pub hostname: HostName,
@@ -57,6 +55,17 @@ pub struct Network {
     pub ipv4: Ipv4,
     /// The Wi-Fi network to join.
     pub wifi: Option<Wifi>,
+}
+
+impl Network {
+    /// The fixed address and the link that has it: Wi-Fi only where a network is joined.
+    pub fn fixed(&self) -> Option<(&StaticAddress, Link)> {
+        match &self.ipv4 {
+            Ipv4::Static(fixed) if self.wifi.is_some() => Some((fixed, fixed.link())),
+            Ipv4::Static(fixed) => Some((fixed, Link::Cable)),
+            Ipv4::Dhcp => None,
+        }
+    }
 }
 
 impl Settings {

@@ -2,24 +2,26 @@
 //!
 //! A change is in force at once and has two minutes. It is kept if an administrator confirms it, which shows that he
 //! reaches the machine by it; else what was before comes back. What comes from CONFIG has nobody who would confirm it, and
-//! is kept if any other machine of its network has answered.
+//! is kept if any other machine of its network has answered; its time counts while there is a cable in the machine that
+//! somebody could answer by.
 //!
 //! A trial is a value with the moment at which it ends, so that it can be written down and gone on with by another
 //! process. It is written to memory only: a machine that was switched off meanwhile comes up with what was kept.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use linux::Neighbour;
 use machine::BootTime;
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{Ipv4, Network, Settings};
+use crate::settings::{Link, Network, Settings};
 
 /// How long a change is tried.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// A network that is in force and not kept yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Trial {
     /// What is tried.
     pub network: Network,
@@ -41,7 +43,6 @@ pub enum Origin {
 
 /// A file that is being tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Source {
     /// Its name.
     pub name: String,
@@ -49,6 +50,18 @@ pub struct Source {
     pub settings: Settings,
     /// Names it as it was read, so that it is not read again once this is over.
     pub digest: String,
+    /// Sentences for the answer: what else was done or left.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// What a watcher sees of the machine's networks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Machines that have answered this one.
+    pub neighbours: Vec<Neighbour>,
+    /// Whether there is a cable in the machine.
+    pub has_cable: bool,
 }
 
 /// What is to be done about a trial.
@@ -60,26 +73,34 @@ pub enum Verdict {
     TakeBack,
     /// Look again after so long at the latest.
     Wait(Duration),
+    /// Its time begins anew: nobody could have answered yet.
+    BeginAnew,
 }
 
-/// It was confirmed too late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLate;
-
-/// Whether a change of the network by a file is tried at all: only a fixed address can lock people out. A name or a Wi-Fi
-/// network is no worse than what was before, as nothing is taken away by it.
+/// Whether a change of the network by a file is tried at all: a fixed address can lock people out, and so can another Wi-Fi
+/// network in the place of one that is known to work. A name or a first Wi-Fi network takes nothing away.
 pub fn is_risky(kept: &Network, wanted: &Network) -> bool {
-    matches!(wanted.ipv4, Ipv4::Static(_)) && wanted.ipv4 != kept.ipv4
+    let is_fixed_anew = wanted.fixed().is_some() && wanted.fixed() != kept.fixed();
+    is_fixed_anew || (kept.wifi.is_some() && wanted.wifi != kept.wifi)
 }
 
 impl Trial {
     /// Begins.
     pub fn begin(network: Network, origin: Origin, now: BootTime) -> Self {
-        let limit = u64::try_from(LIMIT.as_micros()).unwrap_or(u64::MAX);
+        let until = end(now);
         Self {
             network,
-            until: BootTime(now.0.saturating_add(limit)),
+            until,
             origin,
+        }
+    }
+
+    /// Begins anew.
+    #[must_use]
+    pub fn anew(self, now: BootTime) -> Self {
+        Self {
+            until: end(now),
+            ..self
         }
     }
 
@@ -88,35 +109,81 @@ impl Trial {
         Duration::from_micros(self.until.0.saturating_sub(now.0))
     }
 
-    /// Somebody has reached the machine and confirms.
-    ///
-    /// # Errors
-    /// [`TooLate`] if its time is up.
-    pub fn confirm(self, now: BootTime) -> Result<Network, TooLate> {
-        if self.left(now).is_zero() {
-            return Err(TooLate);
-        }
-        Ok(self.network)
+    /// Whether it can still be confirmed.
+    pub fn is_in_time(&self, now: BootTime) -> bool {
+        !self.left(now).is_zero()
     }
 
-    /// What is to be done now. `is_heard`: another machine of the tried network has answered.
-    pub fn judge(&self, now: BootTime, is_heard: bool) -> Verdict {
+    /// What is to be done now.
+    pub fn judge(&self, now: BootTime, seen: &Seen) -> Verdict {
         let left = self.left(now);
-        let is_file = matches!(self.origin, Origin::File(_));
-        if is_file && is_heard {
+        if matches!(self.origin, Origin::Request) {
+            return match left.is_zero() {
+                true => Verdict::TakeBack,
+                false => Verdict::Wait(left),
+            };
+        }
+        if self.is_heard(&seen.neighbours) {
             Verdict::Keep
+        } else if !self.can_be_heard(seen) && left <= LIMIT / 2 {
+            Verdict::BeginAnew
         } else if left.is_zero() {
             Verdict::TakeBack
-        } else if is_file {
-            Verdict::Wait(left.min(LOOK))
         } else {
-            Verdict::Wait(left)
+            Verdict::Wait(left.min(LOOK))
         }
+    }
+
+    /// Whether a machine has answered that is reached by what is tried.
+    fn is_heard(&self, neighbours: &[Neighbour]) -> bool {
+        neighbours.iter().any(|other| {
+            let is_there = |link| link_of(&other.device) == link;
+            match self.network.fixed() {
+                Some((fixed, link)) => is_there(link) && fixed.net().is_neighbour(other.address),
+                None => is_there(Link::Wifi),
+            }
+        })
+    }
+
+    /// Without its cable nobody is reached by the cable's address. A radio that finds no network is what is tried.
+    fn can_be_heard(&self, seen: &Seen) -> bool {
+        seen.has_cable || self.network.fixed().is_none_or(|(_, link)| link == Link::Wifi)
+    }
+
+    /// Whom to ask, so that somebody answers: the router, and the servers that resolve names, where they are near.
+    pub fn to_ask(&self) -> Vec<Ipv4Addr> {
+        let Some((fixed, _)) = self.network.fixed().filter(|_| self.is_of_file()) else {
+            return Vec::new();
+        };
+        let servers = fixed.dns().iter().filter_map(|server| match server {
+            IpAddr::V4(server) => Some(*server),
+            IpAddr::V6(_) => None,
+        });
+        let near = |address: &Ipv4Addr| fixed.net().is_neighbour(*address);
+        fixed.gateway().into_iter().chain(servers.filter(near)).collect()
+    }
+
+    fn is_of_file(&self) -> bool {
+        matches!(self.origin, Origin::File(_))
     }
 }
 
+/// systemd's names for network devices begin with the kind: systemd.net-naming-scheme(7).
+fn link_of(device: &str) -> Link {
+    if device.starts_with("wl") {
+        Link::Wifi
+    } else {
+        Link::Cable
+    }
+}
+
+fn end(now: BootTime) -> BootTime {
+    let limit = u64::try_from(LIMIT.as_micros()).unwrap_or(u64::MAX);
+    BootTime(now.0.saturating_add(limit))
+}
+
 /// How often neighbours are looked for.
-const LOOK: Duration = Duration::from_secs(2);
+pub const LOOK: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -144,45 +211,99 @@ mod tests {
             name: "hearth.toml".to_owned(),
             settings: Settings::default(),
             digest: "1".to_owned(),
+            notes: Vec::new(),
         }))
+    }
+
+    fn seen(neighbours: &[(&str, &str)]) -> Seen {
+        let neighbour = |&(address, device): &(&str, &str)| Neighbour {
+            address: address.parse().unwrap(),
+            device: device.to_owned(),
+        };
+        Seen {
+            neighbours: neighbours.iter().map(neighbour).collect(),
+            has_cable: true,
+        }
     }
 
     #[test]
     fn what_nobody_confirms_is_taken_back_after_two_minutes() {
         let trial = trial(Origin::Request, 5 * SECOND);
         assert_eq!(
-            trial.judge(BootTime(6 * SECOND), false),
+            trial.judge(BootTime(6 * SECOND), &Seen::default()),
             Verdict::Wait(Duration::from_secs(119))
         );
-        assert_eq!(trial.judge(BootTime(125 * SECOND), false), Verdict::TakeBack);
-        assert_eq!(trial.confirm(BootTime(125 * SECOND)), Err(TooLate));
-    }
-
-    #[test]
-    fn who_confirms_in_time_keeps_it() {
-        let trial = trial(Origin::Request, 0);
-        assert_eq!(trial.confirm(BootTime(120 * SECOND - 1)), Ok(fixed("10.0.0.2/8")));
+        assert_eq!(
+            trial.judge(BootTime(125 * SECOND), &Seen::default()),
+            Verdict::TakeBack
+        );
+        assert!(trial.is_in_time(BootTime(125 * SECOND - 1)) && !trial.is_in_time(BootTime(125 * SECOND)));
     }
 
     #[test]
     fn neighbours_speak_for_a_file_and_for_no_request() {
-        assert_eq!(trial(file(), 0).judge(BootTime(1), true), Verdict::Keep);
-        assert!(matches!(
-            trial(Origin::Request, 0).judge(BootTime(1), true),
-            Verdict::Wait(_)
-        ));
-        assert_eq!(
-            trial(Origin::Request, 0).judge(BootTime(120 * SECOND), true),
-            Verdict::TakeBack
-        );
+        let near = seen(&[("10.0.0.1", "enp1s0")]);
+        assert_eq!(trial(file(), 0).judge(BootTime(1), &near), Verdict::Keep);
+        let request = trial(Origin::Request, 0);
+        assert!(matches!(request.judge(BootTime(1), &near), Verdict::Wait(_)));
+        assert_eq!(request.judge(BootTime(120 * SECOND), &near), Verdict::TakeBack);
     }
 
     #[test]
-    fn only_another_fixed_address_is_a_risk() {
+    fn a_neighbour_speaks_for_the_link_that_it_was_heard_by() {
+        let home = "[wifi]\nssid = \"home\"\n";
+        let radio = network(&format!(
+            "[network]\nmethod = \"static\"\naddress = \"10.0.0.2/8\"\n{home}"
+        ));
+        for (network, device, verdict) in [
+            (fixed("10.0.0.2/8"), "wlan0", Verdict::TakeBack),
+            (radio.clone(), "enp1s0", Verdict::TakeBack),
+            (radio, "wlan0", Verdict::Keep),
+            (network(home), "enp1s0", Verdict::TakeBack),
+            (network(home), "wlan0", Verdict::Keep),
+        ] {
+            let trial = Trial::begin(network, file(), BootTime(0));
+            let seen = seen(&[("10.0.0.1", device)]);
+            assert_eq!(trial.judge(trial.until, &seen), verdict, "{trial:?}, {device}");
+        }
+    }
+
+    #[test]
+    fn the_time_of_the_cables_address_counts_while_there_is_a_cable() {
+        let unplugged = Seen::default();
+        let trial = trial(file(), 0);
+        assert_eq!(
+            trial.judge(BootTime(120 * SECOND), &unplugged),
+            Verdict::BeginAnew
+        );
+        assert_eq!(
+            trial.clone().anew(BootTime(120 * SECOND)).until,
+            BootTime(240 * SECOND)
+        );
+        assert_eq!(trial.judge(BootTime(120 * SECOND), &seen(&[])), Verdict::TakeBack);
+        let radio = Trial::begin(network("[wifi]\nssid = \"home\"\n"), file(), BootTime(0));
+        assert_eq!(radio.judge(radio.until, &unplugged), Verdict::TakeBack);
+    }
+
+    #[test]
+    fn router_and_near_servers_are_asked() {
+        let text = "[network]\nmethod = \"static\"\naddress = \"10.0.0.2/24\"\ngateway = \"10.0.0.1\"\n\
+                    dns = [\"10.0.0.3\", \"9.9.9.9\", \"fd00::1\"]\n";
+        let of_file = Trial::begin(network(text), file(), BootTime(0));
+        let asked: Vec<String> = of_file.to_ask().iter().map(ToString::to_string).collect();
+        assert_eq!(asked, ["10.0.0.1", "10.0.0.3"]);
+        assert!(trial(file(), 0).to_ask().is_empty());
+    }
+
+    #[test]
+    fn what_can_lock_people_out_is_a_risk() {
         let (dhcp, one, other) = (Network::default(), fixed("10.0.0.2/8"), fixed("10.0.0.3/8"));
-        let wifi = network("[wifi]\nssid = \"a\"\n");
         assert!(is_risky(&dhcp, &one) && is_risky(&one, &other));
-        assert!(!is_risky(&one, &one) && !is_risky(&one, &dhcp) && !is_risky(&dhcp, &wifi));
+        assert!(!is_risky(&one, &one) && !is_risky(&one, &dhcp));
+        let wifi = |password: &str| network(&format!("[wifi]\nssid = \"a\"\npassword = \"{password}\"\n"));
+        let home = wifi("correct horse");
+        assert!(!is_risky(&dhcp, &home) && !is_risky(&home, &home));
+        assert!(is_risky(&home, &wifi("mistyped horse")) && is_risky(&home, &dhcp));
     }
 
     #[test]
@@ -200,9 +321,11 @@ mod tests {
             let trial = trial(file(), begun);
             let mut now = begun;
             for is_heard in looks {
-                match trial.judge(BootTime(now), is_heard) {
+                let seen = if is_heard { seen(&[("10.0.0.1", "eth0")]) } else { seen(&[]) };
+                match trial.judge(BootTime(now), &seen) {
                     Verdict::Keep => { prop_assert!(is_heard); break }
                     Verdict::TakeBack => { prop_assert!(now >= trial.until.0); break }
+                    Verdict::BeginAnew => prop_assert!(false, "there is a cable"),
                     Verdict::Wait(time) => {
                         prop_assert!(!time.is_zero() && time <= LOOK);
                         now = now.saturating_add(time.as_micros() as u64);

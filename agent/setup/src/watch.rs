@@ -1,41 +1,52 @@
 //! `setup watch`: stands by while a network is tried, and keeps it or takes it back. Whoever is started after it was killed
 //! goes on where it was.
 
+use std::net::Ipv4Addr;
 use std::thread;
 
 use anyhow::Result;
 use machine::BootTime;
-use setup::settings::Ipv4;
-use setup::trial::{Trial, Verdict};
+use setup::trial::{LOOK, Seen, Verdict};
 
 use crate::desk::Desk;
+use crate::journal;
 use crate::place::Place;
 
-/// Stands by until nothing is tried. `neighbours` are the addresses of machines that have answered this one.
+/// Stands by until nothing is tried. `look` tells what is seen, `ask` has a machine answer.
 pub(crate) fn run(
     place: &Place,
-    neighbours: impl Fn() -> Vec<std::net::Ipv4Addr>,
+    look: impl Fn() -> Seen,
+    ask: impl Fn(Ipv4Addr),
     now: impl Fn() -> Result<BootTime>,
 ) -> Result<()> {
     loop {
         let mut desk = Desk::open(place)?;
-        let Some(trial) = &desk.trial else {
+        let Some(trial) = desk.state().trial() else {
             return Ok(());
         };
-        match trial.judge(now()?, is_heard(trial, &neighbours())) {
-            Verdict::Keep => return desk.keep(),
-            Verdict::TakeBack => return desk.take_back(),
-            Verdict::Wait(time) => {
-                drop(desk);
-                thread::sleep(time);
+        let now = now()?;
+        let asked = trial.to_ask();
+        let mut next = desk.state().clone();
+        let wait = match trial.judge(now, &look()) {
+            Verdict::Keep => {
+                journal::info("the network that was tried is kept: another machine has answered");
+                next.keep();
+                return desk.save(next);
             }
-        }
-    }
-}
-
-fn is_heard(trial: &Trial, neighbours: &[std::net::Ipv4Addr]) -> bool {
-    match &trial.network.ipv4 {
-        Ipv4::Static(fixed) => neighbours.iter().any(|&other| fixed.net().is_neighbour(other)),
-        Ipv4::Dhcp => false,
+            Verdict::TakeBack => {
+                journal::warn("the network that was tried is taken back: nobody has confirmed it");
+                next.take_back();
+                return desk.put_back(next);
+            }
+            Verdict::BeginAnew => {
+                next.begin_anew(now);
+                desk.save(next)?;
+                LOOK
+            }
+            Verdict::Wait(time) => time,
+        };
+        drop(desk);
+        asked.into_iter().for_each(&ask);
+        thread::sleep(wait);
     }
 }

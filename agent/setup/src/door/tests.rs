@@ -1,6 +1,8 @@
 use std::fs;
 use std::path::Path;
 
+use setup::trial::Seen;
+
 use super::*;
 
 const SECOND: u64 = 1_000_000;
@@ -27,7 +29,7 @@ impl Machine {
             &self.place(),
             format!("{request}\n").as_bytes(),
             &mut output,
-            BootTime(at * SECOND),
+            || Ok(BootTime(at * SECOND)),
         )
         .unwrap();
         serde_json::from_slice(&output).unwrap()
@@ -48,15 +50,35 @@ impl Machine {
     }
 
     fn watch(&self, at: u64, neighbours: &[&str]) {
-        let neighbours: Vec<_> = neighbours
-            .iter()
-            .map(|address| address.parse().unwrap())
-            .collect();
-        crate::watch::run(&self.place(), || neighbours.clone(), || Ok(BootTime(at * SECOND))).unwrap();
+        self.try_watch(at, neighbours).unwrap();
+    }
+
+    fn try_watch(&self, at: u64, neighbours: &[&str]) -> Result<()> {
+        let neighbour = |address: &&str| linux::Neighbour {
+            address: address.parse().unwrap(),
+            device: "enp1s0".to_owned(),
+        };
+        let seen = Seen {
+            neighbours: neighbours.iter().map(neighbour).collect(),
+            has_cable: true,
+        };
+        let now = || Ok(BootTime(at * SECOND));
+        crate::watch::run(&self.place(), || seen.clone(), |_| (), now)
     }
 
     fn boot(&self) {
         crate::boot::run(&self.place(), None, BootTime(SECOND)).unwrap();
+    }
+
+    /// The next boot: what is in memory is gone.
+    fn reboot(&self) {
+        fs::remove_dir_all(self.0.path().join("run")).unwrap();
+        self.boot();
+    }
+
+    /// Makes a file one that cannot be written anew, as on a disk that is read-only.
+    fn freeze(&self, path: &str) {
+        fs::create_dir_all(self.0.path().join(format!("{path}.fresh"))).unwrap();
     }
 
     fn has(&self, path: &str) -> bool {
@@ -80,6 +102,9 @@ impl Machine {
 }
 
 const CABLE: &str = "run/systemd/network/80-ethernet.network.d/10-hearth.conf";
+const KEPT: &str = "var/lib/hearth/config/settings.json";
+const HOSTNAME: &str = "var/lib/hearth/config/hostname";
+const TRIAL: &str = "run/hearth/setup/trial.json";
 const CHANGED: &str = "run/hearth/setup/changed";
 
 fn reason(reply: Reply) -> Reason {
@@ -112,8 +137,7 @@ fn what_is_confirmed_is_there_after_a_boot() {
     assert_eq!(machine.ask("\"confirm\"", 100), Reply::Done);
     machine.watch(131, &[]);
     assert!(machine.has(CABLE));
-    fs::remove_dir_all(machine.0.path().join("run")).unwrap();
-    machine.boot();
+    machine.reboot();
     assert!(machine.read(CABLE).contains("Address=10.0.0.2/8"));
 }
 
@@ -125,8 +149,7 @@ fn a_trial_outlives_its_watcher_and_no_boot() {
     assert_eq!(machine.state(129).on_trial, Some(1));
     machine.boot();
     assert!(machine.has(CABLE), "the unit was started again while it is tried");
-    fs::remove_dir_all(machine.0.path().join("run")).unwrap();
-    machine.boot();
+    machine.reboot();
     assert!(!machine.has(CABLE));
 }
 
@@ -286,8 +309,7 @@ fn a_fixed_address_of_a_file_stays_if_a_neighbour_answers() {
             machine.result()
         );
         assert_eq!(machine.read("var/lib/hearth/config/hostname"), "kitchen\n");
-        fs::remove_dir_all(machine.0.path().join("run")).unwrap();
-        machine.boot();
+        machine.reboot();
         assert_eq!(machine.has(CABLE), stays, "it is over and done with");
     }
 }
@@ -297,8 +319,7 @@ fn a_trial_that_a_power_cut_ends_is_tried_again() {
     let machine = Machine::new();
     machine.config("[network]\nmethod = \"static\"\naddress = \"10.0.0.2/8\"\n");
     machine.boot();
-    fs::remove_dir_all(machine.0.path().join("run")).unwrap();
-    machine.boot();
+    machine.reboot();
     assert!(machine.has(CABLE) && machine.result().contains("on trial"));
 }
 
@@ -326,12 +347,150 @@ fn config_takes_the_place_of_a_credential() {
 #[test]
 fn what_is_kept_and_broken_keeps_nobody_out() {
     let machine = Machine::new();
-    let path = machine.0.path().join("var/lib/hearth/config/settings.json");
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, "{").unwrap();
-    machine.config("hostname = \"kitchen\"\n");
+    machine.config(&format!(
+        "hostname = \"kitchen\"\n[access]\ntoken_hashes = [\"sha256:{} admin laptop\"]\n",
+        "0".repeat(64)
+    ));
     machine.boot();
-    assert_eq!(machine.read("var/lib/hearth/config/hostname"), "kitchen\n");
+    let tokens = machine.read("var/lib/hearth/config/token-hashes");
+    assert!(tokens.contains("admin laptop"));
+    fs::write(machine.0.path().join(KEPT), "{").unwrap();
+    // As the owner was promised, the file is no longer there.
+    fs::remove_file(machine.0.path().join("config/hearth.toml")).unwrap();
+    for _boot in 0..2 {
+        machine.reboot();
+        assert_eq!(machine.read("var/lib/hearth/config/token-hashes"), tokens);
+        assert_eq!(machine.read(HOSTNAME), "kitchen\n");
+        assert!(
+            machine.result().contains("could not be read"),
+            "{}",
+            machine.result()
+        );
+    }
+    assert_eq!(machine.read(&format!("{KEPT}.broken")), "{");
+    machine.config("hostname = \"attic\"\n");
+    machine.boot();
+    assert_eq!(machine.read(HOSTNAME), "attic\n");
+}
+
+#[test]
+fn what_cannot_be_kept_is_not_put_into_force() {
+    for frozen in [KEPT, TRIAL] {
+        let machine = Machine::new();
+        machine.freeze(frozen);
+        assert_eq!(reason(machine.set(STATIC, 10)), Reason::Failed, "{frozen}");
+        assert!(
+            !machine.has(CABLE) && !machine.has(CHANGED) && !machine.has(TRIAL),
+            "{frozen}"
+        );
+        assert_eq!(machine.state(11).network.ipv4, api::network::Ipv4::Dhcp);
+    }
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_to_hinders_no_taking_back() {
+    let of_file = "hostname = \"kitchen\"\n[network]\nmethod = \"static\"\naddress = \"10.0.0.2/8\"\n";
+    for is_file in [false, true] {
+        let machine = Machine::new();
+        if is_file {
+            machine.config(of_file);
+            machine.boot();
+        } else {
+            machine.boot();
+            machine.set(&STATIC.replace("\"hearth\"", "\"cellar\""), 10);
+        }
+        assert!(machine.has(CABLE));
+        machine.freeze(KEPT);
+        machine.freeze(HOSTNAME);
+        fs::remove_file(machine.0.path().join(CHANGED)).ok();
+        machine.watch(131, &[]);
+        assert!(
+            !machine.has(CABLE) && !machine.has(TRIAL) && machine.has(CHANGED),
+            "{is_file}"
+        );
+        assert_eq!(machine.state(132).on_trial, None);
+    }
+}
+
+#[test]
+fn who_is_cut_off_while_taking_back_is_followed_by_another() {
+    let machine = Machine::new();
+    machine.set(STATIC, 10);
+    fs::remove_file(machine.0.path().join(CHANGED)).unwrap();
+    machine.freeze(CHANGED);
+    assert!(machine.try_watch(131, &[]).is_err(), "nobody was told");
+    assert!(machine.has(TRIAL), "it is to be started again");
+    fs::remove_dir(machine.0.path().join(format!("{CHANGED}.fresh"))).unwrap();
+    machine.watch(132, &[]);
+    assert!(!machine.has(CABLE) && !machine.has(TRIAL) && machine.has(CHANGED));
+}
+
+#[test]
+fn a_trial_that_nobody_can_read_starts_no_watcher_again() {
+    let machine = Machine::new();
+    machine.boot();
+    fs::write(machine.0.path().join(TRIAL), "{").unwrap();
+    machine.watch(1, &[]);
+    assert!(!machine.has(TRIAL));
+}
+
+#[test]
+fn what_is_wrong_with_the_disk_or_a_file_does_not_keep_the_network_away() {
+    let machine = Machine::new();
+    machine.set(STATIC, 10);
+    machine.ask("\"confirm\"", 11);
+    machine.config("hostname = \"kitchen\"\n");
+    machine.freeze(KEPT);
+    machine.freeze(HOSTNAME);
+    fs::remove_file(machine.0.path().join(HOSTNAME)).unwrap();
+    fs::remove_dir_all(machine.0.path().join("run")).unwrap();
+    assert!(crate::boot::run(&machine.place(), None, BootTime(SECOND)).is_err());
+    assert!(machine.has(CABLE), "it is found where it was");
+    assert!(
+        machine.has("var/lib/hearth/config/localtime"),
+        "each file is tried"
+    );
+}
+
+#[test]
+fn a_mistake_that_is_undone_is_no_longer_told() {
+    let machine = Machine::new();
+    machine.boot();
+    let right = "hostname = \"kitchen\"\n";
+    for (text, wanted) in [
+        (right, "was applied"),
+        ("hostnam = \"kitchen\"\n", "NOT applied"),
+        (right, "was applied"),
+    ] {
+        machine.config(text);
+        machine.reboot();
+        let result = machine.result();
+        assert!(
+            result.contains(wanted) && result.matches("applied").count() == 1,
+            "{result}"
+        );
+        // hearth-result.service brings it there.
+        fs::write(machine.0.path().join("config/hearth-result.txt"), &result).unwrap();
+    }
+    machine.reboot();
+    assert!(!machine.has("run/hearth/setup/answered"), "CONFIG has it already");
+}
+
+#[test]
+fn who_is_slow_to_ask_keeps_nobody_waiting() {
+    struct Slow(std::path::PathBuf);
+    impl std::io::Read for Slow {
+        fn read(&mut self, _buffer: &mut [u8]) -> std::io::Result<usize> {
+            let lock = fs::File::options().append(true).open(&self.0)?;
+            lock.try_lock().expect("the desk is somebody else's to use");
+            Ok(0)
+        }
+    }
+    let machine = Machine::new();
+    machine.boot();
+    let slow = Slow(machine.0.path().join("run/hearth/setup/lock"));
+    let now = || Ok(BootTime(SECOND));
+    serve(&machine.place(), std::io::BufReader::new(slow), Vec::new(), now).unwrap();
 }
 
 #[test]
@@ -344,4 +503,12 @@ fn the_wish_to_be_installed_is_handed_on_once() {
     fs::remove_file(machine.0.path().join(wish)).unwrap();
     machine.boot();
     assert!(!machine.has(wish));
+    // The machine powers off before it is known what becomes of the address: the disk is not erased again.
+    machine.config(
+        "[install]\nto = \"internal\"\ndisk = \"sda\"\nconfirm = \"erase\"\n[network]\nmethod = \"static\"\naddress = \"10.0.0.2/8\"\n",
+    );
+    machine.reboot();
+    assert!(machine.read(wish).contains("sda"));
+    machine.reboot();
+    assert!(!machine.has(wish) && machine.has(TRIAL));
 }

@@ -19,29 +19,36 @@ fn shown(files: &[File]) -> String {
     text
 }
 
+/// All files of a network.
+fn all(now: &Network, before: Option<&Network>) -> Vec<File> {
+    [links(now), network(now, before)].concat()
+}
+
 const STATIC: &str = "[network]\nmethod = \"static\"\naddress = \"192.168.1.20/24\"\ngateway = \"192.168.1.1\"\ndns = [\"192.168.1.1\", \"fd00::1\"]\n";
 const HOME: &str = "[wifi]\nssid = \"home\"\npassword = \"a b\\\\cdefg\"\n";
 
 #[test]
 fn a_fixed_address_is_the_cables() {
     assert_eq!(
-        shown(&network(&settings(STATIC).network(), None)),
-        "var/lib/hearth/config/hostname 644\nhearth\n\n\
-         run/systemd/network/80-ethernet.network.d/10-hearth.conf 644\n\
-         [Network]\nDHCP=ipv6\nAddress=192.168.1.20/24\nGateway=192.168.1.1\nDNS=192.168.1.1\nDNS=fd00::1\n\n\
-         run/systemd/network/81-wifi.network.d/10-hearth.conf -\n\n"
+        shown(&all(&settings(STATIC).network(), None)),
+        "run/systemd/network/80-ethernet.network.d/10-hearth.conf 644\n\
+         [Network]\nDHCP=ipv6\nDNS=192.168.1.1\nDNS=fd00::1\n\n\
+         [Address]\nAddress=192.168.1.20/24\nDuplicateAddressDetection=ipv4\n\n\
+         [Route]\nGateway=192.168.1.1\nMetric=100\n\n\n\
+         run/systemd/network/81-wifi.network.d/10-hearth.conf -\n\n\
+         var/lib/hearth/config/hostname 644\nhearth\n\n"
     );
 }
 
 #[test]
 fn with_wifi_it_is_the_radios_and_the_password_is_roots() {
-    let text = shown(&network(&settings(&format!("{STATIC}{HOME}")).network(), None));
+    let text = shown(&all(&settings(&format!("{STATIC}{HOME}")).network(), None));
     assert!(
         text.contains("80-ethernet.network.d/10-hearth.conf -\n"),
         "{text}"
     );
     assert!(
-        text.contains("81-wifi.network.d/10-hearth.conf 644\n[Network]"),
+        text.contains("81-wifi.network.d/10-hearth.conf 644\n[Network]") && text.contains("Metric=600"),
         "{text}"
     );
     assert!(
@@ -54,7 +61,7 @@ fn with_wifi_it_is_the_radios_and_the_password_is_roots() {
 fn a_network_that_is_left_is_forgotten_and_one_that_stays_is_not() {
     let home = settings(HOME).network();
     let left = network(&Network::default(), Some(&home));
-    assert!(shown(&left).ends_with("var/lib/iwd/home.psk -\n\n"), "{left:?}");
+    assert!(shown(&left).starts_with("var/lib/iwd/home.psk -\n\n"), "{left:?}");
     assert_eq!(network(&home, Some(&home)), network(&home, None));
 }
 

@@ -24,6 +24,27 @@ pub struct StaticAddress {
     net: Net,
     gateway: Option<Ipv4Addr>,
     dns: Dns,
+    link: Link,
+}
+
+/// What leads to the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Link {
+    /// The cable.
+    #[default]
+    Cable,
+    /// Wi-Fi.
+    Wifi,
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cable => "the cable",
+            Self::Wifi => "Wi-Fi",
+        })
+    }
 }
 
 /// An address and the length of its network's prefix.
@@ -49,10 +70,12 @@ struct Parts {
     gateway: Option<Ipv4Addr>,
     #[serde(default)]
     dns: Dns,
+    #[serde(default)]
+    link: Link,
 }
 
 impl StaticAddress {
-    /// A fixed address, if the gateway can be reached from it.
+    /// A fixed address of the cable, if the gateway can be reached from it.
     ///
     /// # Errors
     /// In words, what is wrong with the gateway.
@@ -65,8 +88,24 @@ impl StaticAddress {
                 "`{gateway}` is not within `{}`; the gateway must be, to be reached",
                 net.network()
             )),
-            _ => Ok(Self { net, gateway, dns }),
+            _ => Ok(Self {
+                net,
+                gateway,
+                dns,
+                link: Link::Cable,
+            }),
         }
+    }
+
+    /// The same, of another link.
+    #[must_use]
+    pub fn on(self, link: Link) -> Self {
+        Self { link, ..self }
+    }
+
+    /// The link that has it.
+    pub fn link(&self) -> Link {
+        self.link
     }
 
     /// The address with its prefix.
@@ -213,7 +252,7 @@ impl TryFrom<Parts> for StaticAddress {
     type Error = String;
 
     fn try_from(parts: Parts) -> Result<Self, String> {
-        Self::new(parts.address, parts.gateway, parts.dns)
+        Self::new(parts.address, parts.gateway, parts.dns).map(|fixed| fixed.on(parts.link))
     }
 }
 
@@ -223,6 +262,7 @@ impl From<StaticAddress> for Parts {
             address: fixed.net,
             gateway: fixed.gateway,
             dns: fixed.dns,
+            link: fixed.link,
         }
     }
 }

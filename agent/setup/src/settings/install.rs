@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 /// Copy the appliance to the internal disk, and power off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Install {
     /// Which disk.
     pub target: Target,

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 /// A Wi-Fi network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Wifi {
     /// Its name.
     pub ssid: Ssid,
