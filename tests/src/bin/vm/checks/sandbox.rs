@@ -22,7 +22,7 @@ pub(crate) const SETUP: [(&str, f64); 4] = [
     ("hearth-setup.service", 0.8),
     ("hearth-setup@check.service", 0.8),
     ("hearth-cidata.service", 0.8),
-    ("hearth-trial.service", 1.5),
+    ("hearth-trial.service", 2.0),
 ];
 
 /// A unit's exposure by `systemd-analyze security`, 0 to 10.
