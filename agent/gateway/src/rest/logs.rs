@@ -85,13 +85,13 @@ pub(crate) async fn logs(
     wish: Result<Query<Wish>, QueryRejection>,
     extensions: Extensions,
 ) -> Response {
-    match begin(&app, wish, &extensions) {
+    match begin(&app, wish, &extensions).await {
         Ok(response) => response,
         Err(refusal) => answer::<()>(&uri, Err(refusal)),
     }
 }
 
-fn begin(
+async fn begin(
     app: &Arc<App>,
     wish: Result<Query<Wish>, QueryRejection>,
     extensions: &Extensions,
@@ -110,19 +110,42 @@ fn begin(
     })?;
     let output = child.stdout.take();
     let output = output.ok_or_else(|| Refusal::new(Kind::Internal, "journalctl has no output"))?;
+    let mut output = BufReader::new(output);
+    if !wish.follow {
+        begins(&mut child, &mut output).await?;
+    }
     let reader = Reader {
         follow: wish.follow,
         listener,
         _child: child,
         _turn: turn,
     };
-    tokio::spawn(reader.relay(BufReader::new(output)));
+    tokio::spawn(reader.relay(output));
     let kind = if wish.follow {
         "text/event-stream"
     } else {
         "application/x-ndjson"
     };
     Ok(([(header::CONTENT_TYPE, kind)], Body::new(Lines(body))).into_response())
+}
+
+/// Waits for the first that is told. A journal of which nothing is told because it cannot be read is not an empty one.
+async fn begins(child: &mut Child, output: &mut BufReader<ChildStdout>) -> Result<(), Refusal> {
+    let unread = |why: String| {
+        let detail =
+            format!("the journal cannot be read: {why}; \"journalctl -u hearth-gateway\" may say more");
+        Refusal::new(Kind::Internal, detail)
+    };
+    let first = output.fill_buf().await;
+    if !first.map_err(|error| unread(error.to_string()))?.is_empty() {
+        return Ok(());
+    }
+    let status = child.wait().await.map_err(|error| unread(error.to_string()))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(unread(format!("journalctl ended with {status}")))
+    }
 }
 
 fn check(wish: &Wish) -> Result<(), String> {

@@ -115,6 +115,18 @@ fn who_follows_it_hears_on_and_the_reader_ends_with_the_listener() {
 }
 
 #[test]
+fn a_journal_that_cannot_be_read_is_not_told_as_empty() {
+    let (_setup, gateway) = with_journal("exit 1");
+    let refused = gateway.ask_locally("GET /api/v1/logs", "");
+    assert_eq!(refused.status, 500, "{refused:?}");
+    let detail = refused.json()["detail"].to_string();
+    assert!(detail.contains("exit status: 1"), "{detail}");
+    let (_setup, gateway) = with_journal("exit 0");
+    let empty = gateway.ask_locally("GET /api/v1/logs", "");
+    assert_eq!((empty.status, empty.body.as_str()), (200, ""));
+}
+
+#[test]
 fn whoever_follows_the_journal_hears_no_more_when_the_token_is_revoked() {
     let (_setup, gateway) = with_journal(&format!("{}\nexec sleep 1000", said()));
     let made = gateway
