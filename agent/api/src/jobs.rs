@@ -20,7 +20,7 @@ pub struct JobList {
 pub struct Job {
     /// For asking after it.
     pub id: String,
-    /// `model.add`, `model.verify` or `engine.load`.
+    /// `model.add`, `model.verify`, `engine.load` or `engine.unload`.
     pub kind: String,
     /// What it works on: a model's name.
     pub subject: Option<String>,

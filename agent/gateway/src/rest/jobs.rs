@@ -61,7 +61,8 @@ pub(crate) async fn job(State(app): State<Arc<App>>, id: Id, uri: Uri) -> Respon
     answer(&uri, text(id).and_then(|id| app.jobs.find(&id)))
 }
 
-/// Ends a job before its time; what it has done of its work is undone.
+/// Ends a job before its time. What has come of a model that is being added is thrown away; one that the engine has begun
+/// to load, or to let go of, it may load or let go of all the same.
 #[utoipa::path(
     delete,
     path = "/api/v1/jobs/{id}",
