@@ -79,10 +79,10 @@ pub(crate) async fn hold(State(app): State<Arc<App>>, uri: Uri, request: Request
 }
 
 async fn begin(app: &App, request: Request) -> Result<Hold, Refusal> {
-    let who = who(app, request.extensions());
+    let (holder, who) = (name(app, request.extensions()), who(app, request.extensions()));
     let new: NewHold = read(request, HOLD).await?;
     check(&new).map_err(|problem| Refusal::new(Kind::Unacceptable, problem))?;
-    let hold = agent::hold(&app.bus, &new, &who).await?;
+    let hold = agent::hold(&app.bus, &new, &holder).await?;
     tracing::info!(
         who,
         hold = hold.id,
@@ -151,7 +151,7 @@ async fn end(
 }
 
 /// Who asks, by name if there is one: of the token, or of the local user.
-pub(super) fn who(app: &App, extensions: &Extensions) -> String {
+pub(super) fn name(app: &App, extensions: &Extensions) -> String {
     let actor = extensions.get::<ActorCell>().and_then(|cell| cell.get());
     match actor {
         Some(Actor::Token(id)) => {
@@ -165,6 +165,14 @@ pub(super) fn who(app: &App, extensions: &Extensions) -> String {
         }
         None => "unknown".to_owned(),
     }
+}
+
+/// Who it is that changes something, for the journal: by name, and by what a name cannot say, for people choose the names
+/// of tokens, and two may have the same.
+pub(super) fn who(app: &App, extensions: &Extensions) -> String {
+    let name = name(app, extensions);
+    let actor = extensions.get::<ActorCell>().and_then(|cell| cell.get());
+    actor.map_or_else(|| name.clone(), |actor| format!("{name} ({actor})"))
 }
 
 #[cfg(test)]

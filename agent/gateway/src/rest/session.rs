@@ -1,6 +1,6 @@
 //! `/api/v1/session`: a browser exchanges a token for a cookie.
 
-use super::{answer, power::who, read};
+use super::{answer, power::name, read};
 use crate::{
     app::App,
     bearer,
@@ -79,7 +79,7 @@ pub(crate) async fn tell(State(app): State<Arc<App>>, uri: Uri, extensions: Exte
         let expires = pass.signed.map(|signed| signed.expires.format(&Rfc3339));
         Ok(Session {
             id: pass.actor.token().map(str::to_owned),
-            name: who(&app, &extensions),
+            name: name(&app, &extensions),
             role: pass.role,
             expires: expires
                 .transpose()
