@@ -3,7 +3,8 @@
 use super::History;
 use crate::state::{load, save_compact};
 use api::samples::{Row, Samples, Values};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 use tracing::warn;
 
 /// Seconds between two times that it is written: a flash disk wears, and an hour of means is no great loss.
@@ -17,6 +18,8 @@ pub(crate) struct HistoryBook {
     path: Option<PathBuf>,
     /// When it was written last, in Unix seconds; `None`: not since the start.
     written: Option<u64>,
+    /// Writes, apart from the loop that fights heat: a disk that is busy with an import may take seconds.
+    writing: Option<JoinHandle<()>>,
 }
 
 impl HistoryBook {
@@ -32,6 +35,7 @@ impl HistoryBook {
             history,
             path,
             written: None,
+            writing: None,
         }
     }
 
@@ -42,7 +46,7 @@ impl HistoryBook {
         let last = *self.written.get_or_insert(row.time);
         if row.time.abs_diff(last) >= EVERY {
             self.written = Some(row.time);
-            self.keep();
+            self.begin_to_keep();
         }
     }
 
@@ -51,18 +55,51 @@ impl HistoryBook {
         self.history.tell(seconds, now, interval)
     }
 
-    /// Writes what outlives this run. That it cannot is told of.
-    pub(crate) fn keep(&self) {
-        let Some(path) = &self.path else {
+    /// Begins to write what outlives this run, unless the last time goes on still.
+    fn begin_to_keep(&mut self) {
+        let Some(path) = self.path.clone() else {
             return;
         };
-        let kept = Samples {
+        if self
+            .writing
+            .as_ref()
+            .is_some_and(|writing| !writing.is_finished())
+        {
+            return warn!(
+                "the history is not kept: {} is being written still",
+                path.display()
+            );
+        }
+        let kept = self.kept();
+        let writer = thread::Builder::new().name("history".to_owned());
+        match writer.spawn(move || write(&path, &kept)) {
+            Ok(writing) => self.writing = Some(writing),
+            Err(error) => warn!("the history is not kept: {error}"),
+        }
+    }
+
+    /// Writes what outlives this run, and waits until it is written.
+    pub(crate) fn keep(&mut self) {
+        if self.writing.take().is_some_and(|writing| writing.join().is_err()) {
+            warn!("the history's writer has failed");
+        }
+        if let Some(path) = &self.path {
+            write(path, &self.kept());
+        }
+    }
+
+    fn kept(&self) -> Samples {
+        Samples {
             rows: self.history.coarsest().map(Values::from).collect(),
             ..Samples::default()
-        };
-        if let Err(error) = save_compact(path, &kept) {
-            warn!("the history is not kept: {:#}", anyhow::Error::new(error));
         }
+    }
+}
+
+/// That it cannot be written is told of.
+fn write(path: &Path, kept: &Samples) {
+    if let Err(error) = save_compact(path, kept) {
+        warn!("the history is not kept: {:#}", anyhow::Error::new(error));
     }
 }
 
@@ -88,6 +125,11 @@ mod tests {
         }
         assert!(!path.exists(), "it is written once an hour");
         book.take(row(103_600));
+        book.writing
+            .take()
+            .expect("it is written by another")
+            .join()
+            .unwrap();
         assert!(path.exists());
         book.keep();
         let mut again = HistoryBook::open(Some(path));
