@@ -1,0 +1,116 @@
+//! `hearth model` on the command line.
+
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// What to do with the models on the disk.
+#[derive(Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Send a model's GGUF file to the appliance, which packs it, checks it and keeps it
+    ///
+    /// The appliance needs twice the file's size of free disk while it packs. What is cut off while it is
+    /// sent or packed leaves nothing behind. A split model may have 128 files.
+    #[command(after_help = "Examples:\n  hearth model add qwen3-4b-q4_k_m.gguf\n  \
+        hearth model add --name coder qwen-coder-0000?-of-00002.gguf\n  \
+        ssh admin@hearth.local hearth model add - --name coder < coder.gguf")]
+    Add {
+        /// A GGUF file, or all parts of a split one in their order; "-" is standard input
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// What the model is called [default: the file's name in lower case]
+        #[arg(long)]
+        name: Option<String>,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the models on the disk: what they are, how large, and where they are from
+    #[command(after_help = "Example:\n  hearth model list --json | jq '.models[].root'")]
+    List {
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read all blocks of a model and compare their hashes; fails if one is damaged
+    #[command(after_help = "Examples:\n  hearth model verify\n  hearth model verify coder")]
+    Verify {
+        /// The model [default: all of them]
+        name: Option<String>,
+        /// Print what was found as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a model be loaded again that was quarantined, for the engine failed five times in ten minutes with it
+    #[command(after_help = "Example:\n  hearth model release coder")]
+    Release {
+        /// The model
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set how long a model stays loaded, how long its conversations may be, and whether it is the one that is loaded
+    /// when the engine is started unasked; it counts from the next request on, the context when the model is loaded next
+    #[command(
+        after_help = "Examples:\n  hearth model set coder --keep-alive 30m --pin --default\n  \
+        hearth model set coder --keep-alive usual --no-pin --context usual"
+    )]
+    Set {
+        /// The model
+        name: String,
+        #[command(flatten)]
+        change: Change,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a model that was added; what it is answering it answers to the end
+    #[command(after_help = "Example:\n  hearth model remove coder")]
+    Remove {
+        /// The model
+        name: String,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What to set of a model; what is not said stays.
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Change {
+    /// How long it stays loaded after an answer, as 30s, 5m or 1h30m; 0: it goes at once, -1: it stays for ever, "usual":
+    /// as long as any
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) keep_alive: Option<String>,
+    /// Never park it for want of requests
+    #[arg(long, overrides_with = "no_pin")]
+    pub(crate) pin: bool,
+    /// Park it as any
+    #[arg(long)]
+    pub(crate) no_pin: bool,
+    /// Most tokens of a conversation with it; "usual": as many as with any
+    #[arg(long, value_name = "TOKENS", value_parser = tokens)]
+    pub(crate) context: Option<Tokens>,
+    /// Load it when the engine is started and nobody asks, in place of the one that is now
+    #[arg(long, overrides_with = "no_default")]
+    pub(crate) default: bool,
+    /// Do so no longer
+    #[arg(long)]
+    pub(crate) no_default: bool,
+}
+
+/// A number of tokens, or none of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Tokens(pub(crate) Option<u32>);
+
+fn tokens(text: &str) -> Result<Tokens, String> {
+    match text {
+        "usual" => Ok(Tokens(None)),
+        number => number
+            .parse()
+            .map(|tokens| Tokens(Some(tokens)))
+            .map_err(|_| "it is a number of tokens, or \"usual\"".to_owned()),
+    }
+}
