@@ -3,7 +3,7 @@
 use crate::{
     cli::{Cli, Question},
     client::{Client, Reply},
-    events::Events,
+    events::Stream,
     screen::{self, Answer, WARN},
 };
 use anyhow::{Context, bail};
@@ -11,7 +11,6 @@ use api::openai::{
     ChatChunk, ChatCompletion, ChatRequest, Content, ErrorBody, FinishReason, Message, ModelList,
 };
 use clap::{CommandFactory, error::ErrorKind};
-use http_body_util::BodyExt;
 use std::io::{self, IsTerminal, Read};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -86,21 +85,12 @@ pub(crate) fn read_question(given: Option<String>) -> anyhow::Result<String> {
 }
 
 async fn print_as_it_comes(client: &Client, reply: Reply) -> anyhow::Result<()> {
-    let mut reply = reply;
-    let (answer, mut events) = (Answer::new(), Events::default());
+    let (answer, mut events) = (Answer::new(), Stream::of(client, reply));
     let mut progress = Progress::default();
-    while let Some(frame) = reply.response.body_mut().frame().await {
-        let data = frame
-            .map_err(|source| client.broken(source))?
-            .into_data()
-            .unwrap_or_default();
-        for event in events.feed(&data)? {
-            if let Some(text) = progress
-                .take(&event)
-                .inspect_err(|_| end_line(&answer, &progress))?
-            {
-                answer.write(&text)?;
-            }
+    while let Some(event) = events.next().await? {
+        let text = progress.take(&event.data);
+        if let Some(text) = text.inspect_err(|_| end_line(&answer, &progress))? {
+            answer.write(&text)?;
         }
     }
     end_line(&answer, &progress);

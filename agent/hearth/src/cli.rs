@@ -3,14 +3,20 @@
 mod access;
 mod engine;
 mod model;
+mod network;
 mod power;
+mod system;
+mod watch;
 
 pub(crate) use access::{RoleName, Switch, TlsCommand, TokenCommand};
 #[cfg(test)]
 pub(crate) use engine::Processors;
 pub(crate) use engine::{EngineCommand, LimitChange, LimitName};
 pub(crate) use model::{Change, ModelCommand, Tokens};
+pub(crate) use network::{NetworkCommand, NetworkWish, TimeCommand};
 pub(crate) use power::{PowerCommand, ThermalCommand};
+pub(crate) use system::{JobCommand, SystemCommand};
+pub(crate) use watch::{History, Logs, Watched};
 
 use crate::endpoint::{BadUrl, Endpoint};
 use crate::{fingerprint::Fingerprint, known::Known, trust::Trust};
@@ -31,7 +37,7 @@ const SOCKET: &str = "/run/hearth/gateway.sock";
     name = "hearth",
     version,
     arg_required_else_help = true,
-    after_help = "Examples:\n  hearth status\n  hearth ask \"What is the capital of France?\"\n  \
+    after_help = "Examples:\n  hearth status\n  hearth top\n  hearth ask \"What is the capital of France?\"\n  \
         HEARTH_TOKEN=hearth_… hearth --host https://hearth.local --ca hearth-ca.crt models\n\n\
         Exit codes: 0 done, 1 failed, 2 wrongly called, 130 interrupted by Ctrl-C"
 )]
@@ -90,11 +96,43 @@ pub(crate) fn token_from_environment() -> anyhow::Result<Option<HeaderValue>> {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Show the machine: temperature, clocks, memory, pressure, engine, warnings
-    #[command(after_help = "Examples:\n  hearth status\n  hearth status --json | jq .sample.memory")]
+    #[command(
+        after_help = "Examples:\n  hearth status\n  hearth status --brief\n  hearth status --json | jq .sample.memory"
+    )]
     Status {
         /// Also ask the engine how it is, which starts it if it sleeps
         #[arg(long)]
         engine: bool,
+        /// Show what matters in four lines at most, as a login does
+        #[arg(long, conflicts_with_all = ["engine", "json"])]
+        brief: bool,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Watch the machine on one screen, live: temperature, clock, power, memory, engine, jobs, what goes wrong
+    ///
+    /// q, Esc or Ctrl-C leaves it. It draws once a second at most, and only what has changed, so that it is of use over a slow
+    /// line, too, and takes any terminal from 40 columns on. Without colours: NO_COLOR=1.
+    #[command(after_help = "Examples:\n  hearth top\n  ssh -t admin@hearth.local hearth top")]
+    Top,
+    /// Show what the machine showed over a while: least, mean, most and last, and how it went
+    #[command(after_help = "Examples:\n  hearth history\n  hearth history 3h\n  \
+            hearth history 7d --json | jq -r '.rows[] | @csv'")]
+    History(History),
+    /// Show what happens as it happens, until Ctrl-C
+    #[command(after_help = "Examples:\n  hearth events --only alert --only job\n  \
+            hearth events --only sample --json | jq .data.temperature")]
+    Events(Watched),
+    /// Show the journal
+    #[command(
+        after_help = "Examples:\n  hearth logs --unit hearthd --follow\n  hearth logs -p warning -n 50\n  \
+            hearth logs --json | jq -r .message"
+    )]
+    Logs(Logs),
+    /// Tell whether the appliance can answer questions; fails if it cannot
+    #[command(after_help = "Examples:\n  hearth health\n  hearth health > /dev/null || echo \"no answers\"")]
+    Health {
         /// Print the gateway's answer as JSON
         #[arg(long)]
         json: bool,
@@ -179,20 +217,80 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show long work, wait for it, or end it
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  hearth job\n  hearth job wait 4c1d\n  hearth job cancel 4c1d"
+    )]
+    Job {
+        #[command(subcommand)]
+        command: Option<JobCommand>,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how the appliance is reached, or change it on trial
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  hearth network\n  \
+            hearth network set --address 192.168.1.20/24 --gateway 192.168.1.1\n  hearth network confirm"
+    )]
+    Network {
+        #[command(subcommand)]
+        command: Option<NetworkCommand>,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the clock, or set its time zone
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  hearth time\n  hearth time set Europe/Berlin"
+    )]
+    Time {
+        #[command(subcommand)]
+        command: Option<TimeCommand>,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Restart the machine, power it off, or make it as it was when it was new
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Examples:\n  hearth system reboot\n  hearth system power-off --confirm hearth"
+    )]
+    System {
+        #[command(subcommand)]
+        command: SystemCommand,
+    },
+    /// Show as whom the appliance takes you, and what you may do
+    #[command(after_help = "Example:\n  hearth whoami")]
+    Whoami {
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Make, list and revoke API tokens
-    #[command(arg_required_else_help = true)]
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Examples:\n  hearth token new laptop --role chat\n  hearth token list"
+    )]
     Token {
         #[command(subcommand)]
         command: TokenCommand,
     },
     /// Print completions for a shell
-    #[command(after_help = "Example:\n  hearth completions bash > /etc/bash_completion.d/hearth")]
+    #[command(
+        after_help = "Examples:\n  hearth completions bash > ~/.local/share/bash-completion/completions/hearth\n  \
+            hearth completions zsh > \"${fpath[1]}/_hearth\"\n  \
+            hearth completions fish > ~/.config/fish/completions/hearth.fish"
+    )]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Write the manual pages into a folder
-    #[command(after_help = "Example:\n  hearth man /usr/local/share/man/man1")]
+    #[command(after_help = "Examples:\n  hearth man ~/.local/share/man/man1\n  man hearth-model-add")]
     Man {
         /// The folder; it is made if it is not there
         #[arg(value_name = "FOLDER")]
@@ -243,6 +341,84 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// Each command with the words that lead to it, those that only lead further included.
+    fn commands() -> Vec<(String, clap::Command)> {
+        fn collect(path: &str, command: &clap::Command, found: &mut Vec<(String, clap::Command)>) {
+            let path = format!("{path} {}", command.get_name()).trim().to_owned();
+            for below in command.get_subcommands() {
+                collect(&path, below, found);
+            }
+            found.push((path, command.clone()));
+        }
+        let mut found = Vec::new();
+        collect("", &Cli::command(), &mut found);
+        found
+    }
+
+    #[test]
+    fn each_command_says_in_one_line_what_it_does_and_shows_how() {
+        for (path, command) in commands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(
+                !about.is_empty() && about.len() <= 120 && !about.contains('\n'),
+                "{path}: {about:?}"
+            );
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let shown = help
+                .split_once("Example")
+                .is_some_and(|(_, examples)| examples.contains(&path));
+            assert!(shown, "{path} has no example of itself: {help:?}");
+        }
+    }
+
+    #[test]
+    fn examples_are_understood() {
+        for (path, command) in commands() {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            for line in help.lines().filter(|line| line.starts_with("  hearth ")) {
+                let line = line.trim().replace(['{', '}'], "");
+                // Of a pipe or a list only the first command is ours, and quotes hold its words together.
+                let words = line
+                    .split(" | ")
+                    .next()
+                    .and_then(|line| line.split(['<', '>', '&']).next());
+                let mut parts = Vec::new();
+                for (place, part) in words.unwrap_or_default().split('"').enumerate() {
+                    if place % 2 == 1 {
+                        parts.push(part);
+                    } else {
+                        parts.extend(part.split_whitespace());
+                    }
+                }
+                let parsed = Cli::try_parse_from(&parts);
+                assert!(
+                    parsed.is_ok(),
+                    "{path}: {line}: {}",
+                    parsed.err().map_or_else(String::new, |error| error.to_string())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_programs_may_want_can_be_had_as_json() {
+        // A screen, and what is made for other programs as it is.
+        let others = ["hearth top", "hearth completions", "hearth man"];
+        for (path, command) in commands() {
+            let leaf = !command.has_subcommands() && !others.contains(&path.as_str());
+            let json = command
+                .get_arguments()
+                .any(|argument| argument.get_id() == "json");
+            assert!(json || !leaf, "{path}");
+        }
     }
 
     #[test]

@@ -10,10 +10,10 @@ use api::{openai::ErrorBody, rest::Problem};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
     client::conn::http1::{self, SendRequest},
-    header::{self, HeaderValue},
+    header::{self, HeaderName, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -87,8 +87,33 @@ pub(crate) struct Reply {
     connection: AbortOnDropHandle<()>,
 }
 
+/// An answer that was taken whole, also one without a body.
+pub(crate) struct Answer {
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    /// The text of a header.
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
 /// What a request may carry.
-type Payload = UnsyncBoxBody<Bytes, io::Error>;
+pub(crate) type Payload = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Headers of a request beside those that all have.
+pub(crate) type Headers<'a> = &'a [(HeaderName, &'a str)];
+
+/// A body, and its type.
+type Typed = (Payload, &'static str);
+
+/// A body of JSON.
+pub(crate) fn json_payload(json: Vec<u8>) -> Typed {
+    let body = Full::new(Bytes::from(json)).map_err(|never| match never {});
+    (body.boxed_unsync(), "application/json")
+}
 
 /// Speaks to one gateway.
 pub(crate) struct Client {
@@ -111,6 +136,14 @@ impl Client {
     /// GET.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.whole(Method::GET, path, Bytes::new()).await
+    }
+
+    /// GET of what tells its own state in its body, whatever the status.
+    pub(crate) async fn look<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let Reply { response, connection } = self.sent(Method::GET, path, &[], None).await?;
+        let body = self.collect(path, response.into_body()).await?;
+        drop(connection);
+        serde_json::from_slice(&body).map_err(|error| self.unexpected(path, error))
     }
 
     /// DELETE.
@@ -146,10 +179,41 @@ impl Client {
         self.send(Method::POST, path, json.into()).await
     }
 
+    /// GET, answered as it comes.
+    pub(crate) async fn follow(&self, path: &str) -> Result<Reply, ClientError> {
+        self.send(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Any request, of whose answer more than the body counts.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: Headers<'_>,
+        payload: Option<Typed>,
+    ) -> Result<Answer, ClientError> {
+        let Reply { response, connection } = self.exchange(method, path, headers, payload).await?;
+        let (head, body) = response.into_parts();
+        let body = self.collect(path, body).await?;
+        drop(connection);
+        let headers = head.headers;
+        Ok(Answer { headers, body })
+    }
+
+    /// What an answer's body says.
+    pub(crate) fn read<T: DeserializeOwned>(&self, path: &str, answer: &Answer) -> Result<T, ClientError> {
+        serde_json::from_slice(&answer.body).map_err(|error| self.unexpected(path, error))
+    }
+
+    /// Whether the gateway is asked over the network, and not on its own machine.
+    pub(crate) fn is_afar(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Network { .. })
+    }
+
     /// PUT of files, answered as it comes.
     pub(crate) async fn upload(&self, path: &str, files: Upload) -> Result<Reply, ClientError> {
         let payload = (files.boxed_unsync(), "application/octet-stream");
-        self.exchange(Method::PUT, path, Some(payload)).await
+        self.exchange(Method::PUT, path, &[], Some(payload)).await
     }
 
     /// An error about this gateway's answer.
@@ -189,25 +253,36 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, json: Bytes) -> Result<Reply, ClientError> {
-        let payload = Full::new(json.clone()).map_err(|never| match never {});
-        let payload = (!json.is_empty()).then(|| (payload.boxed_unsync(), "application/json"));
-        self.exchange(method, path, payload).await
+        let payload = (!json.is_empty()).then(|| json_payload(json.into()));
+        self.exchange(method, path, &[], payload).await
     }
 
     /// Sends a request with a payload of a type, or without one.
-    async fn exchange(
+    async fn sent(
         &self,
         method: Method,
         path: &str,
-        payload: Option<(Payload, &'static str)>,
+        headers: Headers<'_>,
+        payload: Option<Typed>,
     ) -> Result<Reply, ClientError> {
         let (mut sender, connection) = self.connect().await?;
-        let request = self.request(method, path, payload)?;
+        let request = self.request(method, path, headers, payload)?;
         let response = sender
             .send_request(request)
             .await
             .map_err(|source| self.broken(source))?;
-        let reply = Reply { response, connection };
+        Ok(Reply { response, connection })
+    }
+
+    /// The same, where only a good status is an answer.
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        headers: Headers<'_>,
+        payload: Option<Typed>,
+    ) -> Result<Reply, ClientError> {
+        let reply = self.sent(method, path, headers, payload).await?;
         if reply.response.status().is_success() {
             Ok(reply)
         } else {
@@ -219,7 +294,8 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        payload: Option<(Payload, &'static str)>,
+        headers: Headers<'_>,
+        payload: Option<Typed>,
     ) -> Result<Request<Payload>, ClientError> {
         let mut request = Request::builder()
             .method(method)
@@ -227,6 +303,9 @@ impl Client {
             .header(header::HOST, self.endpoint.authority());
         if let Some((_, kind)) = &payload {
             request = request.header(header::CONTENT_TYPE, *kind);
+        }
+        for (name, value) in headers {
+            request = request.header(name, *value);
         }
         if let (Endpoint::Network { .. }, Some(token)) = (&self.endpoint, &self.token) {
             request = request.header(header::AUTHORIZATION, token);

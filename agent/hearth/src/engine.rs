@@ -3,11 +3,14 @@
 use crate::{
     cli::{EngineCommand, LimitChange, LimitName},
     client::Client,
+    job,
     screen::{self, line, table},
     status::{engine_seen, supervision},
 };
 use anyhow::Context;
-use api::engine::{Engine, EngineLimits, NewLimits, UnitLimits};
+use api::engine::{Engine, EngineLimits, LoadModel, NewLimits, UnitLimits};
+use api::jobs::Job;
+use api::openai::KeepAlive;
 use api::rest::Status;
 
 const STATUS: &str = "/api/v1/status";
@@ -18,6 +21,18 @@ const LIMITS: &str = "/api/v1/engine/limits";
 pub(crate) async fn engine(client: &Client, command: EngineCommand) -> anyhow::Result<()> {
     match command {
         EngineCommand::Show { json } => show(client, json).await,
+        EngineCommand::Load {
+            model,
+            keep_alive,
+            json,
+        } => {
+            let keep_alive = keep_alive.map(KeepAlive::Text);
+            let body = serde_json::to_vec(&LoadModel { model, keep_alive })?;
+            work(client, "load", body, "the model is loaded", json).await
+        }
+        EngineCommand::Unload { json } => {
+            work(client, "unload", Vec::new(), "no model is loaded", json).await
+        }
         EngineCommand::Start { json } => order(client, "start", "the engine runs", json).await,
         EngineCommand::Stop { json } => {
             let said = "the engine is stopped; \"hearth engine start\" starts it";
@@ -77,6 +92,16 @@ async fn order(client: &Client, job: &str, said: &str, json: bool) -> anyhow::Re
     let engine: Engine = client.post(&format!("{ENGINE}/{job}"), Vec::new()).await?;
     if json {
         return screen::json(&engine);
+    }
+    Ok(screen::print(&format!("{said}\n"))?)
+}
+
+/// Begins a job and waits for its end.
+async fn work(client: &Client, name: &str, body: Vec<u8>, said: &str, json: bool) -> anyhow::Result<()> {
+    let begun: Job = client.post(&format!("{ENGINE}/{name}"), body).await?;
+    let ended = job::ended(client, &begun.id).await?;
+    if json {
+        return screen::json(&ended);
     }
     Ok(screen::print(&format!("{said}\n"))?)
 }

@@ -1,4 +1,8 @@
-//! Server-sent events, as far as OpenAI's streams use them: the `data` field.
+//! Server-sent events, as far as the gateway's streams use them: the fields `event` and `data`.
+
+use crate::client::{Client, Reply};
+use http_body_util::BodyExt;
+use std::collections::VecDeque;
 
 /// The largest event that is taken.
 const LARGEST: usize = 1 << 20;
@@ -8,16 +12,64 @@ const LARGEST: usize = 1 << 20;
 #[error("an event of the answer is larger than {LARGEST} bytes")]
 pub(crate) struct TooLarge;
 
+/// One event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Event {
+    /// Its kind; empty where none was told.
+    pub(crate) name: String,
+    /// What it says.
+    pub(crate) data: String,
+}
+
+/// Events of an answer, as they come.
+pub(crate) struct Stream<'a> {
+    client: &'a Client,
+    reply: Reply,
+    events: Events,
+    ready: VecDeque<Event>,
+}
+
+impl<'a> Stream<'a> {
+    /// Those that a path tells to whoever asks.
+    pub(crate) async fn begin(client: &'a Client, path: &str) -> anyhow::Result<Self> {
+        Ok(Self::of(client, client.follow(path).await?))
+    }
+
+    /// Those of an answer that has begun.
+    pub(crate) fn of(client: &'a Client, reply: Reply) -> Self {
+        Self {
+            client,
+            reply,
+            events: Events::default(),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// The next; none: the answer has ended in order. Dropped while it waits, it has lost nothing.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Event>> {
+        while self.ready.is_empty() {
+            let Some(frame) = self.reply.response.body_mut().frame().await else {
+                return Ok(None);
+            };
+            let frame = frame.map_err(|source| self.client.broken(source))?;
+            self.ready
+                .extend(self.events.feed(&frame.into_data().unwrap_or_default())?);
+        }
+        Ok(self.ready.pop_front())
+    }
+}
+
 /// Collects bytes into events (WHATWG HTML, section 9.2.6), whose lines may end with CR LF or LF.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     line: Vec<u8>,
+    name: String,
     data: Vec<u8>,
 }
 
 impl Events {
-    /// Takes bytes and gives the data of the events that they complete.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Vec<String>, TooLarge> {
+    /// Takes bytes and gives the events that they complete.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Event>, TooLarge> {
         let mut events = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(piece);
@@ -25,29 +77,38 @@ impl Events {
                 events.extend(self.end_line());
             }
         }
-        if self.line.len() + self.data.len() > LARGEST {
+        if self.line.len() + self.name.len() + self.data.len() > LARGEST {
             Err(TooLarge)
         } else {
             Ok(events)
         }
     }
 
-    fn end_line(&mut self) -> Option<String> {
+    fn end_line(&mut self) -> Option<Event> {
         let line = std::mem::take(&mut self.line);
         let line = line
             .strip_suffix(b"\n")
             .map_or(&line[..], |line| line.strip_suffix(b"\r").unwrap_or(line));
-        if let Some(value) = line.strip_prefix(b"data:") {
-            self.data
-                .extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
+        if let Some(value) = field(line, b"data:") {
+            self.data.extend_from_slice(value);
             self.data.push(b'\n');
+        } else if let Some(value) = field(line, b"event:") {
+            self.name = String::from_utf8_lossy(value).into_owned();
         }
-        if !line.is_empty() || self.data.is_empty() {
+        if !line.is_empty() {
             return None;
         }
+        let name = std::mem::take(&mut self.name);
         let data = std::mem::take(&mut self.data);
-        Some(String::from_utf8_lossy(data.strip_suffix(b"\n").unwrap_or(&data)).into_owned())
+        let data = String::from_utf8_lossy(data.strip_suffix(b"\n")?).into_owned();
+        Some(Event { name, data })
     }
+}
+
+/// A field's value, of which one space in front does not count.
+fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let value = line.strip_prefix(name)?;
+    Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 
 #[cfg(test)]
@@ -55,12 +116,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn event(name: &str, data: &str) -> Event {
+        Event {
+            name: name.to_owned(),
+            data: data.to_owned(),
+        }
+    }
+
     #[test]
     fn events_are_their_data() {
         let mut events = Events::default();
         let text = b": comment\nevent: x\ndata: a\ndata:b\r\n\r\n\n\ndata: c\n\ndata: half";
-        assert_eq!(events.feed(text).unwrap(), ["a\nb", "c"]);
-        assert_eq!(events.feed(b"\n\n").unwrap(), ["half"]);
+        assert_eq!(events.feed(text).unwrap(), [event("x", "a\nb"), event("", "c")]);
+        assert_eq!(events.feed(b"\n\n").unwrap(), [event("", "half")]);
+        assert_eq!(
+            events.feed(b"event: y\n\ndata:\n\n").unwrap(),
+            [event("", "")],
+            "a name alone is no event, and is forgotten"
+        );
     }
 
     #[test]
@@ -72,7 +145,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_does_not_matter_how_bytes_are_cut(bytes in proptest::collection::vec(
-            prop::sample::select(b"data: \r\nx\xff".to_vec()), 0..60), cut in 0usize..60)
+            prop::sample::select(b"event:data: \r\nx\xff".to_vec()), 0..60), cut in 0usize..60)
         {
             let whole = Events::default().feed(&bytes).unwrap();
             let mut events = Events::default();

@@ -4,30 +4,45 @@
 //! vouches for the user; from elsewhere the network and a token.
 
 mod ask;
+mod brief;
 mod cli;
 mod client;
+mod clock;
 mod endpoint;
 mod engine;
 mod events;
 mod fingerprint;
+mod health;
+mod history;
+mod job;
 mod known;
+mod logs;
 mod manual;
 mod memory;
 mod model;
 mod models;
+mod network;
 mod power;
+mod progress;
+mod resumable;
 mod screen;
 mod span;
 mod status;
+mod system;
 mod thermal;
 mod tls;
 mod token;
+mod top;
 mod trust;
 mod upload;
+mod watch;
 
 use api::tls::NewCertificate;
 use clap::Parser;
-use cli::{Cli, Command, EngineCommand, PowerCommand, ThermalCommand, TlsCommand};
+use cli::{
+    Cli, Command, EngineCommand, JobCommand, NetworkCommand, PowerCommand, ThermalCommand, TimeCommand,
+    TlsCommand,
+};
 use client::Client;
 use std::{io, process::ExitCode};
 
@@ -56,9 +71,16 @@ fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
     let endpoint = cli.endpoint()?;
     let trust = cli.trust(&endpoint)?;
     let client = Client::new(endpoint, cli::token_from_environment()?, trust);
-    // Both before there is a runtime, which would take Ctrl-C to itself and not act on it while a pipe is waited for.
-    if let Command::Ask(question) = &mut cli.command {
-        question.text = Some(ask::read_question(question.text.take())?);
+    // All before there is a runtime, which would take Ctrl-C to itself and not act on it while a pipe or a person is
+    // waited for.
+    match &mut cli.command {
+        Command::Ask(question) => question.text = Some(ask::read_question(question.text.take())?),
+        Command::System { command } => system::open(command)?,
+        Command::Network {
+            command: Some(NetworkCommand::Set { wish, .. }),
+            ..
+        } => network::open(wish)?,
+        _ => (),
     }
     let parts = match &cli.command {
         Command::Model { command } => model::open(command)?,
@@ -89,7 +111,13 @@ async fn talk(
     certificate: Option<NewCertificate>,
 ) -> anyhow::Result<()> {
     match command {
-        Command::Status { engine, json } => status::status(client, engine, json).await,
+        Command::Status { brief: true, .. } => brief::brief(client).await,
+        Command::Status { engine, json, .. } => status::status(client, engine, json).await,
+        Command::Top => top::top(client).await,
+        Command::History(wanted) => history::history(client, wanted).await,
+        Command::Events(wanted) => watch::events(client, wanted).await,
+        Command::Logs(wanted) => logs::logs(client, wanted).await,
+        Command::Health { json } => health::health(client, json).await,
         Command::Ask(question) => ask::ask(client, question).await,
         Command::Models { json } => models::models(client, json).await,
         Command::Model { command } => model::model(client, command, parts).await,
@@ -106,6 +134,17 @@ async fn talk(
         Command::Tls { command, json } => {
             tls::tls(client, command.unwrap_or(TlsCommand::Show { json }), certificate).await
         }
+        Command::Job { command, json } => {
+            job::job(client, command.unwrap_or(JobCommand::List { json })).await
+        }
+        Command::Network { command, json } => {
+            network::network(client, command.unwrap_or(NetworkCommand::Show { json })).await
+        }
+        Command::Time { command, json } => {
+            clock::time(client, command.unwrap_or(TimeCommand::Show { json })).await
+        }
+        Command::System { command } => system::system(client, command).await,
+        Command::Whoami { json } => token::whoami(client, json).await,
         Command::Token { command } => token::token(client, command).await,
         // Answered before there was a client.
         Command::Completions { .. } | Command::Man { .. } => Ok(()),

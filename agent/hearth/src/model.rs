@@ -3,6 +3,9 @@
 use crate::{
     cli::{Change, ModelCommand, Tokens},
     client::{Client, Reply},
+    job,
+    progress::Bar,
+    resumable,
     screen::{self, BAD, WARN},
     upload::{Part, Upload, total},
 };
@@ -13,15 +16,13 @@ use api::models::{
     StoredModels, Verification, name_from_file,
 };
 use api::openai::KeepAlive;
+use api::uploads::NewUpload;
 use http_body_util::BodyExt;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 const MODELS: &str = "/api/v1/models";
 /// What is not set.
 const USUAL: &str = "usual";
-const BAR: &str = "{msg:>9} {bar:40} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
-const SPINNER: &str = "{msg:>9} {spinner} {binary_bytes} {binary_bytes_per_sec}";
 /// Longer than any line of an answer.
 const LONGEST_LINE: usize = 16 << 20;
 
@@ -48,6 +49,7 @@ pub(crate) async fn model(client: &Client, command: ModelCommand, parts: Vec<Par
         ModelCommand::Verify { name: None, json } => verify_all(client, json).await,
         ModelCommand::Release { name, json } => release(client, &name, json).await,
         ModelCommand::Set { name, change, json } => set(client, &name, &change, json).await,
+        ModelCommand::GiveUp { id, json } => resumable::give_up(client, &id, json).await,
         ModelCommand::Remove { name, json } => remove(client, &name, json).await,
     }
 }
@@ -57,7 +59,18 @@ async fn add(client: &Client, parts: Vec<Part>, name: Option<String>, json: bool
         Some(name) => name,
         None => name_from_file(&parts.first().context("no file was given")?.name),
     };
-    let path = format!("{}?{}", path_of(&name)?, query(&parts));
+    let place = path_of(&name)?;
+    if let (true, [part]) = (client.is_afar(), parts.as_slice())
+        && let Some(size) = part.bytes
+    {
+        let file = part.name.clone();
+        let job = resumable::send(client, part, NewUpload { name, file, size }).await?;
+        let job = job::ended(client, &job).await?;
+        let model = serde_json::from_value(job.result.unwrap_or_default());
+        let model: StoredModel = model.context("the job does not tell what has come of it")?;
+        return there(&model, json);
+    }
+    let path = format!("{place}?{}", query(&parts));
     if path.len() > LONGEST_TARGET {
         bail!(
             "the names of all files make {} bytes of a request, and {LONGEST_TARGET} are the most; shorten them, or join files",
@@ -65,18 +78,24 @@ async fn add(client: &Client, parts: Vec<Part>, name: Option<String>, json: bool
         );
     }
     let bar = Bar::new(total(&parts), "sending");
-    let sent = bar.0.clone();
+    let sent = bar.counter();
     let upload = Upload::begin(parts, move |bytes| sent.inc(bytes));
     let outcome = match client.upload(&path, upload).await {
-        Ok(reply) => last_step(client, &path, reply, &bar.0).await,
+        Ok(reply) => last_step(client, &path, reply, &bar).await,
         Err(error) => Err(error.into()),
     };
     drop(bar);
     match outcome? {
-        Step::Added(model) if json => screen::json(&model),
-        Step::Added(model) => Ok(screen::print(&added(&model))?),
+        Step::Added(model) => there(&model, json),
         step => Err(client.unexpected(&path, format!("it ends with {step:?}")).into()),
     }
+}
+
+fn there(model: &StoredModel, json: bool) -> anyhow::Result<()> {
+    if json {
+        return screen::json(model);
+    }
+    Ok(screen::print(&added(model))?)
 }
 
 fn added(model: &StoredModel) -> String {
@@ -174,7 +193,7 @@ async fn verify_one(client: &Client, name: &str) -> anyhow::Result<Verification>
     let path = format!("{}/verify", path_of(name)?);
     let bar = Bar::new(Some(0), "verifying");
     let reply = client.stream(&path, Vec::new()).await?;
-    let outcome = last_step(client, &path, reply, &bar.0).await;
+    let outcome = last_step(client, &path, reply, &bar).await;
     drop(bar);
     match outcome? {
         Step::Verified(verification) => Ok(verification),
@@ -327,7 +346,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Reads steps to the last one, which must be there.
-async fn last_step(client: &Client, path: &str, mut reply: Reply, bar: &ProgressBar) -> anyhow::Result<Step> {
+async fn last_step(client: &Client, path: &str, mut reply: Reply, bar: &Bar) -> anyhow::Result<Step> {
     let mut lines = Vec::new();
     while let Some(frame) = reply.response.body_mut().frame().await {
         let frame = frame.map_err(|source| client.broken(source))?;
@@ -349,39 +368,12 @@ async fn last_step(client: &Client, path: &str, mut reply: Reply, bar: &Progress
         .into())
 }
 
-fn show(bar: &ProgressBar, progress: Progress) {
+fn show(bar: &Bar, progress: Progress) {
     let word = match progress.phase {
         Phase::Packing => "packing",
         Phase::Verifying => "verifying",
     };
-    if bar.message() != word {
-        bar.reset();
-        bar.set_style(style(BAR));
-        bar.set_message(word);
-    }
-    bar.set_length(progress.total);
-    bar.set_position(progress.done);
-}
-
-/// Shown where somebody looks, and only there; wiped away however the work ends, by Ctrl-C too.
-struct Bar(ProgressBar);
-
-impl Bar {
-    fn new(total: Option<u64>, word: &'static str) -> Self {
-        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-        let style = style(if total.is_some() { BAR } else { SPINNER });
-        Self(bar.with_style(style).with_message(word))
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    bar.advance(word, progress.done, progress.total);
 }
 
 /// Bytes as people say them, in powers of ten as disks are sold.

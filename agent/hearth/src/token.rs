@@ -6,9 +6,24 @@ use crate::{
     screen::{self, WARN},
 };
 use anyhow::bail;
-use api::rest::{CreatedToken, NewToken, RevokedToken, Role, Token, TokenList};
+use api::rest::{CreatedToken, NewToken, RevokedToken, Role, Session, Token, TokenList};
 
 const TOKENS: &str = "/api/v1/tokens";
+const SESSION: &str = "/api/v1/session";
+
+/// `hearth whoami`: as whom the gateway takes whoever asks.
+pub(crate) async fn whoami(client: &Client, json: bool) -> anyhow::Result<()> {
+    let session: Session = client.get(SESSION).await?;
+    if json {
+        return screen::json(&session);
+    }
+    let token = session.id.map(|id| format!(", token {}", screen::one_line(&id)));
+    let (name, role) = (screen::one_line(&session.name), role_name(session.role));
+    Ok(screen::print(&format!(
+        "{name} with the role {role}{}\n",
+        token.unwrap_or_default()
+    ))?)
+}
 
 /// Makes, lists or revokes.
 pub(crate) async fn token(client: &Client, command: TokenCommand) -> anyhow::Result<()> {

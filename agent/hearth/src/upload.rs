@@ -24,7 +24,8 @@ const WAITING: usize = 4;
 
 /// A file to send.
 pub(crate) struct Part {
-    path: PathBuf,
+    /// Where it is.
+    pub(crate) path: PathBuf,
     /// Its name without folders.
     pub(crate) name: String,
     /// Its size, unless it is a pipe.

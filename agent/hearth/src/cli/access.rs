@@ -69,6 +69,7 @@ pub(crate) enum TokenCommand {
         json: bool,
     },
     /// List the tokens
+    #[command(after_help = "Example:\n  hearth token list --json | jq -r '.tokens[].name'")]
     List {
         /// Print the gateway's answer as JSON
         #[arg(long)]

@@ -14,7 +14,30 @@ pub(crate) enum EngineCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Load a model before anybody asks it, and wait until it is there
+    #[command(
+        after_help = "Examples:\n  hearth engine load coder\n  hearth engine load coder --keep-alive 2h"
+    )]
+    Load {
+        /// The model
+        #[arg(value_name = "MODEL")]
+        model: String,
+        /// How long it is to stay loaded if nobody asks it, as 30s, 5m or 1h30m; -1: for ever [default: 5m]
+        #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+        keep_alive: Option<String>,
+        /// Print the job as JSON when it has ended
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let go of the model that is loaded, and wait until it is gone
+    #[command(after_help = "Example:\n  hearth engine unload")]
+    Unload {
+        /// Print the job as JSON when it has ended
+        #[arg(long)]
+        json: bool,
+    },
     /// Start the engine, and end the hold if it was stopped
+    #[command(after_help = "Example:\n  hearth engine start")]
     Start {
         /// Print the gateway's answer as JSON
         #[arg(long)]
@@ -24,12 +47,14 @@ pub(crate) enum EngineCommand {
     ///
     /// Answers that are being given may end for up to 10 s, and conversations are then written to disk for up to 10 s. An
     /// engine that has not ended after 25 s is killed, and one that heat stops meanwhile after 3 s.
+    #[command(after_help = "Example:\n  hearth engine stop")]
     Stop {
         /// Print the gateway's answer as JSON
         #[arg(long)]
         json: bool,
     },
     /// Start the engine anew
+    #[command(after_help = "Example:\n  hearth engine restart")]
     Restart {
         /// Print the gateway's answer as JSON
         #[arg(long)]

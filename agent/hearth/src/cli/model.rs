@@ -9,7 +9,8 @@ pub(crate) enum ModelCommand {
     /// Send a model's GGUF file to the appliance, which packs it, checks it and keeps it
     ///
     /// The appliance needs twice the file's size of free disk while it packs. What is cut off while it is
-    /// sent or packed leaves nothing behind. A split model may have 128 files.
+    /// sent or packed leaves nothing behind. A split model may have 128 files. A single file that is sent over the network
+    /// (--host) goes on where the line has broken, also when the same command is given again within an hour.
     #[command(after_help = "Examples:\n  hearth model add qwen3-4b-q4_k_m.gguf\n  \
         hearth model add --name coder qwen-coder-0000?-of-00002.gguf\n  \
         ssh admin@hearth.local hearth model add - --name coder < coder.gguf")]
@@ -50,8 +51,10 @@ pub(crate) enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Set how long a model stays loaded, how long its conversations may be, and whether it is the one that is loaded
-    /// when the engine is started unasked; it counts from the next request on, the context when the model is loaded next
+    /// Set how long a model stays loaded, how long its conversations may be, and which is loaded unasked
+    ///
+    /// It counts from the next request on, the context when the model is loaded next. One model at most is the default,
+    /// which is loaded when the engine is started and nobody asks.
     #[command(
         after_help = "Examples:\n  hearth model set coder --keep-alive 30m --pin --default\n  \
         hearth model set coder --keep-alive usual --no-pin --context usual"
@@ -62,6 +65,15 @@ pub(crate) enum ModelCommand {
         #[command(flatten)]
         change: Change,
         /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give up an upload that was broken off, which keeps others waiting; what has come of it is thrown away
+    #[command(after_help = "Example:\n  hearth model give-up 9f00c1d2e3a4")]
+    GiveUp {
+        /// Its id, as the refusal of another names it
+        id: String,
+        /// Print the outcome as JSON
         #[arg(long)]
         json: bool,
     },

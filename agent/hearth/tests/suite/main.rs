@@ -6,8 +6,11 @@ mod certificates;
 mod command;
 mod gateway;
 
+mod administering;
 mod asking;
 mod calling;
 mod managing;
 mod models;
+mod resuming;
+mod screen;
 mod trusting;

@@ -1,0 +1,243 @@
+//! A model file on its way over the network, in parts: where the line breaks, it goes on from what has arrived.
+
+use crate::{
+    client::{Answer, Client, ClientError, Payload},
+    progress::Bar,
+    screen,
+    upload::Part,
+};
+use anyhow::{Context as _, bail};
+use api::jobs::JobList;
+use api::uploads::{LARGEST_PART, NewUpload, Upload};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::{
+    Method, StatusCode,
+    body::{Body, Frame, SizeHint},
+    header::{HeaderName, LOCATION},
+};
+use indicatif::ProgressBar;
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{task::spawn_blocking, time::sleep};
+
+const UPLOADS: &str = "/api/v1/uploads";
+const OFFSET: HeaderName = HeaderName::from_static("upload-offset");
+/// Bytes that are handed to the connection at once.
+const PIECE: usize = 64 << 10;
+/// How long to wait after each failure in a row; after the last it is given up, and kept there for an hour.
+const WAITS: [u64; 6] = [1, 2, 4, 8, 16, 32];
+
+/// Sends a file and gives the id of the job that adds it. What has come of the same file before is not sent again.
+pub(crate) async fn send(client: &Client, part: &Part, new: NewUpload) -> anyhow::Result<String> {
+    let body = serde_json::to_vec(&new)?;
+    let upload: Upload = client.post(UPLOADS, body).await?;
+    if upload.offset > 0 {
+        anstream::eprintln!(
+            "{} of {} bytes have arrived before; going on",
+            upload.offset,
+            new.size
+        );
+    }
+    let bar = Bar::new(Some(new.size), "sending");
+    let mut sending = Sending {
+        client,
+        part,
+        path: path(&upload.id)?,
+        new,
+        offset: upload.offset,
+        bar: bar.counter(),
+    };
+    sending.finish().await
+}
+
+/// An upload under way.
+struct Sending<'a> {
+    client: &'a Client,
+    part: &'a Part,
+    path: String,
+    new: NewUpload,
+    offset: u64,
+    bar: ProgressBar,
+}
+
+/// What a part has come to.
+enum Taken {
+    /// So many bytes are there.
+    UpTo(u64),
+    /// It was the last; the job has this id.
+    Last(String),
+}
+
+impl Sending<'_> {
+    async fn finish(&mut self) -> anyhow::Result<String> {
+        let mut failures = 0;
+        loop {
+            self.bar.set_position(self.offset);
+            let outcome = match self.send_part().await? {
+                Err(error) => self.after(error).await,
+                taken => taken,
+            };
+            match outcome {
+                Ok(Taken::Last(job)) => return Ok(job),
+                Ok(Taken::UpTo(offset)) => (self.offset, failures) = (offset, 0),
+                Err(error) if !is_passing(&error) => return Err(error.into()),
+                Err(error) => {
+                    let Some(seconds) = WAITS.get(failures) else {
+                        return Err(error).context(
+                            "what has arrived is kept for an hour: give the same command again to go on",
+                        );
+                    };
+                    failures += 1;
+                    let why = screen::one_line(&error.to_string());
+                    self.bar.println(format!("{why}; trying again in {seconds} s"));
+                    sleep(Duration::from_secs(*seconds)).await;
+                }
+            }
+        }
+    }
+
+    /// Sends the next part. The outer error is the file's.
+    async fn send_part(&self) -> anyhow::Result<Result<Taken, ClientError>> {
+        let bytes = read(self.part, self.offset, self.new.size).await?;
+        let body = Counted {
+            bytes,
+            bar: self.bar.clone(),
+        };
+        let payload: Payload = body.boxed_unsync();
+        let payload = Some((payload, "application/offset+octet-stream"));
+        let offset = self.offset.to_string();
+        let headers = [(OFFSET, offset.as_str())];
+        let sent = self.client.call(Method::PATCH, &self.path, &headers, payload);
+        Ok(sent.await.and_then(|answer| self.taken(&answer)))
+    }
+
+    fn taken(&self, answer: &Answer) -> Result<Taken, ClientError> {
+        if let Some(job) = answer.header(&LOCATION).and_then(|job| job.rsplit('/').next()) {
+            return Ok(Taken::Last(job.to_owned()));
+        }
+        let offset = answer.header(&OFFSET).and_then(|offset| offset.parse().ok());
+        let missing = || {
+            self.client
+                .unexpected(&self.path, "it does not tell how much has arrived")
+        };
+        offset.map(Taken::UpTo).ok_or_else(missing)
+    }
+
+    /// After a part that was not taken: how much has arrived, where that is why or may be otherwise. An upload that is
+    /// over has become a job, if its last byte was sent.
+    async fn after(&self, error: ClientError) -> Result<Taken, ClientError> {
+        let is_conflict = matches!(
+            &error,
+            ClientError::Refused {
+                status: StatusCode::CONFLICT,
+                ..
+            }
+        );
+        if !is_passing(&error) && !is_conflict {
+            return Err(error);
+        }
+        match self.client.call(Method::HEAD, &self.path, &[], None).await {
+            Ok(answer) => match self.taken(&answer)? {
+                Taken::UpTo(offset) if offset > self.offset => Ok(Taken::UpTo(offset)),
+                // Nothing has arrived: it counts as a failure.
+                _ => Err(error),
+            },
+            Err(ClientError::Refused {
+                status: StatusCode::NOT_FOUND,
+                ..
+            }) => self.job().await?.ok_or(error),
+            Err(again) => Err(again),
+        }
+    }
+
+    async fn job(&self) -> Result<Option<Taken>, ClientError> {
+        let list: JobList = self.client.get("/api/v1/jobs").await?;
+        let mut jobs = list.jobs.into_iter().rev();
+        let ours = jobs.find(|job| job.kind == "model.add" && job.subject.as_deref() == Some(&self.new.name));
+        Ok(ours.map(|job| Taken::Last(job.id)))
+    }
+}
+
+/// Whether it may go better the next time: the line is broken, or the gateway is starting.
+fn is_passing(error: &ClientError) -> bool {
+    match error {
+        ClientError::Connect { .. } | ClientError::Broken { .. } => true,
+        ClientError::Refused { status, .. } => {
+            *status == StatusCode::SERVICE_UNAVAILABLE || *status == StatusCode::TOO_MANY_REQUESTS
+        }
+        ClientError::Untrusted { .. } | ClientError::Unexpected { .. } => false,
+    }
+}
+
+/// Reads a part of a file, on a thread of its own: a disk may keep its reader waiting.
+async fn read(part: &Part, offset: u64, size: u64) -> anyhow::Result<Bytes> {
+    let path = part.path.clone();
+    let length = (size - offset.min(size)).min(LARGEST_PART) as usize;
+    let reading = spawn_blocking(move || {
+        let mut bytes = vec![0; length];
+        let read = File::open(&path).and_then(|file| file.read_exact_at(&mut bytes, offset));
+        read.map(|()| Bytes::from(bytes)).with_context(|| {
+            format!(
+                "cannot read {length} bytes at byte {offset} of {}",
+                path.display()
+            )
+        })
+    });
+    reading.await?
+}
+
+/// Gives an upload up.
+pub(crate) async fn give_up(client: &Client, id: &str, json: bool) -> anyhow::Result<()> {
+    client.call(Method::DELETE, &path(id)?, &[], None).await?;
+    if json {
+        return screen::json(&serde_json::json!({"id": id}));
+    }
+    Ok(screen::print(&format!("the upload {id} is given up\n"))?)
+}
+
+/// The id becomes part of a path.
+fn path(id: &str) -> anyhow::Result<String> {
+    if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+        bail!("{id:?} is not the id of an upload");
+    }
+    Ok(format!("{UPLOADS}/{id}"))
+}
+
+/// A body that is counted as it is taken.
+struct Counted {
+    bytes: Bytes,
+    bar: ProgressBar,
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if self.bytes.is_empty() {
+            return Poll::Ready(None);
+        }
+        let length = PIECE.min(self.bytes.len());
+        let piece = self.bytes.split_to(length);
+        self.bar.inc(length as u64);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.len() as u64)
+    }
+}
