@@ -214,6 +214,23 @@ mod tests {
     }
 
     #[test]
+    fn the_initrd_finds_the_disk_as_the_system_does_and_fstab_has_what_is_found() {
+        let recipe = Paths::discover().recipe();
+        let read = |path: &str| fs::read_to_string(recipe.join(path)).unwrap();
+        let rules = "mkosi.extra/usr/lib/udev/rules.d/81-hearth-disk.rules";
+        let text = read(rules);
+        assert_eq!(text, read(&format!("mkosi.images/initrd/{rules}")));
+        let fstab = read("mkosi.extra/etc/fstab");
+        let entries: Vec<&str> = fstab.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(entries.len(), 3);
+        for entry in entries {
+            let link = entry.split_whitespace().next().unwrap();
+            let name = link.strip_prefix("/dev/disk/hearth/").unwrap();
+            assert!(text.contains(name), "{name} is no link of {rules}");
+        }
+    }
+
+    #[test]
     fn available_memory_is_in_bytes() {
         assert_eq!(
             available("MemTotal:  99 kB\nMemAvailable:    2048 kB\n"),
