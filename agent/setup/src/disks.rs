@@ -36,7 +36,16 @@ struct Listing {
     blockdevices: Vec<Device>,
 }
 
-/// A disk that may be written to.
+/// What is to be done about a wish to have the appliance on the internal disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Copy it to this disk.
+    Copy(Chosen),
+    /// Nothing: this system runs from that disk. What it was copied with comes along, the wish too.
+    RunsFrom(Chosen),
+}
+
+/// A disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chosen {
     /// Its name below `/dev`.
@@ -55,18 +64,15 @@ pub fn parse(json: &[u8]) -> Result<Vec<Device>, String> {
     Ok(listing.blockdevices)
 }
 
-/// The disk that is meant, if the appliance may be copied there.
+/// The disk that is meant, if the appliance may be copied there or is there already.
 ///
 /// # Errors
 /// In words, why not, and the way out.
-pub fn choose(devices: &[Device], install: &Install) -> Result<Chosen, String> {
+pub fn choose(devices: &[Device], install: &Install) -> Result<Choice, String> {
     let own = devices.iter().find(|device| device.holds("/"));
     let own = own.ok_or("it cannot be told which disk this system runs from")?;
     if own.is_internal() {
-        return Err(format!(
-            "this system runs from the internal disk {} already",
-            own.name
-        ));
+        return Ok(Choice::RunsFrom(own.chosen()));
     }
     let would_do: Vec<&Device> = devices
         .iter()
@@ -91,10 +97,7 @@ pub fn choose(devices: &[Device], install: &Install) -> Result<Chosen, String> {
             disk.description()
         ));
     }
-    Ok(Chosen {
-        name: disk.name.clone(),
-        description: disk.description(),
-    })
+    Ok(Choice::Copy(disk.chosen()))
 }
 
 fn named<'d>(devices: &'d [Device], name: &str) -> Result<&'d Device, String> {
@@ -165,6 +168,13 @@ impl Device {
         (self.size < LEAST).then(|| format!("it is smaller than {} GiB", LEAST >> 30))
     }
 
+    fn chosen(&self) -> Chosen {
+        Chosen {
+            name: self.name.clone(),
+            description: self.description(),
+        }
+    }
+
     fn description(&self) -> String {
         let model = self
             .model
@@ -213,7 +223,10 @@ mod tests {
         let mut all = vec![stick()];
         all.extend_from_slice(others);
         let devices = parse(json!({"blockdevices": all}).to_string().as_bytes()).unwrap();
-        choose(&devices, &Install { target, erase }).map(|chosen| chosen.name)
+        match choose(&devices, &Install { target, erase })? {
+            Choice::Copy(chosen) => Ok(chosen.name),
+            Choice::RunsFrom(own) => panic!("it runs from a stick, not from {own:?}"),
+        }
     }
 
     fn named(name: &str) -> Target {
@@ -288,7 +301,10 @@ mod tests {
             target: Target::Only,
             erase: true,
         };
-        assert!(choose(&devices, &install).unwrap_err().contains("already"));
+        let Choice::RunsFrom(own) = choose(&devices, &install).unwrap() else {
+            panic!("a second disk would be written to")
+        };
+        assert_eq!(own.name, "sda");
         assert!(
             choose(&devices[1..], &install)
                 .unwrap_err()

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use setup::disks::{self, Chosen};
+use setup::disks::{self, Choice, Chosen};
 use setup::settings::Install;
 
 use crate::desk::{Desk, INSTALL};
@@ -15,29 +15,43 @@ use crate::place::Place;
 /// What systemd-repart makes of the disk.
 const DEFINITIONS: &str = "/usr/lib/hearth/install.d";
 
-/// Does it, if it is wanted; it is tried once. The answer says how it went.
+/// Does it, if it is wanted; it is tried once. The answer says how it went. A copy that is whole ends this system: nothing
+/// runs from its disk any more that would have to be kept.
 pub(crate) fn run(place: &Place) -> Result<()> {
     let Some(install) = place.load::<Install>(INSTALL)? else {
         bail!("nothing is to be installed: {INSTALL} is not there");
     };
     place.remove(INSTALL)?;
-    let installed = choose(&install).and_then(|disk| copy(&disk, install.erase).map(|()| disk));
-    let said = match &installed {
-        Ok(disk) => format!(
+    let done = carry_out(&install);
+    let said = match &done {
+        Ok(Choice::Copy(disk)) => format!(
             "The appliance is on {}. The machine powers off; take the stick out and switch it on.",
             disk.description
         ),
+        Ok(Choice::RunsFrom(disk)) => {
+            format!(
+                "The appliance runs from {}; nothing was copied.",
+                disk.description
+            )
+        }
         Err(error) => format!("The appliance was NOT installed: {error:#}."),
     };
     journal::info(&said);
     append(place, &said)?;
-    installed.map(drop)
+    match done? {
+        Choice::Copy(_) => power_off(),
+        Choice::RunsFrom(_) => Ok(()),
+    }
 }
 
-fn choose(install: &Install) -> Result<Chosen> {
+fn carry_out(install: &Install) -> Result<Choice> {
     let listing = output(Command::new("lsblk").args(["--json", "--bytes", "--output", disks::COLUMNS]))?;
     let devices = disks::parse(&listing).map_err(anyhow::Error::msg)?;
-    disks::choose(&devices, install).map_err(anyhow::Error::msg)
+    let choice = disks::choose(&devices, install).map_err(anyhow::Error::msg)?;
+    if let Choice::Copy(disk) = &choice {
+        copy(disk, install.erase)?;
+    }
+    Ok(choice)
 }
 
 /// repart itself refuses a disk with a partition table that may not be erased.
@@ -46,6 +60,18 @@ fn copy(disk: &Chosen, erase: bool) -> Result<()> {
     repart.args(["--dry-run=no", "--no-pager", "--definitions", DEFINITIONS]);
     repart.arg(if erase { "--empty=force" } else { "--empty=require" });
     output(repart.arg(Path::new("/dev").join(&disk.name))).map(drop)
+}
+
+/// The answer must be on CONFIG before the power is off.
+fn power_off() -> Result<()> {
+    output(Command::new("systemctl").args(["restart", "hearth-result.service"]))?;
+    output(Command::new("systemctl").args([
+        "--no-block",
+        "--job-mode=replace-irreversibly",
+        "start",
+        "poweroff.target",
+    ]))
+    .map(drop)
 }
 
 fn output(command: &mut Command) -> Result<Vec<u8>> {
