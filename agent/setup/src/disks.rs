@@ -1,5 +1,7 @@
 //! Which disk the appliance is copied to: a law over what lsblk tells.
 
+use std::io::{self, Read, Seek, SeekFrom};
+
 use serde::Deserialize;
 
 use crate::settings::{ERASE, Install, ONLY, Target};
@@ -9,6 +11,8 @@ pub const COLUMNS: &str = "NAME,TYPE,SIZE,RM,RO,TRAN,FSTYPE,PTTYPE,MOUNTPOINTS,M
 /// The least that the disk must hold, in bytes: the final layout (`image/mkosi.extra/usr/lib/repart.d`) at its least sizes,
 /// with some room for alignment.
 pub const LEAST: u64 = 6 << 30;
+/// What is looked at of each end of a disk that is to be empty, in bytes.
+const MIB: u64 = 1 << 20;
 /// How disks of machines are named. What else lsblk calls a disk lies in memory or in a file.
 const NAMES: [&str; 4] = ["nvme", "sd", "mmcblk", "vd"];
 
@@ -29,6 +33,9 @@ pub struct Device {
     model: Option<String>,
     #[serde(default)]
     children: Vec<Device>,
+    /// A memory card, in whatever reader.
+    #[serde(skip)]
+    is_card: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,7 +68,17 @@ pub struct Chosen {
 pub fn parse(json: &[u8]) -> Result<Vec<Device>, String> {
     let listing: Listing =
         serde_json::from_slice(json).map_err(|error| format!("lsblk's answer: {error}"))?;
-    Ok(listing.blockdevices)
+    let mut devices = listing.blockdevices;
+    // What is soldered in (eMMC) has parts to boot from, which the kernel shows as devices; a card in a reader has none.
+    let parts: Vec<String> = devices
+        .iter()
+        .filter_map(|device| device.name.strip_suffix("boot0"))
+        .map(str::to_owned)
+        .collect();
+    for device in &mut devices {
+        device.is_card = device.name.starts_with("mmcblk") && !parts.contains(&device.name);
+    }
+    Ok(devices)
 }
 
 /// The disk that is meant, if the appliance may be copied there or is there already.
@@ -69,7 +86,8 @@ pub fn parse(json: &[u8]) -> Result<Vec<Device>, String> {
 /// # Errors
 /// In words, why not, and the way out.
 pub fn choose(devices: &[Device], install: &Install) -> Result<Choice, String> {
-    let own = devices.iter().find(|device| device.holds("/"));
+    // Not where the root is: a disk of the same version has the same.
+    let own = devices.iter().find(|device| device.holds("/var"));
     let own = own.ok_or("it cannot be told which disk this system runs from")?;
     if own.is_internal() {
         return Ok(Choice::RunsFrom(own.chosen()));
@@ -92,12 +110,34 @@ pub fn choose(devices: &[Device], install: &Install) -> Result<Choice, String> {
         },
     };
     if disk.has_data() && !install.erase {
-        return Err(format!(
-            "there is something on {}; write confirm = \"{ERASE}\" below disk to have it erased",
-            disk.description()
-        ));
+        return Err(full(&disk.chosen()));
     }
     Ok(Choice::Copy(disk.chosen()))
+}
+
+/// That a disk is not written to without the word.
+pub fn full(disk: &Chosen) -> String {
+    format!(
+        "there is something on {}; write confirm = \"{ERASE}\" below disk to have it erased",
+        disk.description
+    )
+}
+
+/// Whether a disk is seen to be empty: its first and last MiB, where partition tables and file systems begin, are nought.
+///
+/// # Errors
+/// It cannot be read.
+pub fn is_blank(mut disk: impl Read + Seek) -> io::Result<bool> {
+    let end = disk.seek(SeekFrom::End(0))?;
+    for start in [0, end.saturating_sub(MIB)] {
+        disk.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        disk.by_ref().take(MIB).read_to_end(&mut bytes)?;
+        if bytes.iter().any(|&byte| byte != 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn named<'d>(devices: &'d [Device], name: &str) -> Result<&'d Device, String> {
@@ -141,7 +181,7 @@ impl Device {
 
     /// Neither a stick nor a card.
     fn is_internal(&self) -> bool {
-        !self.rm && self.tran.as_deref() != Some("usb")
+        !self.rm && !self.is_card && self.tran.as_deref() != Some("usb")
     }
 
     fn has_data(&self) -> bool {
@@ -216,7 +256,12 @@ mod tests {
             "pttype",
             json!("gpt"),
         );
-        with(stick, "children", json!([part]))
+        let var = with(
+            with(disk("sda5", 1), "type", json!("part")),
+            "mountpoints",
+            json!(["/var"]),
+        );
+        with(stick, "children", json!([part, var]))
     }
 
     fn chosen(others: &[Value], target: Target, erase: bool) -> Result<String, String> {
@@ -243,6 +288,12 @@ mod tests {
         ];
         assert_eq!(chosen(&others, Target::Only, false), Ok("nvme0n1".to_owned()));
         assert_eq!(chosen(&others, named("nvme0n1"), false), Ok("nvme0n1".to_owned()));
+        let soldered = [
+            disk("mmcblk0", 64 << 30),
+            disk("mmcblk0boot0", 4 << 20),
+            disk("mmcblk1", 64 << 30),
+        ];
+        assert_eq!(chosen(&soldered, Target::Only, false), Ok("mmcblk0".to_owned()));
     }
 
     #[test]
@@ -261,15 +312,47 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_is_empty_if_both_its_ends_are() {
+        let blank = vec![0; 3 << 20];
+        assert!(
+            is_blank(io::Cursor::new(&blank)).unwrap() && is_blank(io::Cursor::new(&blank[..9])).unwrap()
+        );
+        // What lies where two signatures hide each other, and a second partition table.
+        for at in [1080, (1 << 20) - 1, 2 << 20, (3 << 20) - 512] {
+            let mut full = blank.clone();
+            full[at] = 1;
+            assert!(!is_blank(io::Cursor::new(&full)).unwrap(), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_second_disk_of_the_same_version_is_not_taken_for_this_one() {
+        let mut stick = stick();
+        let root = stick["children"][0].as_object_mut().unwrap().remove("children");
+        let root = root.unwrap();
+        let internal = with(disk("nvme0n1", 64 << 30), "children", root);
+        let devices = parse(json!({"blockdevices": [internal, stick]}).to_string().as_bytes()).unwrap();
+        let install = Install {
+            target: Target::Only,
+            erase: true,
+        };
+        let error = choose(&devices, &install).unwrap_err();
+        assert!(error.contains("no internal disk that would do"), "{error}");
+    }
+
+    #[test]
     fn a_wrong_disk_is_refused_whatever_is_confirmed() {
         let small = disk("nvme1n1", LEAST - 1);
         let read_only = with(disk("sdc", 64 << 30), "ro", json!(true));
         let mounted = with(disk("sdd", 64 << 30), "mountpoints", json!(["/var"]));
         let firmware = disk("mmcblk0boot0", 64 << 30);
-        let others = [small, read_only, mounted, firmware];
+        // In a reader that is built in: neither removable nor USB.
+        let card = disk("mmcblk1", 64 << 30);
+        let others = [small, read_only, mounted, firmware, card];
         for (name, reason) in [
             ("sda", "not internal"),
             ("nvme1n1", "smaller than 6 GiB"),
+            ("mmcblk1", "not internal"),
             ("sdc", "cannot be written to"),
             ("sdd", "in use"),
             ("mmcblk0boot0", "no disk"),

@@ -1,10 +1,11 @@
 //! `setup install`: copies the appliance to the internal disk, as `hearth.toml` wants it. What is copied say the definitions
 //! for systemd-repart; which disk, `setup::disks`.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use setup::disks::{self, Choice, Chosen};
 use setup::settings::Install;
 
@@ -37,7 +38,10 @@ pub(crate) fn run(place: &Place) -> Result<()> {
         Err(error) => format!("The appliance was NOT installed: {error:#}."),
     };
     journal::info(&said);
-    append(place, &said)?;
+    // A copy that is whole is worth more than the answer.
+    if let Err(error) = append(place, &said) {
+        journal::error(&format!("{error:#}"));
+    }
     match done? {
         Choice::Copy(_) => power_off(),
         Choice::RunsFrom(_) => Ok(()),
@@ -54,17 +58,27 @@ fn carry_out(install: &Install) -> Result<Choice> {
     Ok(choice)
 }
 
-/// repart itself refuses a disk with a partition table that may not be erased.
+/// repart itself refuses nothing but a partition table that may not be erased, and signatures of two kinds hide each other:
+/// without the word the disk must be seen to be empty.
 fn copy(disk: &Chosen, erase: bool) -> Result<()> {
+    let path = Path::new("/dev").join(&disk.name);
+    if !erase {
+        let device = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let is_blank = disks::is_blank(device).with_context(|| format!("cannot read {}", path.display()))?;
+        ensure!(is_blank, disks::full(disk));
+    }
     let mut repart = Command::new("systemd-repart");
     repart.args(["--dry-run=no", "--no-pager", "--definitions", DEFINITIONS]);
     repart.arg(if erase { "--empty=force" } else { "--empty=require" });
-    output(repart.arg(Path::new("/dev").join(&disk.name))).map(drop)
+    output(repart.arg(path)).map(drop)
 }
 
-/// The answer must be on CONFIG before the power is off.
+/// The answer is brought to CONFIG before the power is off, where that can be.
 fn power_off() -> Result<()> {
-    output(Command::new("systemctl").args(["restart", "hearth-result.service"]))?;
+    let answered = output(Command::new("systemctl").args(["restart", "hearth-result.service"]));
+    if let Err(error) = answered {
+        journal::error(&format!("{error:#}"));
+    }
     output(Command::new("systemctl").args([
         "--no-block",
         "--job-mode=replace-irreversibly",
