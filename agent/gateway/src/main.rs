@@ -6,6 +6,7 @@ mod agent;
 mod app;
 mod arrivals;
 mod bearer;
+mod bounded_lines;
 mod buckets;
 mod caller;
 mod connections;

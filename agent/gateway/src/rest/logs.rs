@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     app::App,
+    bounded_lines::{BoundedLines, Line},
     openapi::{OfQuery, OfState},
     redaction::redacted,
     refusal::{Kind, Refusal},
@@ -24,7 +25,7 @@ use serde_json::Value;
 use std::{path::Path, process::Stdio, sync::Arc};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    io::BufReader,
     process::{Child, ChildStdout, Command},
     sync::{OwnedSemaphorePermit, mpsc::channel},
 };
@@ -32,7 +33,7 @@ use tokio::{
 /// Entries that may be asked for at once.
 const MOST_LINES: u32 = 5000;
 /// The longest entry that is read, in bytes: a dump in the journal is nobody's line.
-const LONGEST: u64 = 256 << 10;
+const LONGEST: usize = 256 << 10;
 
 /// What may follow the `?`.
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
@@ -110,7 +111,7 @@ async fn begin(
     })?;
     let output = child.stdout.take();
     let output = output.ok_or_else(|| Refusal::new(Kind::Internal, "journalctl has no output"))?;
-    let mut output = BufReader::new(output);
+    let mut output = BoundedLines::new(BufReader::new(output), LONGEST);
     if !wish.follow {
         begins(&mut child, &mut output).await?;
     }
@@ -129,15 +130,17 @@ async fn begin(
     Ok(([(header::CONTENT_TYPE, kind)], Body::new(Lines(body))).into_response())
 }
 
+type Output = BoundedLines<BufReader<ChildStdout>>;
+
 /// Waits for the first that is told. A journal of which nothing is told because it cannot be read is not an empty one.
-async fn begins(child: &mut Child, output: &mut BufReader<ChildStdout>) -> Result<(), Refusal> {
+async fn begins(child: &mut Child, output: &mut Output) -> Result<(), Refusal> {
     let unread = |why: String| {
         let detail =
             format!("the journal cannot be read: {why}; \"journalctl -u hearth-gateway\" may say more");
         Refusal::new(Kind::Internal, detail)
     };
-    let first = output.fill_buf().await;
-    if !first.map_err(|error| unread(error.to_string()))?.is_empty() {
+    let is_empty = output.is_empty().await;
+    if !is_empty.map_err(|error| unread(error.to_string()))? {
         return Ok(());
     }
     let status = child.wait().await.map_err(|error| unread(error.to_string()))?;
@@ -163,7 +166,8 @@ fn check(wish: &Wish) -> Result<(), String> {
 
 fn command(journalctl: &Path, wish: &Wish) -> Command {
     let mut command = Command::new(journalctl);
-    command.args(["--output=json", "--quiet", "--no-pager"]);
+    // Without --all a message of more than 4 KiB is told as none.
+    command.args(["--output=json", "--all", "--quiet", "--no-pager"]);
     command.arg("--output-fields=MESSAGE,PRIORITY,_SYSTEMD_UNIT,UNIT");
     command.arg(format!("--lines={}", wish.lines));
     command.arg(format!("--priority={}", wish.priority));
@@ -190,19 +194,13 @@ struct Reader {
 }
 
 impl Reader {
-    async fn relay(mut self, mut output: BufReader<ChildStdout>) {
-        let mut line = Vec::new();
-        loop {
-            let mut bounded = (&mut output).take(LONGEST);
-            let read = self.listener.hear(bounded.read_until(b'\n', &mut line));
-            let said = match read.await {
-                None | Some(Heard::Said(Ok(0))) => return,
-                Some(Heard::Said(Ok(_))) if line.last() != Some(&b'\n') => continue,
-                Some(Heard::Said(Ok(_))) => self.shown(&std::mem::take(&mut line)),
-                Some(Heard::Said(Err(error))) => {
-                    return tracing::warn!("the journal cannot be read on: {error}");
-                }
-                Some(Heard::Nothing) => self.follow.then(|| Bytes::from_static(b": keep-alive\n\n")),
+    async fn relay(mut self, mut output: Output) {
+        while let Some(heard) = self.listener.hear(output.next()).await {
+            let said = match heard {
+                Heard::Said(Ok(None)) => return,
+                Heard::Said(Ok(Some(line))) => self.shown(&line),
+                Heard::Said(Err(error)) => return tracing::warn!("the journal cannot be read on: {error}"),
+                Heard::Nothing => self.follow.then(|| Bytes::from_static(b": keep-alive\n\n")),
             };
             if let Some(said) = said
                 && !self.listener.say(said).await
@@ -213,8 +211,11 @@ impl Reader {
     }
 
     /// A line of journalctl's as it is told; nothing of one that is no entry.
-    fn shown(&self, line: &[u8]) -> Option<Bytes> {
-        let entry = entry(&serde_json::from_slice(line).ok()?)?;
+    fn shown(&self, line: &Line) -> Option<Bytes> {
+        let entry = match line {
+            Line::Whole(line) => entry(&serde_json::from_slice(line).ok()?)?,
+            Line::Cut(line) => too_long(line)?,
+        };
         // Strings and numbers always become JSON.
         let json = serde_json::to_string(&entry).unwrap_or_default();
         Some(if self.follow {
@@ -223,6 +224,27 @@ impl Reader {
             format!("{json}\n").into()
         })
     }
+}
+
+/// When an entry was made, in microseconds since 1970.
+const TIME: &str = "__REALTIME_TIMESTAMP";
+
+fn time(micros: &str) -> Option<String> {
+    let micros: i128 = micros.parse().ok()?;
+    let time = OffsetDateTime::from_unix_timestamp_nanos(micros.checked_mul(1000)?).ok()?;
+    time.format(&Rfc3339).ok()
+}
+
+/// That there is an entry which is not shown; nothing where its beginning does not tell when it was made.
+fn too_long(begin: &[u8]) -> Option<LogEntry> {
+    let begin = String::from_utf8_lossy(begin);
+    let micros = begin.split_once(&format!("\"{TIME}\":\""))?.1;
+    Some(LogEntry {
+        time: time(micros.split_once('"')?.0)?,
+        unit: None,
+        priority: 6,
+        message: format!("(an entry of more than {LONGEST} bytes; \"journalctl\" on the appliance shows it)"),
+    })
 }
 
 /// An entry of journalctl's JSON: numbers are texts there, and what is no text is a list of bytes.
@@ -238,10 +260,8 @@ fn entry(fields: &Value) -> Option<LogEntry> {
         }
         _ => None,
     };
-    let micros: i128 = text("__REALTIME_TIMESTAMP")?.parse().ok()?;
-    let time = OffsetDateTime::from_unix_timestamp_nanos(micros * 1000).ok()?;
     Some(LogEntry {
-        time: time.format(&Rfc3339).ok()?,
+        time: time(&text(TIME)?)?,
         // Of what systemd says of a unit, UNIT is the unit and _SYSTEMD_UNIT is systemd's own.
         unit: text("UNIT").or_else(|| text("_SYSTEMD_UNIT")),
         priority: text("PRIORITY")

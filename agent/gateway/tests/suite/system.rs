@@ -57,7 +57,7 @@ fn with_journal(script: &str) -> (Setup, crate::process::Gateway) {
     (setup, gateway)
 }
 
-const ENTRY: &str = r#"{"__REALTIME_TIMESTAMP":"1000000","PRIORITY":"5","MESSAGE":"$1 $2 $3 $4 $5 $6 $7 $8","UNIT":"a.service"}"#;
+const ENTRY: &str = r#"{"__REALTIME_TIMESTAMP":"1000000","PRIORITY":"5","MESSAGE":"$1 $2 $3 $4 $5 $6 $7 $8 $9","UNIT":"a.service"}"#;
 
 fn said() -> String {
     format!("cat <<END\n{ENTRY}\nEND")
@@ -112,6 +112,20 @@ fn who_follows_it_hears_on_and_the_reader_ends_with_the_listener() {
     while runs() {
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn an_entry_that_is_too_long_is_told_so_and_the_next_as_it_is() {
+    let long = r#"{"__REALTIME_TIMESTAMP":"1000000","MESSAGE":""#;
+    let (_setup, gateway) = with_journal(&format!(
+        "printf '{long}'; head -c 300000 /dev/zero | tr '\\0' x; echo '\"}}'\n{}",
+        said()
+    ));
+    let told = gateway.ask_locally("GET /api/v1/logs", "");
+    let lines: Vec<&str> = told.body.lines().collect();
+    assert_eq!(lines.len(), 2, "{told:?}");
+    assert!(lines[0].contains("1970-01-01T00:00:01Z") && lines[0].contains("more than 262144 bytes"));
+    assert!(lines[1].contains("--all"), "{}", lines[1]);
 }
 
 #[test]
