@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use machine::BootTime;
-use setup::file::{LONGEST, NAME};
+use setup::file::{LONGEST, NAME, Problem};
 use setup::trial::Source;
 use setup::{digest, parse, render};
 
@@ -28,7 +28,14 @@ pub(crate) fn run(place: &Place, credentials: Option<&Path>, now: BootTime) -> R
     let on_config = place.read(&format!("{CONFIG}/{NAME}"), LONGEST);
     let mut done = desk.save_recovered();
     for (name, text) in [(CREDENTIAL.1, given), (NAME, on_config)] {
-        done = done.and(text.and_then(|text| read(place, &mut desk, name, text.as_deref(), now)));
+        let read = match text {
+            Ok(text) => read(place, &mut desk, name, text.as_deref(), now),
+            Err(error) => {
+                let problem = Problem::of_file(format!("it cannot be read: {error:#}"));
+                desk.refuse(name, &[problem]).and(Err(error))
+            }
+        };
+        done = done.and(read);
     }
     let rendered = desk.render(&before);
     done.and(rendered)
@@ -39,6 +46,11 @@ fn read(place: &Place, desk: &mut Desk<'_>, name: &str, text: Option<&[u8]>, now
         .map(|text| (text, digest(text)))
         .filter(|(_, digest)| !desk.state().kept().has_read(name, digest));
     let Some((text, digest)) = new else {
+        if name == NAME && text.is_none() && place.at(format!("{CONFIG}/{NAME}.txt")).exists() {
+            // As Windows saves it, which does not show that it does.
+            let problem = format!("it is called {NAME}.txt; take the .txt away");
+            return desk.refuse(name, &[Problem::of_file(problem)]);
+        }
         let mut next = desk.state().clone();
         next.excuse(name);
         return desk.save(next);

@@ -53,10 +53,11 @@ struct MetaData {
     local_hostname: Option<String>,
 }
 
-/// Reads both files, and tells in sentences what was passed over. All keys are `admin`'s, whose ever they were to be.
+/// Reads both files, and tells in sentences what was passed over. All keys are `admin`'s, whose ever they were to be. A name
+/// that cannot be leaves the keys, by which somebody comes in to mend it.
 ///
 /// # Errors
-/// Every mistake. Files with one set nothing.
+/// Every mistake, where nothing is right.
 pub fn parse(user_data: &[u8], meta_data: &[u8]) -> Result<(Settings, Vec<String>), Vec<Problem>> {
     let user_data = text("user-data", user_data).map_err(|problem| vec![problem])?;
     let meta_data = text("meta-data", meta_data).map_err(|problem| vec![problem])?;
@@ -74,11 +75,16 @@ pub fn parse(user_data: &[u8], meta_data: &[u8]) -> Result<(Settings, Vec<String
         ssh_keys: keys(user, &mut problems),
         ..Settings::default()
     };
-    if problems.is_empty() {
-        Ok((settings, passed_over(user_data)))
-    } else {
-        Err(problems)
+    if !problems.is_empty() && settings == Settings::default() {
+        return Err(problems);
     }
+    let mut notes = passed_over(user_data);
+    notes.extend(
+        problems
+            .iter()
+            .map(|problem| format!("Of user-data was passed over: {problem}.")),
+    );
+    Ok((settings, notes))
 }
 
 fn text<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, Problem> {
@@ -173,6 +179,16 @@ mod tests {
         assert_eq!(settings.hostname.unwrap().to_string(), "vm-7");
         assert!(notes.is_empty());
         assert_eq!(parse(b"#cloud-config\n", b"").unwrap().0, Settings::default());
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_leaves_the_keys() {
+        let text = format!(
+            "#cloud-config\nhostname: My_VM\nssh_authorized_keys: [ssh-ed25519 {ED25519} me, ssh-rsa x]\n"
+        );
+        let (settings, notes) = parse(text.as_bytes(), b"").unwrap();
+        assert_eq!((settings.hostname, settings.ssh_keys.len()), (None, 1));
+        assert!(notes.len() == 2 && notes[0].contains("hostname: "), "{notes:?}");
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn of_file(problem: impl Into<String>) -> Self {
+    /// One of the whole file.
+    pub fn of_file(problem: impl Into<String>) -> Self {
         Self {
             line: None,
             key: String::new(),

@@ -110,9 +110,15 @@ impl Place {
 pub(crate) fn read(path: &Path, longest: usize) -> Result<Option<Vec<u8>>> {
     let read = || {
         let mut bytes = Vec::new();
-        File::open(path)?
-            .take(longest as u64 + 1)
-            .read_to_end(&mut bytes)?;
+        // What somebody else has made may be a pipe or a device, which would be waited for.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::libc::O_NONBLOCK)
+            .open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+        }
+        file.take(longest as u64 + 1).read_to_end(&mut bytes)?;
         io::Result::Ok(bytes)
     };
     match read() {
@@ -192,6 +198,18 @@ mod tests {
             0,
             "nothing else is left"
         );
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_read_nor_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("user-data");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        for path in [&pipe, folder.path()] {
+            let error = format!("{:#}", read(path, 9).unwrap_err());
+            assert!(error.contains("it is no file"), "{error}");
+        }
     }
 
     #[test]

@@ -23,13 +23,15 @@ pub struct Access {
     pub settings: String,
 }
 
-/// Reads a `hearth.toml` and checks it as the appliance will; time zones are looked for in this system's database.
+/// Reads a `hearth.toml` and checks it as the appliance will; time zones are looked for in this system's database, if it has
+/// one.
 ///
 /// # Errors
 /// [`super::FlashError::Settings`] with every mistake, or the file cannot be read.
 pub fn read_settings(file: &Path) -> Result<String> {
     let text = fs::read(file).at("read", file)?;
-    let is_zone = |zone: &str| Path::new("/").join(setup::render::ZONES).join(zone).is_file();
+    let zones = Path::new("/").join(setup::render::ZONES);
+    let is_zone = |zone: &str| !zones.is_dir() || zones.join(zone).is_file();
     let refused = |problems: Vec<String>| FlashError::Settings {
         path: file.to_owned(),
         problems: problems.join("\n  "),

@@ -477,6 +477,24 @@ fn a_mistake_that_is_undone_is_no_longer_told() {
 }
 
 #[test]
+fn a_file_of_another_name_or_none_at_all_is_answered() {
+    let machine = Machine::new();
+    let folder = machine.0.path().join("config");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("hearth.toml.txt"), "hostname = \"kitchen\"\n").unwrap();
+    machine.boot();
+    assert!(
+        machine.result().contains("called hearth.toml.txt"),
+        "{}",
+        machine.result()
+    );
+    fs::create_dir(folder.join("hearth.toml")).unwrap();
+    assert!(crate::boot::run(&machine.place(), None, BootTime(1)).is_err());
+    assert!(machine.result().contains("it is no file"), "{}", machine.result());
+    assert_eq!(machine.read(HOSTNAME), "hearth\n");
+}
+
+#[test]
 fn who_is_slow_to_ask_keeps_nobody_waiting() {
     struct Slow(std::path::PathBuf);
     impl std::io::Read for Slow {
