@@ -31,6 +31,9 @@ const TREES: [(&str, &str); 6] = [
     ("tmpfiles.d", "usr/lib/tmpfiles.d"),
 ];
 
+/// Where a login's shell finds what completes the command; see `mkosi.extra/etc/profile.d/hearth.sh`.
+const COMPLETIONS: &str = "usr/share/hearth/completions/hearth.bash";
+
 /// Where hearthd looks for what is known of kinds of machines; see `firmware-profiles/README.md`.
 const PROFILES: (&str, &str) = ("firmware-profiles", "usr/share/hearth/firmware-profiles");
 
@@ -55,6 +58,7 @@ pub(crate) fn stage(paths: &Paths, model: &Path, progress: Progress<'_>) -> Resu
         }
     }
     place_tree(&paths.repo().join(PROFILES.0), &stage.join(PROFILES.1))?;
+    write_completions(&programs.join("hearth"), &stage.join(COMPLETIONS), paths)?;
     place_model(
         &programs.join("inferd"),
         model,
@@ -79,6 +83,16 @@ fn place_model(inferd: &Path, model: &Path, to: &Path, paths: &Paths, progress: 
         place_tree(&store.path().join(folder), &to.join(folder))?;
     }
     Ok(())
+}
+
+/// Has the command that was just built write its completions: at a login it need not run for them.
+fn write_completions(hearth: &Path, to: &Path, paths: &Paths) -> Result<()> {
+    let mut command = Command::new(hearth);
+    command.args(["completions", "bash"]);
+    let script = output(command, &paths.log("completions"))?;
+    make_parent(to)?;
+    fs::write(to, script).at("write", to)?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o644)).at("set the mode of", to)
 }
 
 /// Runs cargo and returns the folder that the programs are in.

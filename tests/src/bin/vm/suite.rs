@@ -29,7 +29,7 @@ type Check = fn(&mut Guest) -> Result<String>;
 
 /// Those of the first boot that need nothing but the guest, in their order: the engine must not be stopped before it has
 /// been looked at.
-const FIRST: [(&str, Check); 30] = [
+const FIRST: [(&str, Check); 33] = [
     ("no unit has failed", settled::no_failed_units),
     (
         "tokens open the door, others do not",
@@ -43,6 +43,9 @@ const FIRST: [(&str, Check); 30] = [
     ("a bad fixed address comes back", setup::bad_address_comes_back),
     ("root cannot log in", access::root_is_refused),
     ("passwords are not taken", access::passwords_are_refused),
+    ("SSH offers modern algorithms alone", access::ssh_is_modern),
+    ("admin has root's rights by sudo alone", access::admin_needs_sudo),
+    ("a login shows how the appliance is", access::login_shows_health),
     ("the disk has its final layout", layout),
     ("the root is verified", root_is_verified),
     ("hearth.local is announced", settled::name_on_the_network),
