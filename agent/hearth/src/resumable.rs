@@ -131,7 +131,7 @@ impl Sending<'_> {
     }
 
     /// After a part that was not taken: how much has arrived, where that is why or may be otherwise. An upload that is
-    /// over has become a job, if its last byte was sent.
+    /// over has become a job, if its last byte was sent; one that is not known any more has, too, if there is such a job.
     async fn after(&self, error: ClientError) -> Result<Taken, ClientError> {
         let is_conflict = matches!(
             &error,
@@ -145,9 +145,9 @@ impl Sending<'_> {
         }
         match self.client.call(Method::HEAD, &self.path, &[], None).await {
             Ok(answer) => match self.taken(&answer)? {
-                Taken::UpTo(offset) if offset > self.offset => Ok(Taken::UpTo(offset)),
                 // Nothing has arrived: it counts as a failure.
-                _ => Err(error),
+                Taken::UpTo(offset) if offset <= self.offset => Err(error),
+                taken => Ok(taken),
             },
             Err(ClientError::Refused {
                 status: StatusCode::NOT_FOUND,

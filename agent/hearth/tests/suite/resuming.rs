@@ -104,6 +104,18 @@ fn a_line_that_breaks_is_gone_on_with_where_it_broke() {
 }
 
 #[test]
+fn an_upload_that_has_come_whole_tells_its_job() {
+    let (_folder, gateway, child) = begin();
+    asked_to_begin(&gateway, 0);
+    drop(part(&gateway, 0));
+    let mut call = gateway.next();
+    assert!(call.head.starts_with("head /api/v1/uploads/9f "), "{}", call.head);
+    call.write("HTTP/1.1 204 No Content\r\nupload-offset: 13\r\nlocation: /api/v1/jobs/4c1d\r\n\r\n");
+    job(&gateway);
+    assert_eq!(end(child).code, Some(0));
+}
+
+#[test]
 fn a_lost_last_answer_costs_nothing() {
     let (_folder, gateway, child) = begin();
     asked_to_begin(&gateway, 0);
