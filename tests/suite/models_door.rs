@@ -194,6 +194,26 @@ fn a_file_comes_by_a_pipe_and_from_afar() -> Result<()> {
     })
 }
 
+/// From afar a file comes in parts and its job is waited for, and what is no model is refused by the job.
+#[test]
+fn a_file_from_afar_is_a_job() -> Result<()> {
+    with_tiny(128, 4, |stack| {
+        let file = tiny_file(stack, "far.gguf")?;
+        let added = output(remote(stack)?.args(["model", "add", "--json"]).arg(&file))?;
+        let added: StoredModel = serde_json::from_str(&added)?;
+        ensure!(added.id == "far" && listed(stack)?.contains(&added), "{added:?}");
+        let jobs = output(remote(stack)?.args(["job", "list"]))?;
+        ensure!(jobs.contains("model.add") && jobs.contains("done"), "{jobs}");
+        let cut = stack.folder().join("cut.gguf");
+        fs::write(&cut, &fs::read(&file)?[..1000])?;
+        let words = failure(remote(stack)?.args(["model", "add"]).arg(&cut))?;
+        ensure!(words.contains("cut.gguf"), "{words}");
+        let kept = listed(stack)?.len();
+        ensure!(kept == 2, "{kept} models");
+        Ok(())
+    })
+}
+
 #[test]
 fn a_split_model_is_one() -> Result<()> {
     with_tiny(128, 4, |stack| {
