@@ -9,6 +9,7 @@ mod kills;
 mod life;
 mod models;
 mod models_door;
+mod network;
 mod power;
 mod store;
 mod streams;

@@ -1,11 +1,64 @@
-//! How the machine is reached: the bodies of `/api/v1/network` and `/api/v1/time`.
+//! How the machine is reached: the bodies of `/api/v1/network`.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// Answer to `GET /network`, but for the interfaces, which are read elsewhere.
+/// Answer to `GET /network`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NetworkView {
+    /// What is in force.
+    #[serde(flatten)]
+    pub network: Network,
+    /// The machine's interfaces, as systemd-networkd tells of them.
+    pub interfaces: Vec<Interface>,
+    /// Why there are none; `null` where they are told of.
+    pub interfaces_problem: Option<String>,
+    /// When what is in force comes back to what was before, unless it is confirmed, RFC 3339; `null`: it is kept.
+    pub confirm_by: Option<String>,
+}
+
+/// Answer to `PUT /network`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NetworkTrial {
+    /// When the change comes back by itself, unless it is confirmed, RFC 3339; `null`: it is what is kept anyway.
+    pub confirm_by: Option<String>,
+}
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Interface {
+    /// The kernel's name of it.
+    pub name: String,
+    /// What it is.
+    pub kind: InterfaceKind,
+    /// Its hardware address: six pairs of hexadecimal digits.
+    pub mac: Option<String>,
+    /// Whether there is something at its other end.
+    pub carrier: Option<bool>,
+    /// Its addresses, each with the prefix's length.
+    pub addresses: Vec<String>,
+}
+
+/// Kinds of network interfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum InterfaceKind {
+    /// For a cable.
+    Ethernet,
+    /// For Wi-Fi.
+    Wifi,
+    /// Something else.
+    Other,
+}
+
+/// What is in force of the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Network {
     /// The name in the network, found as `<name>.local`.
     pub hostname: String,
@@ -17,6 +70,7 @@ pub struct Network {
 
 /// Body of `PUT /network`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NetworkChange {
     /// The name in the network.
@@ -29,6 +83,7 @@ pub struct NetworkChange {
 
 /// How the IPv4 address is found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "method", rename_all = "lowercase")]
 pub enum Ipv4 {
     /// The network gives it.
@@ -39,19 +94,23 @@ pub enum Ipv4 {
 
 /// A fixed address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StaticAddress {
     /// With the prefix's length: `192.168.1.20/24`.
     pub address: String,
     /// The router.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Ipv4))]
     pub gateway: Option<Ipv4Addr>,
     /// Servers that resolve names.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub dns: Vec<IpAddr>,
 }
 
 /// A Wi-Fi network by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Wifi {
     /// Its name.
     pub ssid: String,
@@ -59,6 +118,7 @@ pub struct Wifi {
 
 /// A Wi-Fi network to join.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WifiChange {
     /// Its name.

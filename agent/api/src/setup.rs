@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::network::{Network, NetworkChange};
+use crate::system::ClockChange;
 
 /// Where the service is on the appliance.
 pub const SOCKET: &str = "/run/hearth/setup.sock";
@@ -25,10 +26,12 @@ pub enum Request {
     SetNetwork(SetNetwork),
     /// What is tried works: keep it.
     Confirm,
-    /// The time zone.
-    TimeZone,
-    /// Another time zone, such as `Europe/Berlin`.
-    SetTimeZone(String),
+    /// The time zone, and whether the clock is set over the network.
+    Clock,
+    /// The clock is to be like this.
+    SetClock(ClockChange),
+    /// At the next start everything is to go that was not in the image; `false`: after all not.
+    FactoryReset(bool),
 }
 
 /// A change of the network.
@@ -51,8 +54,8 @@ pub enum Reply {
     OnTrial(u64),
     /// It is as is wanted.
     Done,
-    /// The time zone.
-    TimeZone(String),
+    /// What is set of the clock.
+    Clock(ClockState),
     /// It is not done.
     Refused(Refused),
 }
@@ -66,6 +69,15 @@ pub struct NetworkState {
     pub revision: String,
     /// Seconds until it comes back by itself; none: it is kept.
     pub on_trial: Option<u64>,
+}
+
+/// What is set of the clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockState {
+    /// The time zone.
+    pub timezone: String,
+    /// Whether it is set over the network.
+    pub ntp: bool,
 }
 
 /// Why something is not done.

@@ -4,6 +4,7 @@
 //! nobody asks, and needs no care for a bus or an agent that was restarted in between.
 
 mod engine;
+mod links;
 mod measured;
 mod memory;
 mod power;
@@ -13,11 +14,12 @@ mod system;
 pub(crate) use engine::{
     EngineJob, engine, engine_limits, forget_model, limit_engine, order_engine, release_model,
 };
+pub(crate) use links::interfaces;
 pub(crate) use measured::{Gauges, gauges};
 pub(crate) use memory::memory;
 pub(crate) use power::{hold, power, release, set_profile, set_target, thermal};
 pub(crate) use samples::{Look, activity, look, samples};
-pub(crate) use system::{Ending, end, timekeeping};
+pub(crate) use system::{Ending, end, is_synchronised};
 
 use api::agent::{AgentProxy, BUS_NAME};
 use api::engine::Engine;
@@ -114,6 +116,15 @@ pub(crate) async fn observe(bus: &Bus) -> Result<Observed, AgentError> {
             sample: serde_json::from_str(&agent.sample().await?)?,
             engine: serde_json::from_str(&agent.engine().await?)?,
         })
+    })
+    .await
+}
+
+/// Asks for what the machine has.
+pub(crate) async fn capabilities(bus: &Bus) -> Result<Capabilities, AgentError> {
+    ask(bus, async |connection| {
+        let agent = agent(connection).await?;
+        Ok(serde_json::from_str(&agent.capabilities().await?)?)
     })
     .await
 }

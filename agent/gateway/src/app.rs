@@ -15,6 +15,7 @@ use crate::{
     refusal::{Kind, Refusal},
     rest::HealthCache,
     sessions::Sessions,
+    setup::SetupService,
     tls::Identity,
     tokens::Book,
     uploads::Uploads,
@@ -39,6 +40,8 @@ pub(crate) struct App {
     pub(crate) upstream: Upstream,
     /// The way to the import service.
     pub(crate) import: ImportService,
+    /// The way to hearth-setup.
+    pub(crate) setup: SetupService,
     /// Where hearthd hears of requests as they come.
     pub(crate) arrivals: Arrivals,
     /// Where hearthd is asked.
@@ -72,31 +75,40 @@ pub(crate) struct App {
     rates: Rates,
 }
 
+/// The ways to whom the gateway asks.
+pub(crate) struct Ways {
+    /// To inferd.
+    pub(crate) upstream: Upstream,
+    /// To the import service.
+    pub(crate) import: ImportService,
+    /// To hearth-setup.
+    pub(crate) setup: SetupService,
+    /// To hearthd, of requests as they come.
+    pub(crate) arrivals: Arrivals,
+    /// To hearthd, for answers.
+    pub(crate) bus: Bus,
+    /// The program that reads the journal.
+    pub(crate) journalctl: PathBuf,
+}
+
 impl App {
     /// Nothing has happened yet.
-    pub(crate) fn new(
-        book: Book,
-        upstream: Upstream,
-        import: ImportService,
-        arrivals: Arrivals,
-        bus: Bus,
-        identity: Arc<Identity>,
-        journalctl: PathBuf,
-    ) -> Self {
+    pub(crate) fn new(book: Book, ways: Ways, identity: Arc<Identity>) -> Self {
         let feed = Arc::<Feed>::default();
         Self {
             book,
-            upstream,
-            import,
-            arrivals,
-            bus,
+            upstream: ways.upstream,
+            import: ways.import,
+            setup: ways.setup,
+            arrivals: ways.arrivals,
+            bus: ways.bus,
             identity,
             health: HealthCache::default(),
             jobs: Arc::new(Jobs::new(feed.clone())),
             feed,
             uploads: Arc::default(),
             sessions: Sessions::default(),
-            journalctl,
+            journalctl: ways.journalctl,
             revoked: watch::Sender::default(),
             measured: Arc::default(),
             readers: Arc::new(Semaphore::new(READERS)),

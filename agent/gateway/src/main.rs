@@ -9,6 +9,7 @@ mod bearer;
 mod bounded_lines;
 mod buckets;
 mod caller;
+mod conditions;
 mod connections;
 mod feed;
 mod first_token;
@@ -33,6 +34,7 @@ mod rest;
 mod routes;
 mod serve;
 mod sessions;
+mod setup;
 mod slots;
 mod state_file;
 mod tls;
@@ -41,7 +43,7 @@ mod uploads;
 
 use agent::Bus;
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use std::{
     io::{self, Write},
     net::SocketAddr,
@@ -70,35 +72,7 @@ enum Command {
         after_help = "Example, without systemd and without hearthd:\n  gateway serve --listen 127.0.0.1:8443 \
         --local /tmp/gateway.sock --infer /tmp/infer.sock --state /tmp/state --bus none"
     )]
-    Serve {
-        /// Address to listen on for TLS; may be repeated
-        #[arg(long, value_name = "ADDR")]
-        listen: Vec<SocketAddr>,
-        /// Address to listen on for plain HTTP; may be repeated
-        #[arg(long, value_name = "ADDR")]
-        listen_plain: Vec<SocketAddr>,
-        /// inferd's socket
-        #[arg(long, value_name = "PATH", default_value = "/run/hearth/infer.sock")]
-        infer: PathBuf,
-        /// The import service's socket
-        #[arg(long, value_name = "PATH", default_value = api::import::SOCKET)]
-        import: PathBuf,
-        /// Where hearthd hears that a request has come, before the engine does; it need not be there
-        #[arg(long, value_name = "PATH", default_value = api::phase::ARRIVAL_SOCKET)]
-        arrival_socket: PathBuf,
-        /// Path of the local socket, for development
-        #[arg(long, value_name = "PATH")]
-        local: Option<PathBuf>,
-        /// Folder of tokens, certificates and keys
-        #[arg(long, value_name = "DIR", default_value = "/var/lib/hearth/gateway")]
-        state: PathBuf,
-        /// Bus on which hearthd is asked: system, session, none or an address
-        #[arg(long, value_name = "BUS", default_value = "system")]
-        bus: Bus,
-        /// The program that reads the journal
-        #[arg(long, value_name = "PROGRAM", default_value = "journalctl")]
-        journalctl: PathBuf,
-    },
+    Serve(Box<Serve>),
     /// Make the first token and print it, unless there is a token already.
     ///
     /// To be run before the daemon, as its user. Prints nothing if a token was made or provided before.
@@ -119,6 +93,40 @@ enum Command {
     },
 }
 
+#[derive(Args)]
+struct Serve {
+    /// Address to listen on for TLS; may be repeated
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<SocketAddr>,
+    /// Address to listen on for plain HTTP; may be repeated
+    #[arg(long, value_name = "ADDR")]
+    listen_plain: Vec<SocketAddr>,
+    /// inferd's socket
+    #[arg(long, value_name = "PATH", default_value = "/run/hearth/infer.sock")]
+    infer: PathBuf,
+    /// The import service's socket
+    #[arg(long, value_name = "PATH", default_value = api::import::SOCKET)]
+    import: PathBuf,
+    /// hearth-setup's socket
+    #[arg(long, value_name = "PATH", default_value = api::setup::SOCKET)]
+    setup: PathBuf,
+    /// Where hearthd hears that a request has come, before the engine does; it need not be there
+    #[arg(long, value_name = "PATH", default_value = api::phase::ARRIVAL_SOCKET)]
+    arrival_socket: PathBuf,
+    /// Path of the local socket, for development
+    #[arg(long, value_name = "PATH")]
+    local: Option<PathBuf>,
+    /// Folder of tokens, certificates and keys
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/hearth/gateway")]
+    state: PathBuf,
+    /// Bus on which hearthd is asked: system, session, none or an address
+    #[arg(long, value_name = "BUS", default_value = "system")]
+    bus: Bus,
+    /// The program that reads the journal
+    #[arg(long, value_name = "PROGRAM", default_value = "journalctl")]
+    journalctl: PathBuf,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     journal::start();
@@ -136,29 +144,8 @@ fn run(command: Command) -> anyhow::Result<()> {
     let hashes = credentials.map(|folder| HASHES.map(|name| folder.join(name)).to_vec());
     let hashes = hashes.unwrap_or_default();
     match command {
-        Command::Serve {
-            listen,
-            listen_plain,
-            infer,
-            import,
-            arrival_socket,
-            local,
-            state,
-            bus,
-            journalctl,
-        } => {
-            let settings = serve::Settings {
-                listen,
-                listen_plain,
-                infer,
-                import,
-                arrivals: arrival_socket,
-                local,
-                state,
-                hashes,
-                bus,
-                journalctl,
-            };
+        Command::Serve(serve) => {
+            let settings = serve.settings(hashes);
             // One thread: the work is passing bytes on, and each thread costs memory.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime
@@ -171,5 +158,23 @@ fn run(command: Command) -> anyhow::Result<()> {
             first_token::first_token(&state, &hashes, now, show)
         }
         Command::Fingerprint { state } => tls::make_known(&state, time::OffsetDateTime::now_utc()),
+    }
+}
+
+impl Serve {
+    fn settings(self, hashes: Vec<PathBuf>) -> serve::Settings {
+        serve::Settings {
+            listen: self.listen,
+            listen_plain: self.listen_plain,
+            infer: self.infer,
+            import: self.import,
+            setup: self.setup,
+            arrivals: self.arrival_socket,
+            local: self.local,
+            state: self.state,
+            hashes,
+            bus: self.bus,
+            journalctl: self.journalctl,
+        }
     }
 }

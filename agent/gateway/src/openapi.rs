@@ -60,6 +60,9 @@ pub(crate) fn complete(document: &mut utoipa::openapi::OpenApi, role: Option<Rol
                 Some(role) => gate(operation, role),
                 None => refuse(&mut operation.responses, &[Kind::TooOften]),
             }
+            if operation.responses.responses.contains_key("412") {
+                conditional(operation);
+            }
             if role.is_some() && method == HttpMethod::Post && !path.ends_with("/tokens") {
                 keyed(operation);
             }
@@ -69,18 +72,9 @@ pub(crate) fn complete(document: &mut utoipa::openapi::OpenApi, role: Option<Rol
 
 /// What is begun may be sent again.
 fn keyed(operation: &mut Operation) {
-    let key = ParameterBuilder::new()
-        .name("Idempotency-Key")
-        .parameter_in(ParameterIn::Header)
-        .required(Required::False)
-        .description(Some(
-            "A request that is sent again with it within an hour is answered as before, and not done again.",
-        ))
-        .schema(Some(Object::with_type(Type::String)));
-    operation
-        .parameters
-        .get_or_insert_default()
-        .push(key.build().into());
+    let text =
+        "A request that is sent again with it within an hour is answered as before, and not done again.";
+    header(operation, "Idempotency-Key", text);
     let kinds = [
         Kind::Invalid,
         Kind::BodyTimeout,
@@ -89,6 +83,26 @@ fn keyed(operation: &mut Operation) {
         Kind::Unacceptable,
     ];
     refuse(&mut operation.responses, &kinds);
+}
+
+/// What is changed may be meant as it was read.
+fn conditional(operation: &mut Operation) {
+    let text =
+        "The ETag of what is changed, in its quotes: where it is not any more what it was, nothing is done.";
+    header(operation, "If-Match", text);
+}
+
+fn header(operation: &mut Operation, name: &str, text: &str) {
+    let header = ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(text))
+        .schema(Some(Object::with_type(Type::String)));
+    operation
+        .parameters
+        .get_or_insert_default()
+        .push(header.build().into());
 }
 
 fn gate(operation: &mut Operation, role: Role) {
@@ -178,6 +192,10 @@ groups! {
     OfAgent: AgentFailed, AgentUnavailable;
     /// Of whatever is asked of the import service.
     OfImport: ImportLost, ImportUnavailable;
+    /// Of whatever is asked of hearth-setup.
+    OfSetup: SetupLost, SetupUnavailable;
+    /// What is done on the state alone that the client knows.
+    OfCondition: Changed, Invalid;
     /// What the query may be wrong in.
     OfQuery: Invalid;
     /// What cannot be done in every state.

@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     NotFound,
     /// The path has no such method.
     WrongMethod,
+    /// It is not any more what it was when the client read it.
+    Changed,
     /// The body did not arrive in time.
     BodyTimeout,
     /// It cannot be done in the present state.
@@ -46,6 +48,10 @@ pub(crate) enum Kind {
     AgentFailed,
     /// The disk has not enough room.
     NoSpace,
+    /// hearth-setup does not take requests.
+    SetupUnavailable,
+    /// hearth-setup ended before its answer.
+    SetupLost,
     /// The import service does not take requests.
     ImportUnavailable,
     /// The import service ended before its last word.
@@ -77,6 +83,7 @@ impl Kind {
             Self::Unencrypted => (S::FORBIDDEN, "unencrypted", "Use https", "permission_error", "unencrypted"),
             Self::NotFound => (S::NOT_FOUND, "not-found", "Not found", REQUEST, "unknown_url"),
             Self::WrongMethod => (S::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", REQUEST, "method_not_allowed"),
+            Self::Changed => (S::PRECONDITION_FAILED, "changed", "Changed meanwhile", REQUEST, "precondition_failed"),
             Self::BodyTimeout => (S::REQUEST_TIMEOUT, "body-timeout", "Request body too slow", REQUEST, "request_timeout"),
             Self::Conflict => (S::CONFLICT, "conflict", "Not possible now", REQUEST, "conflict"),
             Self::TooLarge => (S::PAYLOAD_TOO_LARGE, "too-large", "Request body too large", REQUEST, "request_too_large"),
@@ -87,6 +94,8 @@ impl Kind {
             Self::AgentUnavailable => (S::SERVICE_UNAVAILABLE, "agent-unavailable", "No agent", SERVER, "agent_unavailable"),
             Self::AgentFailed => (S::BAD_GATEWAY, "agent-failed", "It could not be done", SERVER, "agent_failed"),
             Self::NoSpace => (S::INSUFFICIENT_STORAGE, "no-space", "Not enough room", SERVER, "no_space"),
+            Self::SetupUnavailable => (S::SERVICE_UNAVAILABLE, "setup-unavailable", "No setup service", SERVER, "setup_unavailable"),
+            Self::SetupLost => (S::BAD_GATEWAY, "setup-lost", "The setup service ended", SERVER, "setup_lost"),
             Self::ImportUnavailable => (S::SERVICE_UNAVAILABLE, "import-unavailable", "No import service", SERVER, "import_unavailable"),
             Self::ImportLost => (S::BAD_GATEWAY, "import-lost", "The import service ended", SERVER, "import_lost"),
             Self::TooHot => (S::SERVICE_UNAVAILABLE, "too-hot", "Stopped until it is cooler", SERVER, "engine_too_hot"),

@@ -11,6 +11,7 @@ pub(crate) mod logs;
 pub(crate) mod memory;
 pub(crate) mod metrics;
 pub(crate) mod models;
+pub(crate) mod network;
 mod page;
 pub(crate) mod power;
 pub(crate) mod samples;
@@ -26,6 +27,7 @@ pub(crate) use health::HealthCache;
 
 use crate::{
     agent::AgentError,
+    conditions,
     intake::Intake,
     refusal::{Kind, Refusal},
 };
@@ -71,6 +73,22 @@ fn answer<T: Serialize>(uri: &Uri, outcome: Result<T, impl Into<Refusal>>) -> Re
         Ok(found) => Json(found).into_response(),
         Err(error) => error.into().response(uri.path()),
     }
+}
+
+/// The same, with the tag of what of it can be changed.
+fn answer_tagged<T: Serialize, S: Serialize>(
+    uri: &Uri,
+    outcome: Result<T, impl Into<Refusal>>,
+    state: impl FnOnce(&T) -> S,
+) -> Response {
+    let tagged = outcome.map_err(Into::into).and_then(|found| {
+        let tag = conditions::tag(&state(&found))?;
+        Ok((conditions::tagged(&tag), Json(found)))
+    });
+    tagged.map_or_else(
+        |refusal: Refusal| refusal.response(uri.path()),
+        IntoResponse::into_response,
+    )
 }
 
 /// A body of JSON, of the shape that is wanted. What is no JSON is told from a value that cannot be, by its field.

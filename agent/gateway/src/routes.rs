@@ -109,6 +109,7 @@ fn reading() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(rest::session::tell, rest::session::end))
         .routes(routes!(rest::status::status))
+        .routes(routes!(rest::system::system))
         .routes(routes!(rest::power::power))
         .routes(routes!(rest::thermal::thermal))
         .routes(routes!(rest::memory::memory))
@@ -121,6 +122,7 @@ fn reading() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rest::jobs::job))
         .routes(routes!(rest::tls::tls))
         .routes(routes!(rest::models::models))
+        .routes(routes!(rest::models::model))
 }
 
 fn chatting() -> OpenApiRouter<Arc<App>> {
@@ -132,7 +134,7 @@ fn chatting() -> OpenApiRouter<Arc<App>> {
 fn managing() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(rest::tokens::list, rest::tokens::create))
-        .routes(routes!(rest::tokens::revoke))
+        .routes(routes!(rest::tokens::token, rest::tokens::revoke))
         .routes(routes!(
             rest::models::add,
             rest::models::set,
@@ -142,9 +144,12 @@ fn managing() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rest::engine::release))
         .routes(routes!(rest::jobs::cancel))
         .routes(routes!(rest::logs::logs))
-        .routes(routes!(rest::clock::clock))
+        .routes(routes!(rest::network::network, rest::network::set_network))
+        .routes(routes!(rest::network::confirm))
+        .routes(routes!(rest::clock::clock, rest::clock::set_clock))
         .routes(routes!(rest::system::reboot))
         .routes(routes!(rest::system::power_off))
+        .routes(routes!(rest::system::factory_reset))
         .routes(routes!(rest::uploads::begin))
         .routes(routes!(
             rest::uploads::part,

@@ -2,7 +2,7 @@
 
 use crate::{
     agent::Bus,
-    app::App,
+    app::{App, Ways},
     arrivals::Arrivals,
     connections::Connections,
     import::ImportService,
@@ -10,6 +10,7 @@ use crate::{
     plain,
     proxy::Upstream,
     routes,
+    setup::SetupService,
     tls::{Acceptor, Identity},
     tokens::{Book, Provided, Store, read_provided},
 };
@@ -42,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) infer: PathBuf,
     /// The import service's socket.
     pub(crate) import: PathBuf,
+    /// hearth-setup's socket.
+    pub(crate) setup: PathBuf,
     /// Where hearthd hears of requests.
     pub(crate) arrivals: PathBuf,
     /// The local socket, where it is not inherited.
@@ -63,18 +66,15 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
     let sockets = open_sockets(&settings)?;
     let tls_port = sockets.tls_port()?;
     let acceptor = Acceptor::new(identity.clone()).context("cannot set TLS up")?;
-    let upstream = Upstream::new(settings.infer);
-    let arrivals = Arrivals::new(settings.arrivals);
-    let import = ImportService::new(settings.import);
-    let app = Arc::new(App::new(
-        book,
-        upstream,
-        import,
-        arrivals,
-        settings.bus,
-        identity,
-        settings.journalctl,
-    ));
+    let ways = Ways {
+        upstream: Upstream::new(settings.infer),
+        import: ImportService::new(settings.import),
+        setup: SetupService::new(settings.setup),
+        arrivals: Arrivals::new(settings.arrivals),
+        bus: settings.bus,
+        journalctl: settings.journalctl,
+    };
+    let app = Arc::new(App::new(book, ways, identity));
     let connections = Connections::new(app.stopping.clone());
     let service = routes::router(&app);
     let plain = plain::router(&app, service.clone(), tls_port);

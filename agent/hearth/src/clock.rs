@@ -37,8 +37,9 @@ fn render(clock: &Clock) -> String {
     line(&mut text, "Time", screen::one_line(&clock.time));
     line(&mut text, "Time zone", screen::one_line(&clock.timezone));
     let kept = match (clock.ntp, clock.synchronised) {
-        (true, true) => "set over the network".to_owned(),
-        (true, false) => format!("{WARN}to be set over the network, and has not been yet{WARN:#}"),
+        (true, Some(true)) => "set over the network".to_owned(),
+        (true, None) => "to be set over the network; whether it has been is not told".to_owned(),
+        (true, Some(false)) => format!("{WARN}to be set over the network, and has not been yet{WARN:#}"),
         (false, _) => format!("{WARN}goes by itself: setting it over the network is off{WARN:#}"),
     };
     line(&mut text, "Clock", kept);

@@ -30,6 +30,8 @@ const ANSWERED: &str = "run/hearth/setup/answered";
 pub(crate) const INSTALL: &str = "run/hearth/setup/install.json";
 /// Written when the running system must be told of a change (`hearth-apply.path`).
 const CHANGED: &str = "run/hearth/setup/changed";
+/// Its being there has the initrd make the disk's own partitions anew (`hearth-factory-reset.service`).
+const RESET: &str = "var/lib/hearth/config/factory-reset";
 const LOCK: &str = "run/hearth/setup/lock";
 /// The longest of the files that are made of settings, in bytes.
 const LONGEST: usize = 1 << 20;
@@ -126,6 +128,7 @@ impl<'p> Desk<'p> {
             render::links(network),
             render::network(network, Some(before)),
             render::rest(&self.state.kept().settings()),
+            vec![render::ntp(self.state.kept().without_ntp)],
         ];
         self.put(&files.concat())
     }
@@ -134,6 +137,18 @@ impl<'p> Desk<'p> {
     pub(crate) fn render_now(&self, before: &Network) -> Result<()> {
         let rendered = self.render(before);
         self.tell_system().and(rendered)
+    }
+
+    /// Has everything go at the next start that was not in the image, or keeps it after all.
+    pub(crate) fn reset(&self, wanted: bool) -> Result<()> {
+        if wanted {
+            journal::warn("at the next start everything goes that was not in the image");
+            return self.place.write(Path::new(RESET), b"", 0o600);
+        }
+        if self.place.remove(RESET)? {
+            journal::warn("everything stays after all");
+        }
+        Ok(())
     }
 
     /// Writes down what is left of a record that could not be read.

@@ -4,7 +4,8 @@
 use std::io::{BufRead, Write};
 
 use anyhow::Result;
-use api::setup::{LONGEST_REQUEST, NetworkState, Reason, Refused, Reply, Request, SetNetwork};
+use api::setup::{ClockState, LONGEST_REQUEST, NetworkState, Reason, Refused, Reply, Request, SetNetwork};
+use api::system::ClockChange;
 use machine::BootTime;
 use setup::change::{checked, shown};
 use setup::digest;
@@ -70,8 +71,12 @@ fn answer(
         Request::Network => Ok((Reply::Network(state(desk, now)), Then::Rest)),
         Request::SetNetwork(set) => set_network(desk, &set, now),
         Request::Confirm => confirm(desk, now),
-        Request::TimeZone => Ok((Reply::TimeZone(time_zone(desk)), Then::Rest)),
-        Request::SetTimeZone(zone) => set_time_zone(place, desk, &zone),
+        Request::Clock => Ok((Reply::Clock(clock(desk)), Then::Rest)),
+        Request::SetClock(change) => set_clock(place, desk, &change),
+        Request::FactoryReset(wanted) => {
+            desk.reset(wanted).map_err(failed)?;
+            Ok((Reply::Done, Then::Rest))
+        }
     }
 }
 
@@ -107,17 +112,18 @@ fn confirm(desk: &mut Desk<'_>, now: BootTime) -> Result<(Reply, Then), Refused>
     Ok((Reply::Done, Then::Rest))
 }
 
-fn set_time_zone(place: &Place, desk: &mut Desk<'_>, zone: &str) -> Result<(Reply, Then), Refused> {
-    let parsed: TimeZone = zone.parse().map_err(|error| refused(Reason::Invalid, error))?;
+fn set_clock(place: &Place, desk: &mut Desk<'_>, change: &ClockChange) -> Result<(Reply, Then), Refused> {
+    let zone = &change.timezone;
+    let invalid = |error| refused(Reason::Invalid, format!("timezone: {error}"));
+    let parsed: TimeZone = zone.parse().map_err(invalid)?;
     if !is_zone(place, zone) {
-        let message = format!("there is no time zone `{zone}`");
-        return Err(refused(Reason::Invalid, message));
+        return Err(invalid(format!("there is no time zone `{zone}`")));
     }
     let mut next = desk.state().clone();
-    next.set_time_zone(parsed);
+    next.set_clock(parsed, change.ntp);
     desk.save(next).map_err(failed)?;
     let before = desk.state().network().clone();
-    desk.render(&before).map_err(failed)?;
+    desk.render_now(&before).map_err(failed)?;
     Ok((Reply::Done, Then::Rest))
 }
 
@@ -136,9 +142,13 @@ fn revision(network: &Network) -> String {
     digest(&text).chars().take(16).collect()
 }
 
-fn time_zone(desk: &Desk<'_>) -> String {
-    let zone = desk.state().kept().timezone.as_ref();
-    zone.map_or_else(|| "UTC".to_owned(), ToString::to_string)
+fn clock(desk: &Desk<'_>) -> ClockState {
+    let kept = desk.state().kept();
+    let zone = kept.timezone.as_ref();
+    ClockState {
+        timezone: zone.map_or_else(|| "UTC".to_owned(), ToString::to_string),
+        ntp: !kept.without_ntp,
+    }
 }
 
 fn failed(error: anyhow::Error) -> Refused {

@@ -15,6 +15,9 @@ pub struct Kept {
     pub network: Network,
     /// The time zone.
     pub timezone: Option<TimeZone>,
+    /// Whether the clock goes by itself and is not set over the network.
+    #[serde(default)]
+    pub without_ntp: bool,
     /// What each file has set, by its name, in the order in which later ones take the place of earlier ones.
     sources: BTreeMap<String, Read>,
     /// Answers to files that set nothing because of their mistakes, by their names.

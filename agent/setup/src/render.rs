@@ -96,6 +96,16 @@ fn lines<T: ToString>(all: &[T]) -> String {
     all.iter().map(|one| one.to_string() + "\n").collect()
 }
 
+/// Its being there keeps systemd-timesyncd from being started (a drop-in of its unit).
+pub fn ntp(is_without: bool) -> File {
+    let content = if is_without {
+        Content::Text(String::new(), PUBLIC)
+    } else {
+        Content::Absent
+    };
+    file(format!("{STATE}/ntp-off"), content)
+}
+
 /// What `/etc/localtime` leads to.
 fn local_time(zone: Option<&TimeZone>) -> File {
     let zone = zone.map_or_else(|| "UTC".to_owned(), ToString::to_string);

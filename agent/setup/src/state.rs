@@ -141,9 +141,10 @@ impl State {
         self.trial = self.trial.take().map(|trial| trial.anew(now));
     }
 
-    /// Another time zone.
-    pub fn set_time_zone(&mut self, zone: TimeZone) {
+    /// Another time zone, and whether the clock is set over the network; `None`: as it is.
+    pub fn set_clock(&mut self, zone: TimeZone, ntp: Option<bool>) {
         self.kept.timezone = Some(zone);
+        self.kept.without_ntp = ntp.map_or(self.kept.without_ntp, |ntp| !ntp);
     }
 
     /// How the copy to the internal disk went.

@@ -29,7 +29,7 @@ pub(super) struct Activator(Supervisor<Daemon>);
 
 impl Activator {
     pub(super) fn start(socket: &Path, log: &Path, args: Vec<String>) -> Result<Self> {
-        let unit = SocketUnit::listen(socket, log, args)?;
+        let unit = SocketUnit::listen("inferd", socket, log, args)?;
         let supervise = move |state: &Mutex<_>| supervise(&unit, state);
         Ok(Self(Supervisor::start("inferd", supervise)))
     }

@@ -1,4 +1,4 @@
-//! systemd's part for the import service, whose socket has `Accept=yes`: a process for each connection.
+//! systemd's part for services whose sockets have `Accept=yes`: a process for each connection.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -14,10 +14,11 @@ use crate::process::{Process, tethered};
 pub(super) struct Inetd(Supervisor<Vec<Process>>);
 
 impl Inetd {
-    pub(super) fn start(socket: &Path, log: &Path, args: Vec<String>) -> Result<Self> {
-        let unit = SocketUnit::listen(socket, log, args)?;
-        let supervise = move |state: &Mutex<_>| supervise(&unit, state);
-        Ok(Self(Supervisor::start("the import service", supervise)))
+    /// Listens for a program with these arguments. `what` it is tells of its failures.
+    pub(super) fn start(what: &'static str, program: &str, socket: &Path, args: Vec<String>) -> Result<Self> {
+        let unit = SocketUnit::listen(program, socket, &socket.with_extension("log"), args)?;
+        let supervise = move |state: &Mutex<_>| supervise(what, &unit, state);
+        Ok(Self(Supervisor::start(what, supervise)))
     }
 
     /// Ids of the processes that run now.
@@ -29,11 +30,11 @@ impl Inetd {
 }
 
 /// Starts a process for each connection until told to stop.
-fn supervise(unit: &SocketUnit, state: &Mutex<State<Vec<Process>>>) -> Result<()> {
+fn supervise(what: &str, unit: &SocketUnit, state: &Mutex<State<Vec<Process>>>) -> Result<()> {
     while !lock(state).stop {
         if unit.connection_waits()? {
             let (connection, _) = unit.socket.accept()?;
-            let process = launch(unit, connection.into())?;
+            let process = launch(what, unit, connection.into())?;
             lock(state).processes.push(process);
         }
         reap(&mut lock(state).processes)?;
@@ -52,8 +53,8 @@ fn reap(processes: &mut Vec<Process>) -> Result<()> {
     Ok(())
 }
 
-fn launch(unit: &SocketUnit, connection: OwnedFd) -> Result<Process> {
+fn launch(what: &str, unit: &SocketUnit, connection: OwnedFd) -> Result<Process> {
     let mut command = tethered(&unit.program);
     command.args(&unit.args).stdin(connection);
-    Process::start("inferd import-service", command, &unit.log)
+    Process::start(what, command, &unit.log)
 }

@@ -7,6 +7,7 @@ mod inetd;
 mod socket_unit;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use bus::Bus;
 use inetd::Inetd;
 
 /// The daemons and the command.
-const BUILT: [&str; 4] = ["hearthd", "inferd", "gateway", "hearth"];
+const BUILT: [&str; 5] = ["hearthd", "inferd", "gateway", "setup", "hearth"];
 /// The copied machine, in the stack's folder.
 const MACHINE: &str = "machine";
 /// What hearthd's laws were told, in the stack's folder.
@@ -83,6 +84,7 @@ pub struct HostStack {
     // In the order in which they go: the door first, the bus last, then the folder.
     gateway: Process,
     import: Inetd,
+    _setup: Inetd,
     inferd: Activator,
     hearthd: Process,
     _bus: Bus,
@@ -106,9 +108,16 @@ impl HostStack {
             inferd_args(place, options),
         )?;
         let import = Inetd::start(
+            "inferd import-service",
+            "inferd",
             &place.join("import.sock"),
-            &place.join("import.log"),
             import_args(place, options),
+        )?;
+        let setup = Inetd::start(
+            "setup serve",
+            "setup",
+            &place.join("setup.sock"),
+            setup_args(place)?,
         )?;
         let token = first_token(place)?;
         let mut gateway = start_gateway(place, &bus, options.listen.unwrap_or(ANY_PORT))?;
@@ -118,6 +127,7 @@ impl HostStack {
         let mut stack = Self {
             gateway,
             import,
+            _setup: setup,
             inferd,
             hearthd,
             _bus: bus,
@@ -268,7 +278,7 @@ impl HostStack {
 
     /// The ends of all logs.
     pub fn logs(&self) -> String {
-        let names = ["hearthd", "inferd", "import", "gateway", "bus"];
+        let names = ["hearthd", "inferd", "import", "setup", "gateway", "bus"];
         let ends = names.map(|name| {
             let log = process::read_log(&self.folder.path().join(format!("{name}.log")));
             format!(
@@ -317,7 +327,7 @@ pub fn daemon(name: &str) -> Result<PathBuf> {
         .find(|path| path.is_file());
     place.with_context(|| {
         format!(
-            "no {name} in a folder above {}; build it: cargo build --release -p hearthd -p inferd -p gateway -p hearth",
+            "no {name} in a folder above {}; build it: cargo build --release -p hearthd -p inferd -p gateway -p setup -p hearth",
             own.display()
         )
     })
@@ -366,6 +376,7 @@ fn start_gateway(place: &Path, bus: &Bus, address: SocketAddr) -> Result<Process
     command.args(["--listen-plain", &ANY_PORT.to_string()]);
     command.arg("--infer").arg(place.join("infer.sock"));
     command.arg("--import").arg(place.join("import.sock"));
+    command.arg("--setup").arg(place.join("setup.sock"));
     command.arg("--arrival-socket").arg(place.join("arrival.sock"));
     command.arg("--local").arg(place.join("gateway.sock"));
     command.arg("--state").arg(place.join("gateway"));
@@ -442,6 +453,20 @@ fn import_args(place: &Path, options: &Options) -> Vec<String> {
     ["import-service", "--image", &image, "--store", &store]
         .map(str::to_owned)
         .into()
+}
+
+/// It works on a folder of its own, which has this host's time zones: nothing of this host is changed.
+fn setup_args(place: &Path) -> Result<Vec<String>> {
+    let root = place.join("root");
+    let share = root.join("usr/share");
+    std::fs::create_dir_all(&share)
+        .and_then(|()| symlink("/usr/share/zoneinfo", share.join("zoneinfo")))
+        .with_context(|| format!("cannot make {}", share.display()))?;
+    Ok(vec![
+        "--root".to_owned(),
+        root.display().to_string(),
+        "serve".to_owned(),
+    ])
 }
 
 fn store_of(place: &Path) -> PathBuf {

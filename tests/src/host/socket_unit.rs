@@ -24,12 +24,12 @@ pub(super) struct SocketUnit {
 }
 
 impl SocketUnit {
-    /// Listens for inferd, or a command of it, with these arguments.
-    pub(super) fn listen(socket: &Path, log: &Path, args: Vec<String>) -> Result<Self> {
+    /// Listens for a program, of the daemons' folder, with these arguments.
+    pub(super) fn listen(program: &str, socket: &Path, log: &Path, args: Vec<String>) -> Result<Self> {
         let listener =
             UnixListener::bind(socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
         Ok(Self {
-            program: daemon("inferd")?,
+            program: daemon(program)?,
             args,
             log: log.to_owned(),
             socket: listener,

@@ -32,38 +32,18 @@ pub(crate) async fn end(bus: &Bus, ending: Ending) -> Result<(), AgentError> {
     default_path = "/org/freedesktop/timedate1"
 )]
 trait Timedate {
-    /// The time zone, as `Europe/Berlin`.
-    #[zbus(property)]
-    fn timezone(&self) -> zbus::Result<String>;
-    /// Whether the clock is set over the network.
-    #[zbus(property, name = "NTP")]
-    fn ntp(&self) -> zbus::Result<bool>;
-    /// Whether it has been.
+    /// Whether the clock was set over the network.
     #[zbus(property, name = "NTPSynchronized")]
     fn ntp_synchronized(&self) -> zbus::Result<bool>;
 }
 
-/// What systemd tells of the clock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Timekeeping {
-    /// The time zone.
-    pub(crate) timezone: String,
-    /// Whether the clock is set over the network.
-    pub(crate) ntp: bool,
-    /// Whether it has been.
-    pub(crate) synchronised: bool,
-}
-
-/// Asks systemd for the clock's settings.
-pub(crate) async fn timekeeping(bus: &Bus) -> Result<Timekeeping, AgentError> {
+/// Asks systemd whether the clock was set over the network. (Of the time zone it knows nothing: the link that it reads
+/// leads into `/var`.)
+pub(crate) async fn is_synchronised(bus: &Bus) -> Result<bool, AgentError> {
     ask(bus, async |connection| {
         let builder = TimedateProxy::builder(connection);
         let timedate = builder.cache_properties(CacheProperties::No).build().await?;
-        Ok(Timekeeping {
-            timezone: timedate.timezone().await?,
-            ntp: timedate.ntp().await?,
-            synchronised: timedate.ntp_synchronized().await?,
-        })
+        Ok(timedate.ntp_synchronized().await?)
     })
     .await
 }

@@ -1,10 +1,11 @@
 //! `/api/v1/engine`: the engine's unit and what it may have, and models that are not loaded because it failed with them.
 
-use super::{answer, jobs, power::who, read};
+use super::{answer, answer_tagged, jobs, power::who, read};
 use crate::{
     agent::{self, AgentError, EngineJob},
     app::App,
-    openapi::{OfAgent, OfState},
+    conditions,
+    openapi::{OfAgent, OfCondition, OfState},
     plain_text::is_plain,
     proxy,
     refusal::{Kind, Refusal},
@@ -168,10 +169,12 @@ async fn order(app: &App, job: EngineJob, extensions: &Extensions) -> Result<Eng
     get,
     path = "/api/v1/engine/limits",
     tag = "engine",
-    responses((status = 200, description = "The limits", body = EngineLimits), OfAgent)
+    responses((status = 200, description = "The limits", body = EngineLimits, headers(("ETag" = String))), OfAgent)
 )]
 pub(crate) async fn limits(State(app): State<Arc<App>>, uri: Uri) -> Response {
-    answer(&uri, agent::engine_limits(&app.bus).await)
+    answer_tagged(&uri, agent::engine_limits(&app.bus).await, |limits| {
+        limits.chosen.clone()
+    })
 }
 
 /// Sets what the engine's unit may have.
@@ -180,14 +183,16 @@ pub(crate) async fn limits(State(app): State<Arc<App>>, uri: Uri) -> Response {
     path = "/api/v1/engine/limits",
     tag = "engine",
     request_body = NewLimits,
-    responses((status = 200, description = "What is in force then", body = EngineLimits), OfAgent)
+    responses((status = 200, description = "What is in force then", body = EngineLimits, headers(("ETag" = String))), OfAgent, OfCondition)
 )]
 pub(crate) async fn set_limits(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
-    answer(&uri, limit(&app, request).await)
+    answer_tagged(&uri, limit(&app, request).await, |limits| limits.chosen.clone())
 }
 
 async fn limit(app: &App, request: Request) -> Result<EngineLimits, Refusal> {
     let who = who(app, request.extensions());
+    let now = async { Ok(agent::engine_limits(&app.bus).await?.chosen) };
+    conditions::unchanged(request.headers(), now).await?;
     let new: NewLimits = read(request, LIMITS).await?;
     let limits = agent::limit_engine(&app.bus, &new).await?;
     tracing::info!(who, "engine's limits set to {:?} by {who}", limits.chosen);

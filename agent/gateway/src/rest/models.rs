@@ -2,7 +2,7 @@
 //! service, and its word passed back.
 
 use super::{
-    Lines, answer, jobs,
+    Lines, answer, answer_tagged, jobs,
     page::{AnyPage, Page, page},
     power::who,
     read,
@@ -10,16 +10,17 @@ use super::{
 use crate::{
     agent,
     app::App,
+    conditions,
     import::{Conversation, ImportError},
     intake::Intake,
     jobs::Running,
-    openapi::{OfImport, OfQuery, OfRoom, OfState},
+    openapi::{OfCondition, OfImport, OfQuery, OfRoom, OfState},
     refusal::{Kind, Refusal},
 };
 use api::{
     import::{NewFile, NewModel, Refused, RefusedKind, Reply, Request as Wanted, SetModel},
     jobs::Job,
-    models::{ModelChange, RemovedModel, Step, StoredModel, StoredModels},
+    models::{ModelChange, ModelSettings, RemovedModel, Step, StoredModel, StoredModels},
 };
 use axum::{
     body::Body,
@@ -70,25 +71,62 @@ async fn all(app: &App) -> Result<Vec<StoredModel>, Refusal> {
     }
 }
 
+/// One model.
+#[utoipa::path(
+    get,
+    path = "/api/v1/models/{name}",
+    tag = "models",
+    params(("name" = String, Path, description = "The name of the model")),
+    responses((status = 200, description = "The model", body = StoredModel, headers(("ETag" = String))), OfImport)
+)]
+pub(crate) async fn model(State(app): State<Arc<App>>, name: Name, uri: Uri) -> Response {
+    let found = match text(name) {
+        Ok(name) => one(&app, &name).await,
+        Err(refusal) => Err(refusal),
+    };
+    answer_tagged(&uri, found, state)
+}
+
+async fn one(app: &App, name: &str) -> Result<StoredModel, Refusal> {
+    let found = all(app).await?.into_iter().find(|model| model.id == name);
+    found.ok_or_else(|| Refusal::new(Kind::NotFound, format!("there is no model {name:?}")))
+}
+
+/// What of a model can be changed, its being the one that it is among it.
+fn state(model: &StoredModel) -> (Option<String>, ModelSettings) {
+    (model.root.clone(), model.settings.clone())
+}
+
+async fn unchanged(app: &App, name: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+    conditions::unchanged(headers, async { Ok(state(&one(app, name).await?)) }).await
+}
+
 /// Removes a model.
 #[utoipa::path(
     delete,
     path = "/api/v1/models/{name}",
     tag = "models",
     params(("name" = String, Path, description = "The name of the model")),
-    responses((status = 200, description = "What is gone", body = RemovedModel), OfImport, OfState)
+    responses((status = 200, description = "What is gone", body = RemovedModel), OfImport, OfState, OfCondition)
 )]
 pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     name: Name,
     uri: Uri,
+    headers: HeaderMap,
     extensions: Extensions,
 ) -> Response {
-    answer(&uri, forget(&app, name, &extensions).await)
+    answer(&uri, forget(&app, name, &headers, &extensions).await)
 }
 
-async fn forget(app: &App, name: Name, extensions: &Extensions) -> Result<RemovedModel, Refusal> {
+async fn forget(
+    app: &App,
+    name: Name,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<RemovedModel, Refusal> {
     let name = text(name)?;
+    unchanged(app, &name, headers).await?;
     let removed = match app.import.ask(&Wanted::Remove(name)).await?.next().await? {
         Reply::Removed(removed) => removed,
         reply => return Err(unexpected(reply)),
@@ -112,14 +150,15 @@ async fn forget(app: &App, name: Name, extensions: &Extensions) -> Result<Remove
     tag = "models",
     params(("name" = String, Path, description = "The name of the model")),
     request_body = ModelChange,
-    responses((status = 200, description = "The model as it is now", body = StoredModel), OfImport, OfState, OfRoom)
+    responses((status = 200, description = "The model as it is now", body = StoredModel, headers(("ETag" = String))), OfImport, OfState, OfRoom, OfCondition)
 )]
 pub(crate) async fn set(State(app): State<Arc<App>>, name: Name, uri: Uri, request: Request) -> Response {
-    answer(&uri, change(&app, name, request).await)
+    answer_tagged(&uri, change(&app, name, request).await, state)
 }
 
 async fn change(app: &App, name: Name, request: Request) -> Result<StoredModel, Refusal> {
     let (name, who) = (text(name)?, who(app, request.extensions()));
+    unchanged(app, &name, request.headers()).await?;
     let change: ModelChange = read(request, CHANGE).await?;
     let wanted = Wanted::Set(SetModel { name, change });
     let model = match app.import.ask(&wanted).await?.next().await? {

@@ -1,12 +1,13 @@
 //! `/api/v1/power`: the profile, and who holds which.
 
-use super::{answer, read};
+use super::{answer, answer_tagged, read};
 use crate::{
     agent::{self, AgentError},
     app::App,
     caller::Actor,
+    conditions,
     journal::ActorCell,
-    openapi::{OfAgent, OfState},
+    openapi::{OfAgent, OfCondition, OfState},
     plain_text::is_plain,
     refusal::{Kind, Refusal},
 };
@@ -34,10 +35,10 @@ const HOLD: &str =
     get,
     path = "/api/v1/power",
     tag = "power",
-    responses((status = 200, description = "Power and clocks", body = Power), OfAgent)
+    responses((status = 200, description = "Power and clocks", body = Power, headers(("ETag" = String))), OfAgent)
 )]
 pub(crate) async fn power(State(app): State<Arc<App>>, uri: Uri) -> Response {
-    answer(&uri, agent::power(&app.bus).await)
+    answer_tagged(&uri, agent::power(&app.bus).await, |power| power.profile)
 }
 
 /// Chooses a profile.
@@ -46,14 +47,16 @@ pub(crate) async fn power(State(app): State<Arc<App>>, uri: Uri) -> Response {
     path = "/api/v1/power",
     tag = "power",
     request_body = PowerSettings,
-    responses((status = 200, description = "What is in force then", body = Power), OfAgent)
+    responses((status = 200, description = "What is in force then", body = Power, headers(("ETag" = String))), OfAgent, OfCondition)
 )]
 pub(crate) async fn set_power(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
-    answer(&uri, choose(&app, request).await)
+    answer_tagged(&uri, choose(&app, request).await, |power| power.profile)
 }
 
 async fn choose(app: &App, request: Request) -> Result<Power, Refusal> {
     let who = who(app, request.extensions());
+    let now = async { Ok(agent::power(&app.bus).await?.profile) };
+    conditions::unchanged(request.headers(), now).await?;
     let PowerSettings { profile } = read(request, SETTINGS).await?;
     let power = agent::set_profile(&app.bus, profile).await?;
     tracing::info!(who, "power profile set to {profile} by {who}");

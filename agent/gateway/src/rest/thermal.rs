@@ -1,10 +1,11 @@
 //! `/api/v1/thermal`: temperatures, and the one that is held.
 
-use super::{answer, power::who, read};
+use super::{answer_tagged, power::who, read};
 use crate::{
     agent::{self, AgentError},
     app::App,
-    openapi::OfAgent,
+    conditions,
+    openapi::{OfAgent, OfCondition},
     refusal::{Kind, Refusal},
 };
 use api::power::{Thermal, ThermalSettings};
@@ -22,10 +23,10 @@ const SETTINGS: &str = r#"{"target": thousandths of a degree Celsius, or null fo
     get,
     path = "/api/v1/thermal",
     tag = "power",
-    responses((status = 200, description = "Heat, and what is done about it", body = Thermal), OfAgent)
+    responses((status = 200, description = "Heat, and what is done about it", body = Thermal, headers(("ETag" = String))), OfAgent)
 )]
 pub(crate) async fn thermal(State(app): State<Arc<App>>, uri: Uri) -> Response {
-    answer(&uri, agent::thermal(&app.bus).await)
+    answer_tagged(&uri, agent::thermal(&app.bus).await, |thermal| thermal.target_set)
 }
 
 /// Sets the temperature to hold. Which ones can be held is hearthd's to say.
@@ -34,14 +35,16 @@ pub(crate) async fn thermal(State(app): State<Arc<App>>, uri: Uri) -> Response {
     path = "/api/v1/thermal",
     tag = "power",
     request_body = ThermalSettings,
-    responses((status = 200, description = "What is in force then", body = Thermal), OfAgent)
+    responses((status = 200, description = "What is in force then", body = Thermal, headers(("ETag" = String))), OfAgent, OfCondition)
 )]
 pub(crate) async fn set_thermal(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
-    answer(&uri, aim(&app, request).await)
+    answer_tagged(&uri, aim(&app, request).await, |thermal| thermal.target_set)
 }
 
 async fn aim(app: &App, request: Request) -> Result<Thermal, Refusal> {
     let who = who(app, request.extensions());
+    let now = async { Ok(agent::thermal(&app.bus).await?.target_set) };
+    conditions::unchanged(request.headers(), now).await?;
     let ThermalSettings { target } = read(request, SETTINGS).await?;
     let thermal = agent::set_target(&app.bus, target)
         .await

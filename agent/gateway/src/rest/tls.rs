@@ -1,10 +1,11 @@
 //! `/api/v1/tls`: the certificate by which clients know this machine.
 
-use super::{answer, power::who, read, read_at_most};
+use super::{answer_tagged, power::who, read, read_at_most};
 use crate::{
     app::App,
     caller::Door,
-    openapi::OfAbsence,
+    conditions,
+    openapi::{OfAbsence, OfCondition},
     plain,
     refusal::{Kind, Refusal},
     tls::{TlsError, Unusable},
@@ -29,10 +30,10 @@ const PLAIN_HTTP: &str = r#"{"enabled": true | false}"#;
     get,
     path = "/api/v1/tls",
     tag = "tls",
-    responses((status = 200, description = "What is served", body = Tls))
+    responses((status = 200, description = "What is served", body = Tls, headers(("ETag" = String))))
 )]
 pub(crate) async fn tls(State(app): State<Arc<App>>, uri: Uri) -> Response {
-    answer(&uri, describe(&app))
+    answer_tagged(&uri, describe(&app), Tls::clone)
 }
 
 /// Installs the owner's own certificate.
@@ -41,10 +42,10 @@ pub(crate) async fn tls(State(app): State<Arc<App>>, uri: Uri) -> Response {
     path = "/api/v1/tls/certificate",
     tag = "tls",
     request_body = NewCertificate,
-    responses((status = 200, description = "What is served then", body = Tls))
+    responses((status = 200, description = "What is served then", body = Tls, headers(("ETag" = String))), OfCondition)
 )]
 pub(crate) async fn install_certificate(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
-    answer(&uri, install(&app, request).await)
+    answer_tagged(&uri, install(&app, request).await, Tls::clone)
 }
 
 async fn install(app: &App, request: Request) -> Result<Tls, Refusal> {
@@ -54,6 +55,7 @@ async fn install(app: &App, request: Request) -> Result<Tls, Refusal> {
             "a private key is not taken unencrypted, also where plain HTTP is switched on: use https://";
         return Err(Refusal::new(Kind::Unencrypted, detail));
     }
+    unchanged(app, request.headers()).await?;
     let new: NewCertificate = read_at_most(request, LARGEST, CERTIFICATE).await?;
     app.identity.install(&new, OffsetDateTime::now_utc())??;
     let tls = describe(app)?;
@@ -72,17 +74,19 @@ async fn install(app: &App, request: Request) -> Result<Tls, Refusal> {
     delete,
     path = "/api/v1/tls/certificate",
     tag = "tls",
-    responses((status = 200, description = "What is served then", body = Tls), OfAbsence)
+    responses((status = 200, description = "What is served then", body = Tls, headers(("ETag" = String))), OfAbsence, OfCondition)
 )]
 pub(crate) async fn remove_certificate(
     State(app): State<Arc<App>>,
     uri: Uri,
+    headers: HeaderMap,
     extensions: Extensions,
 ) -> Response {
-    answer(&uri, remove(&app, &extensions))
+    answer_tagged(&uri, remove(&app, &headers, &extensions).await, Tls::clone)
 }
 
-fn remove(app: &App, extensions: &Extensions) -> Result<Tls, Refusal> {
+async fn remove(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Result<Tls, Refusal> {
+    unchanged(app, headers).await?;
     if !app.identity.remove_own()? {
         return Err(Refusal::new(
             Kind::NotFound,
@@ -100,19 +104,24 @@ fn remove(app: &App, extensions: &Extensions) -> Result<Tls, Refusal> {
     path = "/api/v1/tls/plain-http",
     tag = "tls",
     request_body = PlainHttp,
-    responses((status = 200, description = "What is served then", body = Tls))
+    responses((status = 200, description = "What is served then", body = Tls, headers(("ETag" = String))), OfCondition)
 )]
 pub(crate) async fn set_plain_http(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
-    answer(&uri, switch(&app, request).await)
+    answer_tagged(&uri, switch(&app, request).await, Tls::clone)
 }
 
 async fn switch(app: &App, request: Request) -> Result<Tls, Refusal> {
     let who = who(app, request.extensions());
+    unchanged(app, request.headers()).await?;
     let PlainHttp { enabled } = read(request, PLAIN_HTTP).await?;
     app.identity.set_plain_http(enabled)?;
     let state = if enabled { "on" } else { "off" };
     tracing::warn!(who, enabled, "plain HTTP switched {state} by {who}");
     describe(app)
+}
+
+async fn unchanged(app: &App, headers: &HeaderMap) -> Result<(), Refusal> {
+    conditions::unchanged(headers, async { describe(app) }).await
 }
 
 fn describe(app: &App) -> Result<Tls, Refusal> {

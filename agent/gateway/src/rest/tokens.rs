@@ -1,15 +1,15 @@
 //! `/api/v1/tokens`: who may come in.
 
 use super::{
-    LARGEST_BODY, answer,
+    LARGEST_BODY, answer, answer_tagged,
     page::{AnyPage, Page, page},
     power::who,
 };
 use crate::{
     app::App,
-    caller,
+    caller, conditions,
     intake::Intake,
-    openapi::{OfQuery, OfState},
+    openapi::{OfCondition, OfQuery, OfState},
     refusal::{Kind, Refusal},
     tokens::BookError,
 };
@@ -17,11 +17,13 @@ use api::rest::{CreatedToken, NewToken, RevokedToken, Role, Token, TokenList};
 use axum::{
     Json,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{Extensions, StatusCode, Uri, header},
+    http::{Extensions, HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use std::sync::Arc;
 use time::OffsetDateTime;
+
+type Id = Result<Path<String>, PathRejection>;
 
 /// The tokens, without their texts.
 #[utoipa::path(
@@ -34,6 +36,24 @@ use time::OffsetDateTime;
 pub(crate) async fn list(State(app): State<Arc<App>>, uri: Uri, wanted: AnyPage) -> Response {
     let page = page(app.book.list(), wanted, |token| &token.id);
     answer(&uri, page.map(|(tokens, next)| TokenList { tokens, next }))
+}
+
+/// One token, without its text.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tokens/{id}",
+    tag = "tokens",
+    params(("id" = String, Path, description = "The id of the token")),
+    responses((status = 200, description = "The token", body = Token, headers(("ETag" = String))))
+)]
+pub(crate) async fn token(State(app): State<Arc<App>>, id: Id, uri: Uri) -> Response {
+    let found = text(id).and_then(|id| one(&app, &id));
+    answer_tagged(&uri, found, Token::clone)
+}
+
+fn one(app: &App, id: &str) -> Result<Token, Refusal> {
+    let found = app.book.list().into_iter().find(|token| token.id == id);
+    Ok(found.ok_or_else(|| BookError::Unknown(id.to_owned()))?)
 }
 
 /// Makes a token and tells its text this once.
@@ -83,16 +103,17 @@ async fn make(app: &App, request: Request) -> Result<CreatedToken, Refusal> {
     path = "/api/v1/tokens/{id}",
     tag = "tokens",
     params(("id" = String, Path, description = "The id of the token")),
-    responses((status = 200, description = "The token that is no longer valid", body = RevokedToken), OfState)
+    responses((status = 200, description = "The token that is no longer valid", body = RevokedToken), OfState, OfCondition)
 )]
 pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
-    id: Result<Path<String>, PathRejection>,
+    id: Id,
     uri: Uri,
+    headers: HeaderMap,
     extensions: Extensions,
 ) -> Response {
     let who = who(&app, &extensions);
-    let token = match forget(&app, id).await {
+    let token = match forget(&app, id, &headers).await {
         Ok(token) => token,
         Err(refusal) => return refusal.response(uri.path()),
     };
@@ -106,11 +127,17 @@ pub(crate) async fn revoke(
     .into_response()
 }
 
-async fn forget(app: &App, id: Result<Path<String>, PathRejection>) -> Result<Token, Refusal> {
-    let Path(id) = id.map_err(|error| Refusal::new(Kind::Invalid, error.body_text()))?;
+async fn forget(app: &App, id: Id, headers: &HeaderMap) -> Result<Token, Refusal> {
+    let id = text(id)?;
+    conditions::unchanged(headers, async { one(app, &id) }).await?;
     let token = app.book.revoke(&id).await?;
     app.revoked.send_replace(());
     Ok(token)
+}
+
+fn text(id: Id) -> Result<String, Refusal> {
+    let Path(id) = id.map_err(|error| Refusal::new(Kind::Invalid, error.body_text()))?;
+    Ok(id)
 }
 
 impl From<BookError> for Refusal {

@@ -103,11 +103,23 @@ async fn appear(address: &str, thermal: Arc<Mutex<Thermal>>) -> Connection {
     };
     connection::Builder::address(address)
         .name(api::agent::BUS_NAME)
+        .name("org.freedesktop.network1")
+        .serve_at("/org/freedesktop/network1", Networkd)
         .serve_at(api::agent::OBJECT_PATH, read)
         .serve_at(api::agent::OBJECT_PATH, control)
         .build()
         .await
         .unwrap()
+}
+
+/// A fake systemd-networkd beside it.
+struct Networkd;
+
+#[interface(name = "org.freedesktop.network1.Manager")]
+impl Networkd {
+    fn describe(&self) -> &str {
+        r#"{"Interfaces":[{"Name":"eth0","Type":"ether","Addresses":[{"Address":[192,168,1,20],"PrefixLength":24}]}]}"#
+    }
 }
 
 /// An engine that has failed with a model named bad.
@@ -175,7 +187,10 @@ impl Read {
     }
 
     fn capabilities(&self) -> String {
-        serde_json::to_string(&Capabilities::default()).unwrap()
+        let mut capabilities = Capabilities::default();
+        capabilities.dmi.product_name = Some("NUC".to_owned());
+        capabilities.mem_total = Some(Bytes(7));
+        serde_json::to_string(&capabilities).unwrap()
     }
 
     fn sample(&self) -> String {

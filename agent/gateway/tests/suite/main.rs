@@ -8,6 +8,7 @@ mod engine;
 mod process;
 
 mod access;
+mod conditions;
 mod ending;
 mod events;
 mod interface;
@@ -16,6 +17,7 @@ mod limits;
 mod management;
 mod metrics;
 mod models;
+mod network;
 mod page;
 mod power;
 mod session;

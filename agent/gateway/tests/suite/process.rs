@@ -67,6 +67,11 @@ impl Setup {
         self.folder.path().join("import.sock")
     }
 
+    /// hearth-setup's socket.
+    pub(crate) fn setup_socket(&self) -> PathBuf {
+        self.folder.path().join("setup.sock")
+    }
+
     /// Where hearthd hears of requests.
     pub(crate) fn arrival_socket(&self) -> PathBuf {
         self.folder.path().join("arrival.sock")
@@ -126,6 +131,8 @@ impl Setup {
             .arg(self.engine_socket())
             .arg("--import")
             .arg(self.import_socket())
+            .arg("--setup")
+            .arg(self.setup_socket())
             .arg("--journalctl")
             .arg(self.journalctl())
             .arg("--arrival-socket")

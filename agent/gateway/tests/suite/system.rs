@@ -5,6 +5,7 @@ use crate::{
     power::{ADMIN, READ, gateway_with_agent},
     process::Setup,
 };
+use serde_json::Value;
 use std::{fs, os::unix::fs::PermissionsExt};
 
 fn confirmed() -> String {
@@ -38,14 +39,16 @@ fn the_machine_ends_only_for_who_means_it() {
 }
 
 #[test]
-fn where_nobody_keeps_the_clock_it_is_said_so() {
-    let (_setup, gateway, _agent) = gateway_with_agent();
-    let refused = gateway.ask("GET /api/v1/time", ADMIN, "");
-    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
-    assert!(
-        refused.status == 503 && detail.contains("timedated"),
-        "{refused:?}"
-    );
+fn the_machine_is_told_by_its_name_and_what_hearthd_has_found() {
+    let (_setup, gateway, mut agent) = gateway_with_agent();
+    let told = gateway.ask("GET /api/v1/system", READ, "").json();
+    let hostname = nix::unistd::gethostname().unwrap();
+    assert_eq!(told["hostname"].as_str(), hostname.to_str());
+    assert_eq!((&told["product"], &told["memory"]), (&"NUC".into(), &7.into()));
+    assert!(told["started"].is_string() && told["kernel"].is_string());
+    agent.leave();
+    let alone = gateway.ask("GET /api/v1/system", READ, "");
+    assert_eq!((alone.status, &alone.json()["product"]), (200, &Value::Null));
 }
 
 /// A gateway whose journal is read by this script.
@@ -73,7 +76,7 @@ fn the_journal_is_told_an_entry_a_line_without_tokens() {
     ));
     let told = gateway.ask_locally("GET /api/v1/logs?unit=hearthd&priority=4&lines=7", "");
     assert_eq!(told.header("content-type"), Some("application/x-ndjson"));
-    let lines: Vec<serde_json::Value> = told
+    let lines: Vec<Value> = told
         .body
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

@@ -190,8 +190,9 @@ fn what_cannot_be_is_refused() {
         "{}",
         "\"reboot\"",
         r#"{"set_network":{"change":{"hostname":"A","ipv4":{"method":"dhcp"},"wifi":null},"of":null}}"#,
-        r#"{"set_time_zone":"Mars/Base"}"#,
-        r#"{"set_time_zone":"../../etc/passwd"}"#,
+        r#"{"set_clock":{"timezone":"Mars/Base","ntp":true}}"#,
+        r#"{"set_clock":{"timezone":"../../etc/passwd","ntp":true}}"#,
+        r#"{"set_clock":{"ntp":true}}"#,
         &format!("\"{}\"", "x".repeat(LONGEST_REQUEST as usize)),
     ] {
         assert_eq!(reason(machine.ask(request, 1)), Reason::Invalid, "{request}");
@@ -202,19 +203,56 @@ fn what_cannot_be_is_refused() {
 #[test]
 fn the_time_zone_is_a_link() {
     let machine = Machine::new();
-    assert_eq!(machine.ask("\"time_zone\"", 1), Reply::TimeZone("UTC".to_owned()));
-    assert_eq!(
-        machine.ask(r#"{"set_time_zone":"Europe/Berlin"}"#, 1),
-        Reply::Done
-    );
-    assert_eq!(
-        machine.ask("\"time_zone\"", 1),
-        Reply::TimeZone("Europe/Berlin".to_owned())
-    );
+    assert_eq!(machine.ask("\"clock\"", 1), clock("UTC", true));
+    let set = r#"{"set_clock":{"timezone":"Europe/Berlin","ntp":true}}"#;
+    assert_eq!(machine.ask(set, 1), Reply::Done);
+    assert_eq!(machine.ask("\"clock\"", 1), clock("Europe/Berlin", true));
+    assert!(machine.has(CHANGED), "the running system is told");
     let link = machine.0.path().join("var/lib/hearth/config/localtime");
     assert_eq!(
         fs::read_link(link).unwrap(),
         Path::new("/usr/share/zoneinfo/Europe/Berlin")
+    );
+}
+
+fn clock(timezone: &str, ntp: bool) -> Reply {
+    let timezone = timezone.to_owned();
+    Reply::Clock(ClockState { timezone, ntp })
+}
+
+#[test]
+fn a_clock_that_goes_by_itself_does_so_after_a_boot() {
+    let machine = Machine::new();
+    let set = |ntp| format!(r#"{{"set_clock":{{"timezone":"Europe/Berlin","ntp":{ntp}}}}}"#);
+    let off = "var/lib/hearth/config/ntp-off";
+    machine.ask(&set(false), 1);
+    fs::remove_file(machine.0.path().join(off)).unwrap();
+    machine.boot();
+    assert!(machine.has(off));
+    assert_eq!(machine.ask("\"clock\"", 1), clock("Europe/Berlin", false));
+    let zone_alone = r#"{"set_clock":{"timezone":"Europe/Berlin"}}"#;
+    assert_eq!(machine.ask(zone_alone, 1), Reply::Done);
+    assert_eq!(
+        machine.ask("\"clock\"", 1),
+        clock("Europe/Berlin", false),
+        "it stays"
+    );
+    machine.ask(&set(true), 1);
+    assert!(!machine.has(off));
+}
+
+#[test]
+fn a_factory_reset_is_wanted_until_it_is_not() {
+    let machine = Machine::new();
+    let flag = "var/lib/hearth/config/factory-reset";
+    for wanted in [true, true, false, false] {
+        let request = format!(r#"{{"factory_reset":{wanted}}}"#);
+        assert_eq!(machine.ask(&request, 1), Reply::Done);
+        assert_eq!(machine.has(flag), wanted);
+    }
+    assert!(
+        !machine.has(CHANGED),
+        "the running system has nothing to do with it"
     );
 }
 

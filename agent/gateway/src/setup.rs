@@ -1,0 +1,105 @@
+//! hearth-setup, which alone changes how the machine is reached: asked over a connection of its own each time, for which
+//! systemd starts a process. `api::setup` says what is spoken. Nothing of what it is asked is judged here.
+
+use crate::refusal::{Kind, Refusal};
+use api::setup::{LONGEST_REPLY, Reason, Refused, Reply, Request};
+use std::{io, path::PathBuf, time::Duration};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::UnixStream,
+    time::timeout,
+};
+
+/// How long it may take: a process has to be started, and files to be on the disk.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Why it gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SetupError {
+    /// Its socket takes no connection.
+    #[error("hearth-setup's socket {path} takes no connection: {source}")]
+    Connect { path: PathBuf, source: io::Error },
+    /// It hung up before its answer.
+    #[error(
+        "hearth-setup ended before its answer ({0}); see \"journalctl -u 'hearth-setup@*'\" on the appliance"
+    )]
+    Lost(io::Error),
+    /// It was silent for too long.
+    #[error("hearth-setup has been silent for {} s", PATIENCE.as_secs())]
+    Silent,
+    /// It said something else than what was agreed.
+    #[error("hearth-setup's answer is not understood: {0}")]
+    Answer(#[from] serde_json::Error),
+}
+
+/// The way to it.
+#[derive(Clone, Debug)]
+pub(crate) struct SetupService {
+    socket: PathBuf,
+}
+
+impl SetupService {
+    /// By a Unix socket.
+    pub(crate) fn new(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    /// Asks for something. What it refuses is an error.
+    pub(crate) async fn ask(&self, request: &Request) -> Result<Reply, Refusal> {
+        let answered = timeout(PATIENCE, self.exchange(request)).await;
+        match answered.map_err(|_| SetupError::Silent)?? {
+            Reply::Refused(refused) => Err(refused.into()),
+            reply => Ok(reply),
+        }
+    }
+
+    async fn exchange(&self, request: &Request) -> Result<Reply, SetupError> {
+        let connected = UnixStream::connect(&self.socket).await;
+        let mut stream = connected.map_err(|source| SetupError::Connect {
+            path: self.socket.clone(),
+            source,
+        })?;
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        stream.write_all(&line).await.map_err(SetupError::Lost)?;
+        // Not to its end: what changes how the answer travels is done between the line and the end.
+        let mut answer = Vec::new();
+        let mut bounded = BufReader::new(stream.take(LONGEST_REPLY));
+        let read = bounded.read_until(b'\n', &mut answer).await;
+        read.map_err(SetupError::Lost)?;
+        if answer.last() != Some(&b'\n') {
+            return Err(SetupError::Lost(io::ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(serde_json::from_slice(&answer)?)
+    }
+}
+
+/// It has answered something else than was asked.
+pub(crate) fn unexpected() -> Refusal {
+    Refusal::new(
+        Kind::SetupLost,
+        "hearth-setup answered something else than was asked",
+    )
+}
+
+impl From<SetupError> for Refusal {
+    fn from(error: SetupError) -> Self {
+        let kind = match error {
+            SetupError::Connect { .. } => Kind::SetupUnavailable,
+            SetupError::Lost(_) | SetupError::Silent | SetupError::Answer(_) => Kind::SetupLost,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        let kind = match refused.reason {
+            Reason::Invalid => Kind::Unacceptable,
+            Reason::Changed => Kind::Changed,
+            Reason::NoTrial => Kind::Conflict,
+            Reason::Failed => Kind::Internal,
+        };
+        Self::new(kind, refused.message)
+    }
+}
