@@ -135,6 +135,13 @@ impl Setup {
         bail!("unreachable: every attempt returns or is followed by another")
     }
 
+    /// Boots a machine that ends itself before anybody is answered; the time that it took.
+    pub fn boot_to_its_end(&self) -> Result<Duration> {
+        let mut machine = self.start(&[])?;
+        machine.wait_for_end(BOOT)?;
+        Ok(machine.started.elapsed())
+    }
+
     fn start(&self, credentials: &[(String, String)]) -> Result<Machine> {
         let (ssh, https, http) = (free_port()?, free_port()?, free_port()?);
         let Self {
@@ -351,7 +358,7 @@ impl Machine {
     pub fn power_off(mut self) -> Result<Duration> {
         let start = Instant::now();
         qmp::power_button(&self.folder.join("qmp"))?;
-        self.wait_for_end()?;
+        self.wait_for_end(SHUTDOWN)?;
         Ok(start.elapsed())
     }
 
@@ -360,13 +367,20 @@ impl Machine {
         let start = Instant::now();
         // The connection may end before the command's answer does.
         let asked = self.ssh()?.attempt("sudo systemctl reboot")?;
-        self.wait_for_end()
+        self.wait_for_end(SHUTDOWN)
             .with_context(|| format!("after `systemctl reboot`: {asked:?}"))?;
         Ok(start.elapsed())
     }
 
-    fn wait_for_end(&mut self) -> Result<()> {
-        let status = self.qemu.wait(SHUTDOWN)?;
+    /// Waits for the end that somebody has asked for; the time until then.
+    pub fn ended(&mut self) -> Result<Duration> {
+        let start = Instant::now();
+        self.wait_for_end(SHUTDOWN)?;
+        Ok(start.elapsed())
+    }
+
+    fn wait_for_end(&mut self, limit: Duration) -> Result<()> {
+        let status = self.qemu.wait(limit)?;
         if !status.success() {
             bail!("QEMU ended with {status}:\n{}", self.qemu.log()?);
         }

@@ -7,6 +7,7 @@ mod hold;
 mod parts;
 mod prove;
 mod quiet;
+mod reset;
 mod suite;
 mod thermal;
 mod up;

@@ -19,6 +19,7 @@ use crate::faults;
 use crate::guest::{Guest, MODEL};
 use crate::parts::Parts;
 use crate::quiet;
+use crate::reset;
 use crate::thermal::{self, Wanted};
 
 /// Most tokens of an answer.
@@ -37,6 +38,8 @@ pub(crate) enum Part {
     Memory,
     /// From a stopped engine to the first text, and twenty requests at once
     Waking,
+    /// A factory reset, and what is left after it
+    Reset,
     /// What goes wrong, when it is noticed, and when questions are answered again
     Faults,
 }
@@ -51,6 +54,7 @@ pub(crate) fn run(parts: &Parts, what: Option<Part>, only: Option<&str>) -> Resu
     match what {
         Some(Part::Memory) => quiet::run(parts, &mut report)?,
         Some(Part::Waking) => waking_alone(parts, &mut report)?,
+        Some(Part::Reset) => reset::run(parts, &mut report)?,
         Some(Part::Faults) => faults::run(parts, only, &mut report)?,
         None => all(parts, &mut report)?,
     }
@@ -73,6 +77,7 @@ fn all(parts: &Parts, report: &mut Report) -> Result<()> {
     }
     drop(setup);
     quiet::run(parts, report)?;
+    reset::run(parts, report)?;
     faults::run(parts, None, report)?;
     heat(parts, report)
 }

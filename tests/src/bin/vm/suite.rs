@@ -29,7 +29,7 @@ type Check = fn(&mut Guest) -> Result<String>;
 
 /// Those of the first boot that need nothing but the guest, in their order: the engine must not be stopped before it has
 /// been looked at.
-const FIRST: [(&str, Check); 33] = [
+const FIRST: [(&str, Check); 34] = [
     ("no unit has failed", settled::no_failed_units),
     (
         "tokens open the door, others do not",
@@ -41,6 +41,7 @@ const FIRST: [(&str, Check); 33] = [
         setup::wrong_files_are_answered,
     ),
     ("a bad fixed address comes back", setup::bad_address_comes_back),
+    ("network and clock over REST", setup::over_rest),
     ("root cannot log in", access::root_is_refused),
     ("passwords are not taken", access::passwords_are_refused),
     ("SSH offers modern algorithms alone", access::ssh_is_modern),

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use api::network::{NetworkTrial, NetworkView};
+use bytes::Bytes;
+use serde_json::json;
+use tests::client::{Answer, Client};
 use tests::vm::quote;
 use tests::wait;
 
@@ -61,7 +65,7 @@ pub(crate) fn is_applied(guest: &mut Guest) -> Result<String> {
 /// Each of six wrong files is answered with its line and the reason, and changes nothing.
 pub(crate) fn wrong_files_are_answered(guest: &mut Guest) -> Result<String> {
     for (text, wanted) in WRONG {
-        put(guest, text)?;
+        write(guest, text)?;
         guest.sudo("systemctl restart hearth-setup.service")?;
         let result = answer(guest, wanted)?;
         ensure!(result.contains("NOT applied"), "{text:?}: {result}");
@@ -70,14 +74,14 @@ pub(crate) fn wrong_files_are_answered(guest: &mut Guest) -> Result<String> {
             "{text:?} has changed the name"
         );
     }
-    put(guest, SETTINGS)?;
+    write(guest, SETTINGS)?;
     guest.sudo("systemctl restart hearth-setup.service")?;
     Ok(format!("{} files, each with its line and reason", WRONG.len()))
 }
 
 /// A fixed address that leads nowhere is taken back, and the machine is reached again.
 pub(crate) fn bad_address_comes_back(guest: &mut Guest) -> Result<String> {
-    put(
+    write(
         guest,
         "[network]\nmethod = \"static\"\naddress = \"10.99.99.99/24\"\n",
     )?;
@@ -98,13 +102,42 @@ pub(crate) fn bad_address_comes_back(guest: &mut Guest) -> Result<String> {
     answer(guest, "TAKEN BACK")?;
     let left = guest.sudo("ls /run/systemd/network/80-ethernet.network.d")?;
     ensure!(left.is_empty(), "what was taken back is still there: {left}");
-    put(guest, SETTINGS)?;
+    write(guest, SETTINGS)?;
     guest.sudo("systemctl restart hearth-setup.service")?;
     Ok(format!("reached again after {took} s"))
 }
 
+/// The interfaces are told of, the network is set to what it is, and the clock goes by itself until it does not.
+pub(crate) fn over_rest(guest: &mut Guest) -> Result<String> {
+    let admin = guest.client();
+    let shown = admin.get("/api/v1/network")?.expect(200)?;
+    let view: NetworkView = shown.json()?;
+    let cable = view
+        .interfaces
+        .iter()
+        .find(|interface| interface.carrier == Some(true));
+    let cable = cable.with_context(|| format!("no interface has a carrier: {view:?}"))?;
+    ensure!(!cable.addresses.is_empty() && cable.mac.is_some(), "{cable:?}");
+    let same = json!({"hostname": view.network.hostname, "ipv4": view.network.ipv4, "wifi": null});
+    let set: NetworkTrial = put(&admin, "/api/v1/network", &same)?.expect(200)?.json()?;
+    ensure!(set.confirm_by.is_none(), "what is kept is on trial");
+    for (ntp, state) in [(false, "inactive"), (true, "active")] {
+        let change = json!({"timezone": "Europe/Berlin", "ntp": ntp});
+        put(&admin, "/api/v1/time", &change)?.expect(200)?;
+        wait::until(&format!("timesyncd to be {state}"), ANSWER, || {
+            let found = guest.show("systemd-timesyncd.service", "ActiveState")?;
+            Ok((found == state).then_some(()))
+        })?;
+    }
+    Ok(format!("{} has {}", cable.name, cable.addresses.join(", ")))
+}
+
+fn put(client: &Client, path: &str, body: &serde_json::Value) -> Result<Answer> {
+    client.exchange("PUT", path, Bytes::from(body.to_string()))
+}
+
 /// Replaces the file, as another computer would.
-fn put(guest: &mut Guest, text: &str) -> Result<()> {
+fn write(guest: &mut Guest, text: &str) -> Result<()> {
     let script = format!(
         "mount -o remount,rw /config && printf %s {} >/config/hearth.toml && sync -f /config; mount -o remount,ro /config",
         quote(text)
