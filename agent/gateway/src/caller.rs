@@ -5,6 +5,7 @@ use crate::{
     bearer::{self, NoBearer},
     refusal::{Kind, Refusal},
     sessions::{Signed, is_ours},
+    slots::Turn,
     tokens::Grant,
 };
 use api::rest::Role;
@@ -154,6 +155,9 @@ fn admit(gate: &Gate, request: &Request) -> Result<Pass, Refusal> {
     }
     if gate.counts {
         gate.app.asked(&pass.actor, peer.address(), Instant::now())?;
+    }
+    if let Some(turn) = request.extensions().get::<Turn>() {
+        turn.keep();
     }
     Ok(pass)
 }

@@ -2,18 +2,30 @@
 
 use crate::{
     caller::{Door, Peer},
-    slots::{Slot, Slots},
+    slots::{Slot, Slots, Turn},
     tls::Acceptor,
 };
-use axum::Router;
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use axum::{Router, body::Body};
+use bytes::Bytes;
+use hyper::{
+    Request,
+    body::{Body as HttpBody, Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::socket::{setsockopt, sockopt};
-use std::{io, net::IpAddr, pin::pin, time::Duration};
+use std::{
+    io,
+    net::IpAddr,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_rustls::server::TlsStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -33,6 +45,8 @@ const BUFFER: usize = 16 << 10;
 const MOST_HEADERS: usize = 64;
 /// How long the other end may leave bytes unacknowledged, or a full window unread, before it counts as gone.
 const DEAD_AFTER: Duration = Duration::from_secs(60);
+/// How long a connection that gives way may take to send what waits of its last answer.
+const LAST_BYTES: Duration = Duration::from_millis(100);
 /// What a connection too many is told.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\
     Connection: close\r\n\r\n";
@@ -64,10 +78,10 @@ impl Connections {
             };
             let (this, acceptor, router) = (self.clone(), acceptor.clone(), router.clone());
             self.running.spawn(async move {
-                if let Some(stream) = this.shake_hands(stream, &acceptor, peer).await {
-                    serve(stream, peer, Door::Tls, router, this.stopping).await;
+                let shaking = this.shake_hands(stream, &acceptor, peer);
+                if let Some(Some(stream)) = slot.gives_way().run_until_cancelled(shaking).await {
+                    serve(stream, peer, Door::Tls, router, slot, this.stopping).await;
                 }
-                drop(slot);
             });
         }
     }
@@ -136,7 +150,7 @@ impl Connections {
     pub(crate) async fn stop(self, patience: Duration) -> bool {
         self.stopping.cancel();
         self.running.close();
-        tokio::time::timeout(patience, self.running.wait()).await.is_ok()
+        timeout(patience, self.running.wait()).await.is_ok()
     }
 
     fn admit<S>(&self, stream: S, peer: Peer, door: Door, router: Router, slot: Slot)
@@ -145,20 +159,26 @@ impl Connections {
     {
         let stopping = self.stopping.clone();
         self.running.spawn(async move {
-            serve(stream, peer, door, router, stopping).await;
-            drop(slot);
+            serve(stream, peer, door, router, slot, stopping).await;
         });
     }
 }
 
-async fn serve<S>(stream: S, peer: Peer, door: Door, router: Router, stopping: CancellationToken)
+async fn serve<S>(stream: S, peer: Peer, door: Door, router: Router, slot: Slot, stopping: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let turn = slot.begin();
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(door);
-        router.clone().call(request)
+        request.extensions_mut().insert(turn.clone());
+        let answer = router.clone().call(request);
+        async move {
+            answer
+                .await
+                .map(|response| response.map(|inner| Answer { inner, _turn: turn }))
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -167,15 +187,46 @@ where
         .max_headers(MOST_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let outcome = match stopping.run_until_cancelled(connection.as_mut()).await {
-        Some(outcome) => outcome,
-        None => {
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
+        }
+        () = slot.gives_way().cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            // Whoever has not even sent a whole request is not waited for.
+            timeout(LAST_BYTES, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = outcome {
         tracing::debug!("connection from {peer:?} ended: {error}");
+    }
+}
+
+/// A response's body: as long as it is being sent, its request is being answered.
+struct Answer {
+    inner: Body,
+    _turn: Turn,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
     }
 }
 

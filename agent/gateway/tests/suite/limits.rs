@@ -61,13 +61,21 @@ fn a_head_that_is_too_large_is_refused() {
     assert_eq!(gateway.ask("GET /", &many, "").status, 431);
 }
 
+/// All connections that one address may have, each with a stream for somebody who was let in.
+fn held(connect: impl Fn() -> Client, token: &str) -> Vec<Client> {
+    let hold = |_| {
+        let mut client = connect();
+        client.send("GET /api/v1/events", &[token], "");
+        assert_eq!(client.head().status, 200);
+        client
+    };
+    (0..64).map(hold).collect()
+}
+
 #[test]
 fn connections_are_counted_apart_for_network_and_local() {
-    let (_setup, gateway, _engine, _token) = gateway_with_engine();
-    let mut open: Vec<_> = (0..64).map(|_| gateway.client()).collect();
-    // Each is served, so all slots of this address are taken.
-    open.iter_mut()
-        .for_each(|client| assert_eq!(client.ask("GET /", &[], "").status, 200));
+    let (_setup, gateway, _engine, token) = gateway_with_engine();
+    let open = held(|| gateway.client(), &token);
     // Before a handshake nothing can be told.
     assert_eq!(gateway.client().try_ask("GET /"), None);
     assert_eq!(gateway.ask_locally("GET /", "").status, 200);
@@ -79,20 +87,27 @@ fn connections_are_counted_apart_for_network_and_local() {
 
 #[test]
 fn connections_without_tls_are_counted_and_told_so() {
-    let (_setup, gateway, _engine, _token) = gateway_with_engine();
-    let _open: Vec<_> = (0..64).map(|_| Client::tcp(gateway.plain)).collect();
+    let (_setup, gateway, _engine, token) = gateway_with_engine();
+    let on = gateway.ask("PUT /api/v1/tls/plain-http", &[&token], r#"{"enabled": true}"#);
+    assert_eq!(on.status, 200);
+    let _open = held(|| Client::tcp(gateway.plain), &token);
     assert_eq!(Client::tcp(gateway.plain).head().status, 503);
     assert_eq!(gateway.ask("GET /", &[], "").status, 200);
 }
 
 #[test]
-fn who_begins_no_handshake_is_counted() {
-    let (_setup, gateway, _engine, _token) = gateway_with_engine();
-    let open: Vec<_> = (0..64).map(|_| Client::tcp(gateway.address)).collect();
-    assert_eq!(gateway.client().try_ask("GET /"), None);
-    assert_eq!(gateway.ask_locally("GET /", "").status, 200);
-    drop(open);
-    while gateway.client().try_ask("GET /") != Some(200) {}
+fn whoever_says_nothing_makes_room_and_whoever_was_let_in_does_not() {
+    let (_setup, gateway, _engine, token) = gateway_with_engine();
+    let mut stream = gateway.client();
+    stream.send("GET /api/v1/events", &[&token], "");
+    assert_eq!(stream.head().status, 200);
+    let mut idle = gateway.client();
+    assert_eq!(idle.ask("GET /", &[], "").status, 200);
+    let silent: Vec<_> = (0..200).map(|_| Client::tcp(gateway.address)).collect();
+    assert_eq!(gateway.ask("GET /", &[], "").status, 200);
+    assert_eq!(idle.rest(), "", "the one that rested longest was hung up on");
+    assert!(stream.chunk().is_some(), "the stream goes on");
+    drop(silent);
 }
 
 #[test]
