@@ -256,4 +256,77 @@ mod tests {
             assert!(!asked(Method::POST, lines), "{lines:?}");
         }
     }
+
+    #[test]
+    fn headers_that_are_nearly_right() {
+        let (sessions, token) = (Sessions::default(), Digest::of(b"t"));
+        let set = sessions.begin(token, NOW).unwrap();
+        let pair = set.to_str().unwrap().split(';').next().unwrap().to_owned();
+        let seeds = [
+            format!(
+                "cookie: a=b; {pair}\nx-hearth-request: 1\norigin: https://hearth.local\nhost: hearth.local"
+            ),
+            format!("cookie: {pair}\nx-hearth-request: 1\nsec-fetch-site: same-origin\nhost: [fd00::1]:8443"),
+        ];
+        let words: [&[u8]; 10] = [
+            b"; ",
+            b"\ncookie: ",
+            b"\norigin: ",
+            b"\nhost: ",
+            b"https://",
+            b"null",
+            b"\"",
+            b"@",
+            COOKIE.as_bytes(),
+            pair.as_bytes(),
+        ];
+        let campaign = fuzz::Campaign {
+            name: "session",
+            seeds: seeds.map(String::into_bytes).to_vec(),
+            executions: 50_000,
+            change: &|input, others, noise| fuzz::mutate::bytes(input, others, &words, noise),
+        };
+        let report = campaign.run(&std::env::temp_dir(), |input| {
+            let headers = lines(input).ok_or("no header lines")?;
+            let whole = |name| headers.get(name).and_then(|value| value.to_str().ok());
+            if is_ours(&Method::POST, &headers) {
+                assert_eq!(whole(MARK), Some("1"));
+                match whole("origin") {
+                    Some(origin) => {
+                        let host = origin.strip_prefix("https://").unwrap();
+                        assert!(host.eq_ignore_ascii_case(whole("host").unwrap()), "{headers:?}");
+                    }
+                    None => assert_eq!(whole("sec-fetch-site"), Some("same-origin")),
+                }
+            }
+            let signed = sessions.find(&headers, NOW).ok_or("nobody is signed in")?;
+            assert_eq!(signed.token, token);
+            let text = String::from_utf8_lossy(input);
+            assert!(text.contains(&pair), "{text}");
+            Ok(format!("signed in, {}", is_ours(&Method::POST, &headers)))
+        });
+        report.show();
+        assert!(report.taken > 1000 && report.outcomes >= 4, "{report}");
+    }
+
+    /// Header lines, as hyper would have read them.
+    fn lines(input: &[u8]) -> Option<HeaderMap> {
+        let line = |line: &[u8]| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+            Some((
+                name,
+                HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?,
+            ))
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in input
+            .split(|byte| *byte == b'\n')
+            .map(line)
+            .collect::<Option<Vec<_>>>()?
+        {
+            headers.append(name, value);
+        }
+        Some(headers)
+    }
 }

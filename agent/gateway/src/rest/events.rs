@@ -18,13 +18,24 @@ use tokio::sync::{
     mpsc::channel,
 };
 
+/// One event of a stream, as the document has it: a client's library takes the lines apart.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "it is told in the document alone")]
+pub(crate) struct ServerSentEvent {
+    /// What it is about; `message` where nothing is said.
+    #[schema(required = false)]
+    event: String,
+    /// What happened, in JSON.
+    data: String,
+}
+
 /// Server-sent events: `sample` each second (a [`api::samples::Row`]), `engine` when it changes and each second while it
 /// works, `job` as jobs go on, `models` when the list of models has changed, and `alert`.
 #[utoipa::path(
     get,
     path = "/api/v1/events",
     tag = "machine",
-    responses((status = 200, description = "A stream that ends when the client hangs up", body = String, content_type = "text/event-stream"))
+    responses((status = 200, description = "A stream that ends when the client hangs up", body = ServerSentEvent, content_type = "text/event-stream"))
 )]
 pub(crate) async fn events(State(app): State<Arc<App>>, uri: Uri, extensions: Extensions) -> Response {
     let (lines, body) = channel(1);

@@ -3,6 +3,7 @@
 
 use super::{
     Lines, answer,
+    events::ServerSentEvent,
     listener::{Heard, Listener},
 };
 use crate::{
@@ -75,7 +76,7 @@ fn some() -> u32 {
     responses(
         (status = 200, description = "The entries", content(
             (LogEntry = "application/x-ndjson"),
-            (LogEntry = "text/event-stream")
+            (ServerSentEvent = "text/event-stream")
         )),
         OfQuery, OfState
     )
@@ -312,5 +313,106 @@ mod tests {
         }
         assert!(check(&wish("", 8, 1)).is_err() && check(&wish("", 7, 0)).is_err());
         assert!(check(&wish("", 7, 5001)).is_err());
+    }
+
+    #[test]
+    fn queries_that_are_nearly_right() {
+        let words: [&[u8]; 12] = [
+            b"unit=",
+            b"&priority=",
+            b"&lines=",
+            b"&follow=true",
+            b"&",
+            b"%00",
+            b"%2F",
+            b"%0a--root=/",
+            b"--",
+            b"+",
+            b"65536",
+            b"*",
+        ];
+        let seeds: [&[u8]; 3] = [
+            b"unit=hearthd.service&priority=4&lines=5000&follow=false",
+            b"unit=hearth-import@1-2.service&follow=true",
+            b"",
+        ];
+        let campaign = fuzz::Campaign {
+            name: "logs-query",
+            seeds: seeds.map(<[u8]>::to_vec).to_vec(),
+            executions: 50_000,
+            change: &|input, others, noise| fuzz::mutate::bytes(input, others, &words, noise),
+        };
+        let report = campaign.run(&std::env::temp_dir(), |input| {
+            let query = std::str::from_utf8(input).map_err(|_| "no UTF-8")?;
+            let uri: Uri = format!("/api/v1/logs?{query}").parse().map_err(|_| "no URI")?;
+            let Query(wish) = Query::<Wish>::try_from_uri(&uri).map_err(kind)?;
+            // Which of them is wrong, without what it was.
+            check(&wish).map_err(|problem| problem.split(':').next().unwrap_or_default().to_owned())?;
+            let command = command(Path::new("journalctl"), &wish);
+            let arguments: Vec<&str> = command
+                .as_std()
+                .get_args()
+                .filter_map(|one| one.to_str())
+                .collect();
+            let known = [
+                "--output",
+                "--all",
+                "--quiet",
+                "--no-pager",
+                "--lines=",
+                "--priority=",
+                "--unit=",
+                "--follow",
+            ];
+            for argument in &arguments {
+                assert!(
+                    known.iter().any(|known| argument.starts_with(known)),
+                    "{argument}"
+                );
+                assert!(!argument.contains(['/', '\n', '*', ' ']), "{argument}");
+            }
+            assert!(
+                (1..=MOST_LINES).contains(&wish.lines) && wish.priority <= 7,
+                "{wish:?}"
+            );
+            Ok(format!(
+                "{} arguments, follow {}",
+                "x".repeat(arguments.len()),
+                wish.follow
+            ))
+        });
+        report.show();
+        assert!(report.taken > 1000 && report.outcomes > 10, "{report}");
+    }
+
+    /// What is wrong, without where.
+    fn kind(error: QueryRejection) -> String {
+        let text = error.body_text();
+        text.rsplit(": ").next().unwrap_or(&text).to_owned()
+    }
+
+    #[test]
+    fn entries_that_are_nearly_right() {
+        let token = format!("hearth_{}", "aB3_-".repeat(9));
+        let seeds = [
+            json!({"__REALTIME_TIMESTAMP": "1763800000000000", "PRIORITY": "4", "MESSAGE": format!("by {token}."),
+                "_SYSTEMD_UNIT": "init.scope", "UNIT": "a.service"}),
+            json!({"__REALTIME_TIMESTAMP": "1", "MESSAGE": [104, 101, 255, 0], "_SYSTEMD_UNIT": null}),
+        ];
+        let campaign = fuzz::Campaign {
+            name: "logs-entry",
+            seeds: seeds.map(|seed| seed.to_string().into_bytes()).to_vec(),
+            executions: 50_000,
+            change: &fuzz::json::change,
+        };
+        let report = campaign.run(&std::env::temp_dir(), |input| {
+            let fields: Value = serde_json::from_slice(input).map_err(|error| error.to_string())?;
+            let told = entry(&fields).ok_or("no entry")?;
+            assert!(OffsetDateTime::parse(&told.time, &Rfc3339).is_ok(), "{told:?}");
+            assert!(!told.message.contains(&token), "{told:?}");
+            Ok(format!("{} {}", told.unit.is_some(), told.message.is_empty()))
+        });
+        report.show();
+        assert!(report.taken > 1000 && report.outcomes > 5, "{report}");
     }
 }

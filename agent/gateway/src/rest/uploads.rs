@@ -107,7 +107,7 @@ fn beside(app: &App, refusal: Refusal) -> Refusal {
         ("id" = String, Path, description = "The id of the upload"),
         ("Upload-Offset" = u64, Header, description = "Where the part begins, in bytes")
     ),
-    request_body(content = Vec<u8>, content_type = "application/offset+octet-stream", description = "The part"),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The part"),
     responses(
         (status = 204, description = "It was taken; after the last, Location has the job", headers(("Upload-Offset" = u64), ("Location" = String))),
         OfImport, OfRoom, OfState
@@ -155,7 +155,9 @@ fn at(offset: u64) -> [(HeaderName, HeaderValue); 1] {
 
 fn offset(headers: &HeaderMap) -> Result<u64, Refusal> {
     let told = headers.get(OFFSET).and_then(|value| value.to_str().ok());
-    told.and_then(|told| told.parse().ok()).ok_or_else(|| {
+    // A number's digits alone: what others read as another number must not be one here.
+    let digits = told.filter(|told| told.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| {
         let detail = "the header Upload-Offset is wanted: where the part begins, in bytes";
         Refusal::new(Kind::Invalid, detail)
     })
@@ -212,4 +214,35 @@ pub(crate) async fn give_up(
 fn text(id: Id) -> Result<String, Refusal> {
     let Path(id) = id.map_err(|error| Refusal::new(Kind::Invalid, error.body_text()))?;
     Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_that_are_nearly_right() {
+        let words: [&[u8]; 6] = [b"0", b"9", b"+", b"-", b"0x", b"18446744073709551616"];
+        let campaign = fuzz::Campaign {
+            name: "offset",
+            seeds: vec![
+                b"0".to_vec(),
+                b"8388608".to_vec(),
+                u64::MAX.to_string().into_bytes(),
+            ],
+            executions: 50_000,
+            change: &|input, others, noise| fuzz::mutate::bytes(input, others, &words, noise),
+        };
+        let report = campaign.run(&std::env::temp_dir(), |input| {
+            let value = HeaderValue::from_bytes(input).map_err(|_| "no header")?;
+            let offset =
+                offset(&HeaderMap::from_iter([(OFFSET, value)])).map_err(|refusal| refusal.detail)?;
+            let digits = String::from_utf8_lossy(input).into_owned();
+            assert!(digits.bytes().all(|byte| byte.is_ascii_digit()), "{digits}");
+            assert_eq!(format!("{offset:0>width$}", width = digits.len()), digits);
+            Ok("an offset".to_owned())
+        });
+        report.show();
+        assert!(report.taken > 1000 && report.outcomes >= 3, "{report}");
+    }
 }

@@ -105,10 +105,12 @@ fn check_chain(chain: &[CertificateDer<'_>]) -> Result<(), Unusable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
     use rcgen::{
         BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
         PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
     };
+    use rustls::pki_types::pem::PemObject;
     use time::Duration;
 
     fn params(names: &[&str]) -> CertificateParams {
@@ -193,5 +195,66 @@ mod tests {
         assert_eq!(refusal(&(leaf.clone() + &stranger), &key), Unusable::Chain(1));
         assert_eq!(refusal(&(leaf.clone() + &leaf), &key), Unusable::Chain(1));
         assert!(matches!(refusal(&(root + &leaf), &key), Unusable::Key(_)));
+    }
+
+    #[test]
+    fn certificates_that_are_nearly_right() {
+        let (upper, lower) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let mut authority = params(&["home.example"]);
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = authority.self_signed(&upper).unwrap().pem();
+        let issuer = Issuer::from_params(&authority, &upper);
+        let mut server = params(&["box.example", "192.0.2.1"]);
+        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let leaf = server.signed_by(&lower, &issuer).unwrap().pem();
+        let words: [&[u8]; 6] = [
+            b"-----BEGIN CERTIFICATE-----\n",
+            b"-----END CERTIFICATE-----\n",
+            b"-----BEGIN EC PRIVATE KEY-----\n",
+            b"Proc-Type: 4,ENCRYPTED\n",
+            b"MII",
+            b"\r\n",
+        ];
+        let campaign = fuzz::Campaign {
+            name: "certificate",
+            seeds: vec![(leaf.clone() + &root).into_bytes(), leaf.into_bytes()],
+            executions: 20_000,
+            change: &|input, others, noise| {
+                let inside = (!noise.once_in(4)).then(|| der_changed(input, noise)).flatten();
+                inside.unwrap_or_else(|| fuzz::mutate::bytes(input, others, &words, noise))
+            },
+        };
+        let key = lower.serialize_pem();
+        let report = campaign.run(&std::env::temp_dir(), |input| {
+            let pair =
+                check(&String::from_utf8_lossy(input), &key, now()).map_err(|error| error.to_string())?;
+            assert!((1..=MOST_CERTIFICATES).contains(&pair.chain.len()));
+            assert!(pair.facts.is_valid(now()));
+            assert!(!(pair.facts.names.is_empty() && pair.facts.addresses.is_empty()));
+            assert_eq!(Pair::from_pem(pair.pem.clone()).unwrap().facts, pair.facts);
+            Ok(format!("{} more", pair.chain.len() > 1))
+        });
+        report.show();
+        assert!(report.taken > 100 && report.outcomes > 20, "{report}");
+    }
+
+    /// The same in PEM with the bytes of one certificate changed, which base64 would hide from most changes.
+    fn der_changed(pem: &[u8], noise: &mut fuzz::Noise) -> Option<Vec<u8>> {
+        let pem = std::str::from_utf8(pem).ok()?;
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
+            .collect::<Result<_, _>>()
+            .ok()?;
+        let chosen = noise.below(certificates.len().max(1));
+        let mut changed = String::new();
+        for (index, certificate) in certificates.iter().enumerate() {
+            let der = if index == chosen {
+                fuzz::mutate::bytes(certificate, &[], &[], noise)
+            } else {
+                certificate.to_vec()
+            };
+            let text = STANDARD.encode(der);
+            changed += &format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+        }
+        (!changed.is_empty()).then(|| changed.into_bytes())
     }
 }
