@@ -1,5 +1,5 @@
-//! Port 80: sends browsers on to TLS, hands out the local authority's certificate, and keeps tokens from being sent in
-//! the clear.
+//! Port 80: sends browsers on to TLS, hands out the local authority's certificate and its list of revoked ones, and keeps
+//! tokens from being sent in the clear.
 
 use crate::{
     app::App,
@@ -39,6 +39,7 @@ pub(crate) fn router(app: &Arc<App>, encrypted: Router, port: u16) -> Router {
     };
     let router = Router::new()
         .route("/ca.crt", get(crate::rest::tls::authority))
+        .route("/ca.crl", get(crate::rest::tls::revoked))
         .route("/certificate", get(crate::rest::tls::guide))
         .route_layer(from_fn_with_state(app.clone(), anybody))
         .with_state(app.clone())

@@ -98,6 +98,7 @@ fn open() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(rest::health::health))
         .routes(routes!(rest::tls::authority))
+        .routes(routes!(rest::tls::revoked))
         .routes(routes!(rest::tls::guide))
         .routes(routes!(rest::session::begin))
         .routes(routes!(rest::docs::document))

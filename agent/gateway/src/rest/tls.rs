@@ -149,6 +149,20 @@ pub(crate) async fn authority(State(app): State<Arc<App>>) -> impl IntoResponse 
     (headers, app.identity.authority_pem())
 }
 
+/// `GET /ca.crl`: the local authority's list of certificates that are not to be believed any more.
+#[utoipa::path(
+    get,
+    path = "/ca.crl",
+    tag = "tls",
+    responses((status = 200, description = "The list in DER", body = Vec<u8>, content_type = "application/pkix-crl"))
+)]
+pub(crate) async fn revoked(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    match app.identity.revoked(OffsetDateTime::now_utc()) {
+        Ok(list) => ([(header::CONTENT_TYPE, "application/pkix-crl")], list).into_response(),
+        Err(error) => Refusal::from(error).response(uri.path()),
+    }
+}
+
 /// `GET /certificate`: how to trust it.
 #[utoipa::path(
     get,

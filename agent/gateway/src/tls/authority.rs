@@ -6,17 +6,19 @@ use super::{
     identity::Identity,
     names::{self, PRIVATE_NETWORKS},
     pair::Pair,
-    renewal::Wanted,
+    renewal::{BACKDATED, VALID, Wanted},
 };
 use crate::state_file;
 use nix::unistd::gethostname;
 use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CidrSubnet, CrlDistributionPoint,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, NameConstraints, SanType, SerialNumber, date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
 use std::{
     io::{self, Write},
+    net::IpAddr,
     path::Path,
 };
 use time::OffsetDateTime;
@@ -72,6 +74,21 @@ impl Authority {
         })
     }
 
+    /// The list of certificates that are not to be believed any more, in DER: none. A key of which the machine has lost hold
+    /// is given up with the whole authority. But some clients, as curl on Windows, believe nobody who has no such list. Like
+    /// certificates it is valid by clocks that are behind, or ahead.
+    pub(super) fn revoked(&self, now: OffsetDateTime) -> Result<Vec<u8>, TlsError> {
+        let list = CertificateRevocationListParams {
+            this_update: now - BACKDATED,
+            next_update: now + VALID,
+            crl_number: SerialNumber::from(now.unix_timestamp().unsigned_abs()),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        Ok(list.signed_by(&self.issuer)?.der().to_vec())
+    }
+
     /// Signs a certificate with a key of its own.
     pub(super) fn issue(&self, wanted: &Wanted) -> Result<Pair, TlsError> {
         let key = KeyPair::generate()?;
@@ -86,9 +103,27 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
+        params.crl_distribution_points = vec![CrlDistributionPoint { uris: places(wanted) }];
         let certificate = params.signed_by(&key, &self.issuer)?;
         let text = certificate.pem() + &key.serialize_pem();
         Pair::from_pem(text).map_err(|problem| rustls::Error::General(problem).into())
+    }
+}
+
+/// Where the list of revoked certificates is: by the host's name, and by its addresses for whoever cannot resolve that. Over
+/// plain HTTP, as whoever asks for it does so before trusting us.
+fn places(wanted: &Wanted) -> Vec<String> {
+    let name = wanted.names.iter().find(|name| name.ends_with(".local"));
+    let v4 = wanted.addresses.iter().filter_map(|address| match address {
+        IpAddr::V4(address) if !address.is_loopback() => Some(address.to_string()),
+        _ => None,
+    });
+    let hosts = name.cloned().into_iter().chain(v4);
+    let places: Vec<String> = hosts.map(|host| format!("http://{host}/ca.crl")).collect();
+    if places.is_empty() {
+        vec!["http://localhost/ca.crl".to_owned()]
+    } else {
+        places
     }
 }
 
@@ -104,7 +139,7 @@ fn make(hostname: &str) -> Result<String, TlsError> {
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(2049, 12, 31);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     // Whoever takes it in as an authority for everything still does not take programs or mail that it signed.
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.name_constraints = Some(constraints(hostname));
@@ -172,6 +207,9 @@ mod tests {
     };
     use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
     use tempfile::TempDir;
+    use x509_parser::{
+        extensions::ParsedExtension, prelude::FromDer, revocation_list::CertificateRevocationList,
+    };
 
     fn authority(hostname: &str) -> (TempDir, Authority) {
         let folder = tempfile::tempdir().unwrap();
@@ -243,6 +281,39 @@ mod tests {
         verify(&authority, &pair, "kitchen.local", wanted.not_after - second).unwrap();
         verify(&authority, &pair, "kitchen.local", wanted.not_before - second).unwrap_err();
         verify(&authority, &pair, "kitchen.local", wanted.not_after + second).unwrap_err();
+    }
+
+    #[test]
+    fn its_certificates_name_the_list_of_revoked_ones_which_is_signed_and_empty() {
+        let (_folder, authority) = authority("kitchen");
+        let pair = authority
+            .issue(&wanted(
+                &["kitchen", "kitchen.local"],
+                &["127.0.0.1", "192.168.1.5", "fd00::1"],
+            ))
+            .unwrap();
+        let certificate = parse(&pair.chain[0]).unwrap();
+        let places =
+            certificate
+                .extensions()
+                .iter()
+                .find_map(|extension| match extension.parsed_extension() {
+                    ParsedExtension::CRLDistributionPoints(places) => Some(format!("{places:?}")),
+                    _ => None,
+                });
+        let places = places.unwrap();
+        for place in ["http://kitchen.local/ca.crl", "http://192.168.1.5/ca.crl"] {
+            assert!(places.contains(place), "{places}");
+        }
+        assert!(!places.contains("127.0.0.1"), "{places}");
+        let now = OffsetDateTime::now_utc();
+        let list = authority.revoked(now).unwrap();
+        let (rest, list) = CertificateRevocationList::from_der(&list).unwrap();
+        assert!(rest.is_empty() && list.iter_revoked_certificates().next().is_none());
+        let signer = parse(&authority.certificate).unwrap();
+        assert_eq!(list.issuer(), signer.subject());
+        list.verify_signature(signer.public_key()).unwrap();
+        assert!(list.last_update().to_datetime() < now && list.next_update().unwrap().to_datetime() > now);
     }
 
     #[test]

@@ -138,6 +138,11 @@ impl Identity {
         self.authority.pem.clone()
     }
 
+    /// The local authority's list of revoked certificates in DER.
+    pub(crate) fn revoked(&self, now: OffsetDateTime) -> Result<Vec<u8>, TlsError> {
+        self.authority.revoked(now)
+    }
+
     /// Whether the owner's own certificate is served.
     pub(crate) fn is_own(&self, now: OffsetDateTime) -> bool {
         matches!(served(&self.lock(), now), Some((_, Source::Own)))

@@ -12,11 +12,11 @@ use std::{
 use time::{Duration, OffsetDateTime};
 
 /// How long before its making a certificate is valid: clients' clocks may be behind this machine's.
-const BACKDATED: Duration = Duration::days(90);
+pub(super) const BACKDATED: Duration = Duration::days(90);
 /// How long after: a machine with an empty battery and no network begins at its image's date, and its certificate must
 /// still be valid by everybody else's clock. With the time before it is below the 825 days that Apple's systems take of an
 /// authority that somebody added.
-const VALID: Duration = Duration::days(730);
+pub(super) const VALID: Duration = Duration::days(730);
 /// How long before its end it is made anew: so far, at the least, the clock may be behind.
 const MARGIN: Duration = Duration::days(600);
 /// Addresses in a certificate. Beyond it, all but the newest are forgotten; who comes by one brings it back.

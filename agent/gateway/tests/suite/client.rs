@@ -170,7 +170,8 @@ impl Client {
     fn read(&mut self, length: usize) -> String {
         let mut bytes = vec![0; length];
         self.reader.read_exact(&mut bytes).unwrap();
-        String::from_utf8(bytes).unwrap()
+        // Not every body is a text.
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Sends a request; the status of the answer, if any comes.
