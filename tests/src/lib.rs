@@ -4,6 +4,7 @@
 //! The tests themselves are in `suite/` (on this host) and in the binary `vm` (in the guest).
 
 pub mod client;
+pub mod conformance;
 pub mod cycles;
 pub mod host;
 pub mod kills;

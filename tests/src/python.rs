@@ -1,4 +1,4 @@
-//! OpenAI's own Python client, in a virtual environment of the tests.
+//! Virtual environments of the tests, and in one of them OpenAI's own Python client.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,19 @@ use crate::report;
 /// The client and all that it needs, with hashes. The version is in the name, which is what a new environment goes by.
 const REQUIREMENTS: &str = "openai/openai-3.54.0.txt";
 const SCRIPT: &str = include_str!("../openai/ask.py");
+
+/// The folder of an environment in the cache that holds exactly what a list in `tests/` has, by its hashes; made on the
+/// first call.
+pub fn environment(paths: &Paths, list: &str) -> Result<PathBuf> {
+    let list = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(list)
+        .display()
+        .to_string();
+    let arguments = ["--only-binary=:all:", "--require-hashes", "--requirement", &list];
+    Ok(report::with_progress(|progress| {
+        ensure_venv(paths, &arguments, progress)
+    })?)
+}
 
 /// What to ask, and where.
 #[derive(Clone, Debug, Serialize)]
@@ -58,14 +71,8 @@ pub struct OpenAi {
 impl OpenAi {
     /// The environment in the cache, made on the first call.
     pub fn ensure(paths: &Paths) -> Result<Self> {
-        let list = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join(REQUIREMENTS)
-            .display()
-            .to_string();
-        let arguments = ["--only-binary=:all:", "--require-hashes", "--requirement", &list];
-        let venv = report::with_progress(|progress| ensure_venv(paths, &arguments, progress))?;
         Ok(Self {
-            python: venv.join("bin/python3"),
+            python: environment(paths, REQUIREMENTS)?.join("bin/python3"),
         })
     }
 

@@ -4,6 +4,7 @@
 
 mod answers;
 mod command;
+mod conformance;
 mod door;
 mod kills;
 mod life;
