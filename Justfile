@@ -19,11 +19,13 @@ test *ARGS: setup page lint
 check: lint
     cargo test --release --workspace --exclude tests
 
-# Print the long tables: times, memory, security, ten questions two ways, kills, faults, energy (simulated)
+# Print the long tables: times, memory, security, ten questions two ways, kills, faults, load, energy (simulated)
 prove: setup page
     {{tests}} vm -- prove
     {{tests}} cycles
     {{tests}} cycles -- --park
+    {{tests}} conformance
+    {{tests}} load
     cargo run --release --quiet --package control --example energy
 
 # Compare products on every path with their definition, AVX-VNNI and AMX too, on an emulated processor

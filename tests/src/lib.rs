@@ -8,6 +8,7 @@ pub mod conformance;
 pub mod cycles;
 pub mod host;
 pub mod kills;
+pub mod load;
 pub mod oracle;
 pub mod process;
 pub mod python;

@@ -27,6 +27,11 @@ impl Trust {
         Self::roots(roots)
     }
 
+    /// The same for rustls.
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+        self.0.clone()
+    }
+
     fn roots(roots: RootCertStore) -> Result<Self> {
         let builder = ClientConfig::builder_with_provider(ring::default_provider().into());
         let builder = builder.with_safe_default_protocol_versions()?;

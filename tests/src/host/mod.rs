@@ -52,6 +52,8 @@ pub struct Options {
     /// The captured machine of `tests/machines` that hearthd works on a copy of. Without one it watches this host and
     /// changes nothing.
     pub machine: Option<&'static str>,
+    /// A socket at which somebody else answers in inferd's place.
+    pub engine: Option<PathBuf>,
 }
 
 impl Options {
@@ -120,7 +122,7 @@ impl HostStack {
             setup_args(place)?,
         )?;
         let token = first_token(place)?;
-        let mut gateway = start_gateway(place, &bus, options.listen.unwrap_or(ANY_PORT))?;
+        let mut gateway = start_gateway(place, &bus, options)?;
         let address = address_of(&mut gateway, TLS)?;
         let plain = address_of(&mut gateway, PLAIN)?;
         let authority = authority_of(plain, place)?;
@@ -167,6 +169,11 @@ impl HostStack {
     /// A client of the gateway with the first token.
     pub fn admin(&self) -> Client {
         self.client().with_token(&self.token)
+    }
+
+    /// Whose certificates its clients believe.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// The first token, of role admin.
@@ -370,11 +377,13 @@ fn start_hearthd(place: &Path, bus: &Bus, machine: Option<&str>) -> Result<Proce
     Process::start("hearthd", command, &place.join("hearthd.log"))
 }
 
-fn start_gateway(place: &Path, bus: &Bus, address: SocketAddr) -> Result<Process> {
+fn start_gateway(place: &Path, bus: &Bus, options: &Options) -> Result<Process> {
+    let address = options.listen.unwrap_or(ANY_PORT);
+    let engine = options.engine.clone().unwrap_or_else(|| place.join("infer.sock"));
     let mut command = tethered(daemon("gateway")?);
     command.args(["serve", "--bus", bus.address(), "--listen", &address.to_string()]);
     command.args(["--listen-plain", &ANY_PORT.to_string()]);
-    command.arg("--infer").arg(place.join("infer.sock"));
+    command.arg("--infer").arg(engine);
     command.arg("--import").arg(place.join("import.sock"));
     command.arg("--setup").arg(place.join("setup.sock"));
     command.arg("--arrival-socket").arg(place.join("arrival.sock"));
