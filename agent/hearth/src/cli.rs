@@ -15,7 +15,7 @@ pub(crate) use engine::{EngineCommand, LimitChange, LimitName};
 pub(crate) use model::{Change, ModelCommand, Tokens};
 pub(crate) use network::{NetworkCommand, NetworkWish, TimeCommand};
 pub(crate) use power::{PowerCommand, ThermalCommand};
-pub(crate) use system::{JobCommand, SystemCommand};
+pub(crate) use system::{Confirmed, JobCommand, SystemCommand};
 pub(crate) use watch::{History, Logs, Watched};
 
 use crate::endpoint::{BadUrl, Endpoint};
@@ -254,14 +254,17 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Restart the machine, power it off, or make it as it was when it was new
+    /// Show what the machine is, restart it, power it off, or make it as it was when it was new
     #[command(
-        arg_required_else_help = true,
-        after_help = "Examples:\n  hearth system reboot\n  hearth system power-off --confirm hearth"
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  hearth system\n  hearth system reboot\n  hearth system power-off --confirm hearth"
     )]
     System {
         #[command(subcommand)]
-        command: SystemCommand,
+        command: Option<SystemCommand>,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Show as whom the appliance takes you, and what you may do
     #[command(after_help = "Example:\n  hearth whoami")]

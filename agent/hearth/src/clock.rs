@@ -5,9 +5,8 @@ use crate::{
     client::{Client, json_payload},
     screen::{self, WARN, line},
 };
-use api::system::Clock;
+use api::system::{Clock, ClockChange};
 use hyper::Method;
-use serde_json::json;
 
 const TIME: &str = "/api/v1/time";
 
@@ -16,10 +15,8 @@ pub(crate) async fn time(client: &Client, command: TimeCommand) -> anyhow::Resul
     let json = match command {
         TimeCommand::Show { json } => json,
         TimeCommand::Set { zone, ntp, json } => {
-            let mut body = json!({"timezone": zone});
-            if let Some(ntp) = ntp {
-                body["ntp"] = json!(ntp == Switch::On);
-            }
+            let ntp = ntp.map(|ntp| ntp == Switch::On);
+            let body = ClockChange { timezone: zone, ntp };
             let body = json_payload(serde_json::to_vec(&body)?);
             client.call(Method::PUT, TIME, &[], Some(body)).await?;
             json

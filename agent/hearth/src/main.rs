@@ -40,8 +40,8 @@ mod watch;
 use api::tls::NewCertificate;
 use clap::Parser;
 use cli::{
-    Cli, Command, EngineCommand, JobCommand, NetworkCommand, PowerCommand, ThermalCommand, TimeCommand,
-    TlsCommand,
+    Cli, Command, EngineCommand, JobCommand, NetworkCommand, PowerCommand, SystemCommand, ThermalCommand,
+    TimeCommand, TlsCommand,
 };
 use client::Client;
 use std::{io, process::ExitCode};
@@ -75,7 +75,10 @@ fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
     // waited for.
     match &mut cli.command {
         Command::Ask(question) => question.text = Some(ask::read_question(question.text.take())?),
-        Command::System { command } => system::open(command)?,
+        Command::System {
+            command: Some(command),
+            ..
+        } => system::open(command)?,
         Command::Network {
             command: Some(NetworkCommand::Set { wish, .. }),
             ..
@@ -143,7 +146,9 @@ async fn talk(
         Command::Time { command, json } => {
             clock::time(client, command.unwrap_or(TimeCommand::Show { json })).await
         }
-        Command::System { command } => system::system(client, command).await,
+        Command::System { command, json } => {
+            system::system(client, command.unwrap_or(SystemCommand::Show { json })).await
+        }
         Command::Whoami { json } => token::whoami(client, json).await,
         Command::Token { command } => token::token(client, command).await,
         // Answered before there was a client.

@@ -6,9 +6,10 @@ use crate::{
     screen::{self, WARN, line},
 };
 use anyhow::{Context, bail};
-use api::network::{Ipv4, Network, NetworkChange, StaticAddress, WifiChange};
+use api::network::{
+    InterfaceKind, Ipv4, Network, NetworkChange, NetworkTrial, NetworkView, StaticAddress, WifiChange,
+};
 use hyper::{Method, header};
-use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
     io::{self, Read},
@@ -19,34 +20,6 @@ const NETWORK: &str = "/api/v1/network";
 const CONFIRM: &str = "/api/v1/network/confirm";
 /// More than any password of a Wi-Fi network has (IEEE 802.11, 63 characters or 64 digits).
 const LONGEST_PASSWORD: u64 = 128;
-
-/// Answer to `GET /network`, as far as it is shown.
-#[derive(Deserialize, Serialize)]
-struct Found {
-    #[serde(flatten)]
-    network: Network,
-    #[serde(default)]
-    interfaces: Vec<Interface>,
-    /// When a change comes back by itself, RFC 3339.
-    #[serde(default)]
-    confirm_by: Option<String>,
-}
-
-#[derive(Deserialize, Serialize)]
-struct Interface {
-    name: String,
-    kind: String,
-    mac: Option<String>,
-    carrier: Option<bool>,
-    addresses: Vec<String>,
-}
-
-/// Answer to `PUT /network`.
-#[derive(Deserialize, Serialize)]
-struct OnTrial {
-    #[serde(default)]
-    confirm_by: Option<String>,
-}
 
 /// Reads the password that a wish names a file of: before there is a runtime, as the file may be a pipe.
 pub(crate) fn open(wish: &mut NetworkWish) -> anyhow::Result<()> {
@@ -87,14 +60,14 @@ pub(crate) async fn network(client: &Client, command: NetworkCommand) -> anyhow:
 }
 
 async fn show(client: &Client, json: bool) -> anyhow::Result<()> {
-    let found: Found = client.get(NETWORK).await?;
+    let found: NetworkView = client.get(NETWORK).await?;
     if json {
         return screen::json(&found);
     }
     Ok(screen::print(&render(&found))?)
 }
 
-fn render(found: &Found) -> String {
+fn render(found: &NetworkView) -> String {
     let (mut text, network) = (String::new(), &found.network);
     let hostname = screen::one_line(&network.hostname);
     line(&mut text, "Host name", format!("{hostname} ({hostname}.local)"));
@@ -121,16 +94,32 @@ fn render(found: &Found) -> String {
     if let Some(confirm_by) = &found.confirm_by {
         line(&mut text, "On trial", trial(confirm_by));
     }
+    if let Some(problem) = &found.interfaces_problem {
+        line(
+            &mut text,
+            "Interfaces",
+            format!("{WARN}{}{WARN:#}", screen::one_line(problem)),
+        );
+    }
     let rows = found.interfaces.iter().map(|interface| {
         let carrier = match interface.carrier {
             Some(true) => "yes",
             Some(false) => "no",
             None => "?",
         };
-        let (name, kind) = (interface.name.clone(), interface.kind.clone());
+        let name = interface.name.clone();
+        let kind = kind(interface.kind).to_owned();
         [name, kind, carrier.to_owned(), interface.addresses.join(" ")]
     });
     text + &screen::section(["INTERFACE", "KIND", "CARRIER", "ADDRESSES"], rows.collect())
+}
+
+fn kind(kind: InterfaceKind) -> &'static str {
+    match kind {
+        InterfaceKind::Ethernet => "ethernet",
+        InterfaceKind::Wifi => "Wi-Fi",
+        InterfaceKind::Other => "other",
+    }
 }
 
 fn trial(confirm_by: &str) -> String {
@@ -142,7 +131,7 @@ fn trial(confirm_by: &str) -> String {
 
 async fn set(client: &Client, wish: NetworkWish, json: bool) -> anyhow::Result<()> {
     let answer = client.call(Method::GET, NETWORK, &[], None).await?;
-    let found: Found = client.read(NETWORK, &answer)?;
+    let found: NetworkView = client.read(NETWORK, &answer)?;
     let change = serde_json::to_vec(&changed(found.network, wish))?;
     // What was read is what is changed: whoever has changed it meanwhile is not overwritten.
     let revision = answer
@@ -152,7 +141,7 @@ async fn set(client: &Client, wish: NetworkWish, json: bool) -> anyhow::Result<(
     let answer = client
         .call(Method::PUT, NETWORK, &headers, Some(json_payload(change)))
         .await?;
-    let on_trial: OnTrial = client.read(NETWORK, &answer)?;
+    let on_trial: NetworkTrial = client.read(NETWORK, &answer)?;
     if json {
         return screen::json(&on_trial);
     }

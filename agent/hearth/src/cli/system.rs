@@ -5,6 +5,13 @@ use clap::{Args, Subcommand};
 /// What to do with the machine.
 #[derive(Subcommand)]
 pub(crate) enum SystemCommand {
+    /// Show what the machine is and what runs on it
+    #[command(after_help = "Example:\n  hearth system show --json | jq -r .kernel")]
+    Show {
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Restart the machine in order
     #[command(after_help = "Examples:\n  hearth system reboot\n  hearth system reboot --confirm hearth")]
     Reboot(Confirmed),
@@ -16,15 +23,6 @@ pub(crate) enum SystemCommand {
     /// Make the machine as it was when it was new: all that was set, added and said on it is erased
     #[command(after_help = "Example:\n  hearth system factory-reset --confirm hearth")]
     FactoryReset(Confirmed),
-}
-
-impl SystemCommand {
-    /// The word that shows which machine is meant.
-    pub(crate) fn confirmed(&mut self) -> &mut Confirmed {
-        match self {
-            Self::Reboot(confirmed) | Self::PowerOff(confirmed) | Self::FactoryReset(confirmed) => confirmed,
-        }
-    }
 }
 
 /// That this machine is meant.

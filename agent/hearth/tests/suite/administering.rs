@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 const JOB: &str = r#"{"id":"4c1d","kind":"model.verify","subject":"m","state":"running","progress":{"done":1,"total":4,
     "unit":"bytes"},"result":null,"problem":null,"started":"2026-01-01T00:00:00Z","ended":null}"#;
 const NETWORK: &str = r#"{"hostname":"hearth","ipv4":{"method":"dhcp"},"wifi":{"ssid":"home"},"interfaces":[{"name":"eth0",
-    "kind":"ethernet","mac":null,"carrier":true,"addresses":["192.168.1.5/24"]}],"confirm_by":null}"#;
+    "kind":"ethernet","mac":null,"carrier":true,"addresses":["192.168.1.5/24"]}],"interfaces_problem":null,"confirm_by":null}"#;
 const CLOCK: &str =
     r#"{"time":"2026-01-01T00:00:00Z","timezone":"Europe/Berlin","ntp":true,"synchronised":true}"#;
 const SAMPLES: &str = r#"{"step_seconds":1,"columns":["time","temperature","clock","power","memory_used",
     "tokens_per_second","phase"],"rows":[[1,40.0,1.8e9,null,1e8,null,"idle"],[2,60.0,1.8e9,null,1e8,null,"idle"]]}"#;
 const ENTRY: &str =
     r#"{"time":"2026-01-01T00:00:00.5Z","unit":"hearthd.service","priority":6,"message":"it runs"}"#;
+const SYSTEM: &str = r#"{"hostname":"hearth","version":"0.1.0","kernel":"6.12","architecture":"x86_64",
+    "started":"2026-01-01T00:00:00Z","vendor":"Acme","product":"Mini","processor":null,"memory":8589934592}"#;
 const SESSION: &str = r#"{"id":"ab12","name":"desk","role":"read","expires":null}"#;
 
 /// What is asked for, and what is shown of the answer.
@@ -63,6 +65,7 @@ fn cases() -> Vec<Case> {
             "cancelled",
         ),
         case(&["network"], "get /api/v1/network ", NETWORK, "192.168.1.5/24"),
+        case(&["system"], "get /api/v1/system ", SYSTEM, "Acme Mini"),
         case(&["time"], "get /api/v1/time ", CLOCK, "set over the network"),
         case(
             &["whoami"],
@@ -268,7 +271,10 @@ fn a_time_zone_is_set() {
     let child = local.start(&["time", "set", "Europe/Berlin"]);
     let call = local.gateway.next();
     assert!(call.head.starts_with("put /api/v1/time "), "{}", call.head);
-    assert_eq!(call.json(), serde_json::json!({"timezone": "Europe/Berlin"}));
+    assert_eq!(
+        call.json(),
+        serde_json::json!({"timezone": "Europe/Berlin", "ntp": null})
+    );
     call.answer("200 OK", CLOCK);
     local.gateway.next().answer("200 OK", CLOCK);
     assert!(end(child).stdout.contains("Europe/Berlin"));
