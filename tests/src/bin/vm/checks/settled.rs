@@ -15,10 +15,21 @@ pub(crate) fn no_failed_units(guest: &mut Guest) -> Result<String> {
     Ok(time.trim_start_matches("Startup finished in ").to_owned())
 }
 
-/// Found as `hearth.local`: the name is set, multicast DNS answers on the cable, LLMNR does not.
+/// Found as `hearth.local`.
 pub(crate) fn name_on_the_network(guest: &mut Guest) -> Result<String> {
+    is_called(guest, "hearth")
+}
+
+/// Found by a name: it is set, resolved knows it, multicast DNS answers on the cable, LLMNR does not.
+pub(crate) fn is_called(guest: &mut Guest, wanted: &str) -> Result<String> {
     let name = guest.run("hostname")?;
-    ensure!(name == "hearth", "the host name is {name:?}");
+    ensure!(name == wanted, "the host name is {name:?}");
+    let resolved = "org.freedesktop.resolve1 /org/freedesktop/resolve1 org.freedesktop.resolve1.Manager";
+    let announced = guest.run(&format!("busctl get-property {resolved} LLMNRHostname"))?;
+    ensure!(
+        announced == format!("s \"{wanted}\""),
+        "resolved takes the name for {announced}"
+    );
     let link = guest.run("ip -oneline route show default | sed 's/.* dev \\([^ ]*\\).*/\\1/' | head -n 1")?;
     let mdns = guest.run(&format!("resolvectl mdns {link}; resolvectl mdns | head -n 1"))?;
     ensure!(
