@@ -1,6 +1,6 @@
 //! Putting files into the `CONFIG` partition's FAT file system, in memory, before it is written.
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, ErrorKind, Read, Write};
 
 use fatfs::{FileSystem, FsOptions};
 
@@ -23,11 +23,22 @@ pub(super) fn fill(fat: &mut Vec<u8>, access: &Access) -> std::io::Result<()> {
     system.unmount()
 }
 
+/// Reads a file of the file system `fat`; none if there is no such file.
+pub(super) fn read(fat: Vec<u8>, name: &str) -> std::io::Result<Option<String>> {
+    let system = FileSystem::new(Cursor::new(fat), FsOptions::new())?;
+    let mut text = String::new();
+    let read = match system.root_dir().open_file(name) {
+        Ok(mut file) => file.read_to_string(&mut text).map(|_| Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    read
+}
+
 /// Makes and reads file systems for tests.
 #[cfg(test)]
 pub(super) mod testing {
     use super::*;
-    use std::io::Read;
 
     /// An empty FAT file system.
     pub(in crate::flash) fn fat(bytes: usize) -> Vec<u8> {
@@ -38,15 +49,7 @@ pub(super) mod testing {
 
     /// A file's contents, if it is there.
     pub(in crate::flash) fn read(fat: &[u8], name: &str) -> Option<String> {
-        let system = FileSystem::new(Cursor::new(fat.to_vec()), FsOptions::new()).unwrap();
-        let mut text = String::new();
-        system
-            .root_dir()
-            .open_file(name)
-            .ok()?
-            .read_to_string(&mut text)
-            .unwrap();
-        Some(text)
+        super::read(fat.to_vec(), name).unwrap()
     }
 }
 

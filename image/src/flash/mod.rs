@@ -18,6 +18,7 @@ use crate::progress::Progress;
 
 pub use access::{Access, Keys, Token, read_settings};
 pub use disks::{Disk, Refusal, flashable};
+pub use source::read_config;
 pub use target::{Target, examine};
 
 /// The least that the disk must hold, in bytes: the final layout (`image/mkosi.extra/usr/lib/repart.d`) at its least

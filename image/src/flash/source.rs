@@ -22,32 +22,90 @@ pub(super) struct Source {
     tail: Option<Patch>,
 }
 
+/// An image, or a file in a disk's place, with its partition table.
+struct Disk<'p> {
+    path: &'p Path,
+    file: File,
+    length: u64,
+    table: Table,
+}
+
+impl<'p> Disk<'p> {
+    fn open(path: &'p Path) -> Result<Self> {
+        let file = File::open(path).at("open", path)?;
+        let length = file.metadata().at("read", path)?.len();
+        let mut head = vec![0; length.min(1 << 20) as usize];
+        file.read_exact_at(&mut head, 0).at("read", path)?;
+        let table = Table::parse(&head).map_err(|reason| wrong(path, reason))?;
+        Ok(Self {
+            path,
+            file,
+            length,
+            table,
+        })
+    }
+
+    /// The `CONFIG` partition's bytes, and where they begin.
+    fn config(&self) -> Result<Patch> {
+        let partitions = self.table.partitions();
+        let is_config = |part: &&super::gpt::Partition| part.kind == BASIC_DATA && part.name == "CONFIG";
+        let found = partitions
+            .iter()
+            .find(is_config)
+            .ok_or_else(|| wrong(self.path, "it has no CONFIG partition".to_owned()))?;
+        let (start, end) = (found.bytes.start, found.bytes.end);
+        if end > self.length || end <= start || end - start > MOST_CONFIG {
+            let reason = format!("its CONFIG partition claims the bytes {start} to {end}");
+            return Err(wrong(self.path, reason));
+        }
+        let mut bytes = vec![0; (end - start) as usize];
+        self.file.read_exact_at(&mut bytes, start).at("read", self.path)?;
+        Ok(Patch { offset: start, bytes })
+    }
+}
+
+fn wrong(path: &Path, reason: String) -> FlashError {
+    FlashError::Image {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+/// What the `CONFIG` partition of an image, or of a file in a disk's place, has under a name; none if there is nothing.
+///
+/// # Errors
+/// It cannot be read, or has no such partition.
+pub fn read_config(disk: &Path, name: &str) -> Result<Option<String>> {
+    let config = Disk::open(disk)?.config()?;
+    config::read(config.bytes, name)
+        .map_err(|error| wrong(disk, format!("its CONFIG partition cannot be read: {error}")))
+}
+
 impl Source {
     /// Opens an image to go onto a disk of `size` bytes, with `access` on its `CONFIG` partition.
     pub(super) fn open(path: &Path, size: u64, access: &Access) -> Result<Self> {
-        let file = File::open(path).at("open", path)?;
-        let length = file.metadata().at("read", path)?.len();
-        let wrong = |reason: String| FlashError::Image {
-            path: path.to_owned(),
-            reason,
-        };
+        let disk = Disk::open(path)?;
+        let length = disk.length;
         if length % SECTOR != 0 || length > size {
-            return Err(wrong(format!(
-                "its length, {length} bytes, does not fit a disk of {size} bytes"
-            )));
+            let reason = format!("its length, {length} bytes, does not fit a disk of {size} bytes");
+            return Err(wrong(path, reason));
         }
-        let mut head = vec![0; length.min(1 << 20) as usize];
-        file.read_exact_at(&mut head, 0).at("read", path)?;
-        let table = Table::parse(&head).map_err(wrong)?;
+        let mut config = disk.config()?;
+        let filled = config::fill(&mut config.bytes, access);
+        filled.map_err(|error| {
+            wrong(
+                path,
+                format!("its CONFIG partition cannot be written to: {error}"),
+            )
+        })?;
         let mut source = Self {
             path: path.to_owned(),
-            file,
+            file: disk.file,
             length,
-            patches: Vec::new(),
+            patches: vec![config],
             tail: None,
         };
-        source.patches.push(source.config(&table, access)?);
-        source.fit(&table, size);
+        source.fit(&disk.table, size);
         Ok(source)
     }
 
@@ -68,33 +126,6 @@ impl Source {
             overlay(buffer, offset, patch);
         }
         Ok(())
-    }
-
-    /// The `CONFIG` partition with its files in it.
-    fn config(&self, table: &Table, access: &Access) -> Result<Patch> {
-        let wrong = |reason: String| FlashError::Image {
-            path: self.path.clone(),
-            reason,
-        };
-        let partitions = table.partitions();
-        let is_config = |part: &&super::gpt::Partition| part.kind == BASIC_DATA && part.name == "CONFIG";
-        let found = partitions
-            .iter()
-            .find(is_config)
-            .ok_or_else(|| wrong("it has no CONFIG partition".to_owned()))?;
-        let (start, end) = (found.bytes.start, found.bytes.end);
-        if end > self.length || end <= start || end - start > MOST_CONFIG {
-            return Err(wrong(format!(
-                "its CONFIG partition claims the bytes {start} to {end}"
-            )));
-        }
-        let mut bytes = vec![0; (end - start) as usize];
-        self.file
-            .read_exact_at(&mut bytes, start)
-            .at("read", &self.path)?;
-        let filled = config::fill(&mut bytes, access);
-        filled.map_err(|error| wrong(format!("its CONFIG partition cannot be written to: {error}")))?;
-        Ok(Patch { offset: start, bytes })
     }
 
     /// Moves the second partition table to the disk's end; where it was there are zeros.

@@ -55,15 +55,10 @@ fn the_disk_holds_the_image_with_keys_a_fitted_table_and_no_old_data() {
     let table = Table::parse(&disk[..1 << 20]).unwrap();
     assert_eq!(table.old_copy().end, DISK);
     assert_eq!(table.partitions()[0].bytes, 2048 * 512..(2048 + 8192) * 512);
-    let config = &disk[2048 * 512..(2048 + 8192) * 512];
-    assert_eq!(
-        config::testing::read(config, "authorized_keys").unwrap(),
-        "ssh-ed25519 AAAA\n"
-    );
-    assert_eq!(
-        config::testing::read(config, "token-hashes").unwrap(),
-        "sha256:00 admin\n"
-    );
+    let config = |name| read_config(&bench.folder.path().join("disk"), name).unwrap();
+    assert_eq!(config("authorized_keys").unwrap(), "ssh-ed25519 AAAA\n");
+    assert_eq!(config("token-hashes").unwrap(), "sha256:00 admin\n");
+    assert_eq!(config("hearth-result.txt"), None);
     let hole = &disk[12 << 20..16 << 20];
     assert!(
         hole.iter().all(|byte| *byte == 0),
