@@ -43,6 +43,7 @@ enum Address {
 pub struct Client {
     address: Address,
     token: Option<String>,
+    accept: Option<&'static str>,
     limit: Duration,
 }
 
@@ -66,6 +67,7 @@ impl Client {
         Self {
             address,
             token: None,
+            accept: None,
             limit: LIMIT,
         }
     }
@@ -75,6 +77,14 @@ impl Client {
         let token = Some(token.to_owned());
         Self {
             token,
+            ..self.clone()
+        }
+    }
+
+    /// The same that wants its answers in this form, as a browser wants a page.
+    pub fn accepting(&self, form: &'static str) -> Self {
+        Self {
+            accept: Some(form),
             ..self.clone()
         }
     }
@@ -131,6 +141,15 @@ impl Client {
         Ok(Stream::new(runtime, response.into_body(), self.limit))
     }
 
+    /// `GET path` of what comes in events; an error unless the stream begins with 200.
+    pub fn events(&self, path: &str) -> Result<Stream> {
+        let (runtime, response) = self.begin("GET", path, Bytes::new())?;
+        if response.status() != 200 {
+            bail!("the stream did not begin: {}", response.status());
+        }
+        Ok(Stream::new(runtime, response.into_body(), self.limit))
+    }
+
     fn begin(&self, method: &str, path: &str, body: Bytes) -> Result<(Runtime, Response<Incoming>)> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -170,6 +189,9 @@ impl Client {
         }
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if let Some(form) = self.accept {
+            request = request.header("accept", form);
         }
         Ok(request.body(Full::new(body))?)
     }

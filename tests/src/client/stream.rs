@@ -68,11 +68,16 @@ impl Stream {
         }
     }
 
-    /// The next event; `None` when the server has ended the stream; an error when the connection broke.
+    /// The next event of an answer; `None` when the server has ended the stream; an error when the connection broke.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
+        self.next_data()?.map(|data| Event::parse(&data)).transpose()
+    }
+
+    /// The data of the next event, whatever they are; `None` when the server has ended the stream.
+    pub fn next_data(&mut self) -> Result<Option<String>> {
         loop {
             if let Some(data) = take_event(&mut self.buffer)? {
-                return Event::parse(&data).map(Some);
+                return Ok(Some(data));
             }
             let body = &mut self.body;
             let frame = within(&self.runtime, self.limit, "an event", async {

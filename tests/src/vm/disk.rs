@@ -1,6 +1,7 @@
-//! The guest's disk: the image on a larger disk.
+//! The guest's disk, the image on a larger one, and its further drives.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -25,6 +26,27 @@ pub(super) fn copy(image: &Path, disk: &Path) -> Result<()> {
     let file = file.with_context(|| format!("cannot open {}", disk.display()))?;
     file.set_len(SIZE)
         .with_context(|| format!("cannot enlarge {}", disk.display()))
+}
+
+/// Makes a drive as large as the disk of the tests that begins with these bytes and is empty from there on.
+pub(super) fn make(drive: &Path, beginning: &[u8]) -> Result<()> {
+    let make = || {
+        let mut file = File::create(drive)?;
+        file.write_all(beginning)?;
+        file.set_len(SIZE)
+    };
+    make().with_context(|| format!("cannot make {}", drive.display()))
+}
+
+/// Removes all drives of a folder.
+pub(super) fn remove_all(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "raw") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Flashes the image to a file in a disk's place, as `just flash` does, at most at `rate` bytes a second.

@@ -12,7 +12,7 @@ use image::flash::{Access, Flashed};
 use twin::description::Description;
 
 use super::accel::Accel;
-use super::qemu::{Firmware, Guest, PROCESSORS};
+use super::qemu::{Drive, Firmware, Guest, PROCESSORS};
 use super::twin::{Hardware, Prepared, Running, Twin};
 use super::{Keys, Ssh, disk, evidence, qmp, serial, ssh};
 use crate::client::{Client, Trust};
@@ -25,6 +25,8 @@ use crate::wait;
 const BOOT: Duration = Duration::from_secs(600);
 /// How long a shutdown may take.
 const SHUTDOWN: Duration = Duration::from_secs(300);
+/// The disk that the image is on.
+pub const DISK: &str = "disk.raw";
 /// How often a boot is tried again after the one panic that is QEMU's own.
 const RETRIES: usize = 3;
 
@@ -37,6 +39,7 @@ pub struct Setup {
     firmware: Firmware,
     keys: Keys,
     memory_mib: u32,
+    drives: Vec<Drive>,
     hardware: Option<Hardware>,
 }
 
@@ -59,6 +62,7 @@ impl Setup {
             firmware,
             keys,
             memory_mib: 2048,
+            drives: vec![Drive::internal(DISK)],
             hardware: None,
         })
     }
@@ -72,6 +76,21 @@ impl Setup {
     /// Has every guest from now on so much memory, in MiB.
     pub fn set_memory(&mut self, mib: u32) {
         self.memory_mib = mib;
+    }
+
+    /// Has every guest from now on these drives; it boots from the first.
+    pub fn set_drives(&mut self, drives: Vec<Drive>) {
+        self.drives = drives;
+    }
+
+    /// Makes a drive's file that is as large as the disk, begins with these bytes and is empty from there on.
+    pub fn make_drive(&self, drive: &Drive, beginning: &[u8]) -> Result<()> {
+        disk::make(&self.path(drive), beginning)
+    }
+
+    /// Where a drive's file is.
+    pub fn path(&self, drive: &Drive) -> PathBuf {
+        self.folder.join(&drive.file)
     }
 
     /// Makes the disk a copy of the image.
@@ -91,7 +110,7 @@ impl Setup {
     }
 
     fn disk(&self) -> PathBuf {
-        self.folder.join("disk.raw")
+        self.folder.join(DISK)
     }
 
     /// The folder.
@@ -116,7 +135,7 @@ impl Setup {
         self.accel
     }
 
-    /// Leaves the folder, without the disk, when this is dropped: something failed, and it tells what.
+    /// Leaves the folder, without its drives, when this is dropped: something failed, and it tells what.
     pub fn keep(&mut self) {
         self.keep = true;
     }
@@ -149,6 +168,7 @@ impl Setup {
             firmware,
             memory_mib,
             folder,
+            drives,
             hardware,
             ..
         } = self;
@@ -160,6 +180,7 @@ impl Setup {
             firmware,
             memory_mib: *memory_mib,
             folder,
+            drives,
             ssh,
             https,
             http,
@@ -193,7 +214,7 @@ impl Setup {
 impl Drop for Setup {
     fn drop(&mut self) {
         let removed = if self.keep {
-            std::fs::remove_file(self.disk())
+            disk::remove_all(&self.folder)
         } else {
             std::fs::remove_dir_all(&self.folder)
         };
@@ -343,8 +364,13 @@ impl Machine {
 
     /// Tries to log in as `user` with the run's key and these further options of ssh; what ssh says.
     pub fn try_login(&self, user: &str, options: &[&str]) -> Result<Output> {
+        self.try_login_with(&self.keys, user, options)
+    }
+
+    /// The same with another key.
+    pub fn try_login_with(&self, keys: &Keys, user: &str, options: &[&str]) -> Result<Output> {
         let known_hosts = self.folder.join("known_hosts");
-        ssh::try_login(self.ssh_address, user, self.keys.private(), &known_hosts, options)
+        ssh::try_login(self.ssh_address, user, keys.private(), &known_hosts, options)
     }
 
     /// Asks the guest for what tells why something failed: files in the run's folder, beside the serial log.

@@ -6,6 +6,7 @@
 pub mod accel;
 mod disk;
 mod evidence;
+mod fat;
 mod keys;
 mod machine;
 mod qemu;
@@ -14,7 +15,9 @@ mod serial;
 mod ssh;
 pub mod twin;
 
+pub use fat::fat;
 pub use keys::Keys;
-pub use machine::{Machine, Setup};
+pub use machine::{DISK, Machine, Setup};
+pub use qemu::{Bay, Drive};
 pub use serial::token_on;
 pub use ssh::{Ssh, quote};

@@ -67,6 +67,61 @@ impl Firmware {
     }
 }
 
+/// Where a drive is plugged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bay {
+    /// Inside the case.
+    Internal,
+    /// At a USB port, as a stick.
+    Usb,
+}
+
+/// A drive of the guest's: a file in the run's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drive {
+    /// The file's name.
+    pub file: String,
+    /// Where it is plugged in.
+    pub bay: Bay,
+}
+
+impl Drive {
+    /// One inside the case.
+    pub fn internal(file: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            bay: Bay::Internal,
+        }
+    }
+
+    /// A stick.
+    pub fn stick(file: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            bay: Bay::Usb,
+        }
+    }
+
+    /// QEMU's arguments for it. The firmware tries drives by their numbers, from 1.
+    fn arguments(&self, number: usize, folder: &Path) -> [String; 4] {
+        let file = folder.join(&self.file);
+        let drive = format!(
+            "if=none,id=d{number},format=raw,cache=unsafe,discard=unmap,file={}",
+            file.display()
+        );
+        let device = match self.bay {
+            Bay::Internal => "virtio-blk-pci",
+            Bay::Usb => "usb-storage,bus=usb.0,removable=on",
+        };
+        [
+            "-drive".to_owned(),
+            drive,
+            "-device".to_owned(),
+            format!("{device},drive=d{number},bootindex={number}"),
+        ]
+    }
+}
+
 /// Everything that a guest's command line is made of.
 #[derive(Debug)]
 pub(super) struct Guest<'a> {
@@ -74,6 +129,8 @@ pub(super) struct Guest<'a> {
     pub(super) firmware: &'a Firmware,
     pub(super) memory_mib: u32,
     pub(super) folder: &'a Path,
+    /// It boots from the first.
+    pub(super) drives: &'a [Drive],
     pub(super) ssh: SocketAddr,
     pub(super) https: SocketAddr,
     pub(super) http: SocketAddr,
@@ -99,26 +156,18 @@ impl Guest<'_> {
         command.arg("-m").arg(self.memory_mib.to_string());
         command.args(self.accel.arguments());
         command.args(self.firmware.arguments(&self.folder.join("vars.fd"), false));
-        command.args(self.disk()).args(self.network()).args(self.ports());
+        if self.drives.iter().any(|drive| drive.bay == Bay::Usb) {
+            command.args(["-device", "qemu-xhci,id=usb"]);
+        }
+        for (number, drive) in (1..).zip(self.drives) {
+            command.args(drive.arguments(number, self.folder));
+        }
+        command.args(self.network()).args(self.ports());
         for (name, value) in self.credentials {
             command.arg("-smbios").arg(credential(name, value));
         }
         command.args(self.further);
         command
-    }
-
-    fn disk(&self) -> [String; 4] {
-        let file = self.folder.join("disk.raw");
-        let drive = format!(
-            "if=none,id=d0,format=raw,cache=unsafe,discard=unmap,file={}",
-            file.display()
-        );
-        [
-            "-drive".to_owned(),
-            drive,
-            "-device".to_owned(),
-            "virtio-blk-pci,drive=d0,bootindex=1".to_owned(),
-        ]
     }
 
     fn network(&self) -> [String; 4] {

@@ -4,6 +4,7 @@ mod checks;
 mod faults;
 mod guest;
 mod hold;
+mod install;
 mod parts;
 mod prove;
 mod quiet;

@@ -1,5 +1,6 @@
 //! `vm test`: boots of one disk, and everything that must hold in them: the first as an owner's, the second in a simulated
-//! machine whose heat ends it, the third to tell why.
+//! machine whose heat ends it, the third to tell why, with the disk as a stick that copies itself to another, from which the
+//! fourth is.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +11,15 @@ use tests::oracle::Answer;
 use tests::python::OpenAi;
 use tests::questions::QUESTIONS;
 use tests::report::{Report, say, seconds};
-use tests::vm::{Keys, Machine, Setup, token_on};
+use tests::vm::{DISK, Drive, Keys, Machine, Setup, token_on};
 
 use crate::checks::disk::{Identity, layout, root_is_verified};
 use crate::checks::{
-    access, answers, bus, engine, life, memory, models, recovery, sandbox, settled, setup, tls,
+    access, answers, bus, engine, life, management, memory, models, recovery, sandbox, settled, setup, tls,
 };
 use crate::faults;
 use crate::guest::Guest;
+use crate::install;
 use crate::parts::Parts;
 use crate::thermal::{self, Wanted};
 
@@ -29,7 +31,7 @@ type Check = fn(&mut Guest) -> Result<String>;
 
 /// Those of the first boot that need nothing but the guest, in their order: the engine must not be stopped before it has
 /// been looked at.
-const FIRST: [(&str, Check); 34] = [
+const FIRST: [(&str, Check); 38] = [
     ("no unit has failed", settled::no_failed_units),
     (
         "tokens open the door, others do not",
@@ -61,6 +63,16 @@ const FIRST: [(&str, Check); 34] = [
     ("nobody else reads the gateway's keys", tls::keys_are_private),
     ("a token is refused without TLS", tls::plain_http_keeps_tokens_out),
     ("no other port is open", tls::open_ports),
+    (
+        "the journal is read through the gateway",
+        management::journal_is_read,
+    ),
+    ("figures for Prometheus", management::metrics_are_told),
+    ("samples come as events", management::events_come),
+    (
+        "the page and its interface's description",
+        management::page_is_served,
+    ),
     ("hearth status over SSH", answers::status_over_ssh),
     ("everyone may read on the bus", bus::everyone_may_read),
     (
@@ -123,12 +135,15 @@ fn boots(parts: &Parts, setup: &mut Setup, report: &mut Report) -> Result<()> {
     let before = Identity::read(&mut guest)?;
     let token = guest.token.clone();
     report.check("a graceful reboot", || Ok(seconds(guest.machine.reboot()?)));
-    say("second boot of the same disk, in a simulated machine: another key and a token's hash by credential");
+    say(
+        "second boot of the same disk, in a simulated machine: keys, tokens and a name by credentials and a cidata drive",
+    );
     let wanted = Wanted::all();
     setup.simulate(wanted.seed());
     let guest = second_boot(setup, &token, &before, report)?;
-    thermal::play(parts, setup, guest, &wanted, report)?;
-    Ok(())
+    install::prepare(setup)?;
+    let (_figures, guest) = thermal::play(parts, setup, guest, &wanted, report)?;
+    install::run(setup, guest, report)
 }
 
 /// Boots without any token, so that the appliance makes one.
@@ -201,12 +216,21 @@ fn first_checks(parts: &Parts, guest: &mut Guest, expected: &Answer, report: &mu
 }
 
 /// Boots with other means of access, to show that they work too and that what was made has stayed.
-fn second_boot(setup: &Setup, first: &str, before: &Identity, report: &mut Report) -> Result<Guest> {
-    let keys = Keys::make(setup.folder(), "other-key")?;
-    let given = Token::new()?;
+fn second_boot(setup: &mut Setup, first: &str, before: &Identity, report: &mut Report) -> Result<Guest> {
+    let [keys, of_cidata] = ["other-key", "cidata-key"].map(|name| Keys::make(setup.folder(), name));
+    let (keys, of_cidata) = (keys?, of_cidata?);
+    let cidata = Drive::internal("cidata.raw");
+    setup.make_drive(&cidata, &setup::cidata(&of_cidata)?)?;
+    setup.set_drives(vec![Drive::internal(DISK), cidata]);
+    let (given, settled) = (Token::new()?, Token::new()?);
+    let hash = settled.hash_line();
     let credentials = [
         keys.credential(),
         ("hearth.token-hashes".to_owned(), given.hash_line()),
+        (
+            "hearth.toml".to_owned(),
+            format!("[access]\ntoken_hashes = [\"{}\"]\n", hash.trim_end()),
+        ),
     ];
     let machine = need(report, "it boots again", || setup.boot(&credentials), answered)?;
     let mut guest = Guest {
@@ -221,15 +245,18 @@ fn second_boot(setup: &Setup, first: &str, before: &Identity, report: &mut Repor
             .trim()
             .to_owned())
     });
-    report.check("a token whose hash is a credential opens the door", || {
-        let list: TokenList = guest
-            .machine
-            .client()
-            .with_token(&given.text)
-            .get("/api/v1/tokens")?
-            .expect(200)?
-            .json()?;
-        Ok(format!("{} tokens known", list.tokens.len()))
+    for (name, token) in [
+        ("a token whose hash is a credential opens the door", &given),
+        ("so does one of a hearth.toml that is a credential", &settled),
+    ] {
+        report.check(name, || {
+            let client = guest.machine.client().with_token(&token.text);
+            let list: TokenList = client.get("/api/v1/tokens")?.expect(200)?.json()?;
+            Ok(format!("{} tokens known", list.tokens.len()))
+        });
+    }
+    report.check("a cidata drive gives a name and a key", || {
+        setup::cidata_is_applied(&mut guest, &of_cidata)
     });
     report.check(
         "the first token is still good, and no second one was made",

@@ -6,6 +6,7 @@ pub(crate) mod bus;
 pub(crate) mod disk;
 pub(crate) mod engine;
 pub(crate) mod life;
+pub(crate) mod management;
 pub(crate) mod memory;
 pub(crate) mod models;
 pub(crate) mod recovery;

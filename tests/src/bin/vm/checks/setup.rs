@@ -1,4 +1,4 @@
-//! What the owner sets by `hearth.toml` on CONFIG.
+//! What the owner sets: by `hearth.toml` on CONFIG, and by a cidata drive.
 
 use std::time::Duration;
 
@@ -7,13 +7,16 @@ use api::network::{NetworkTrial, NetworkView};
 use bytes::Bytes;
 use serde_json::json;
 use tests::client::{Answer, Client};
-use tests::vm::quote;
+use tests::vm::{Keys, fat, quote};
 use tests::wait;
 
+use crate::checks::settled::is_called;
 use crate::guest::Guest;
 use crate::parts::SETTINGS;
 
 const RESULT: &str = "/config/hearth-result.txt";
+/// The name that the cidata drive gives.
+const NAME: &str = "cellar";
 /// How long an answer may take to be on CONFIG.
 const ANSWER: Duration = Duration::from_secs(60);
 /// How long a network may be on trial, with what an emulated machine takes beside.
@@ -66,7 +69,7 @@ pub(crate) fn is_applied(guest: &mut Guest) -> Result<String> {
 pub(crate) fn wrong_files_are_answered(guest: &mut Guest) -> Result<String> {
     for (text, wanted) in WRONG {
         write(guest, text)?;
-        guest.sudo("systemctl restart hearth-setup.service")?;
+        apply(guest)?;
         let result = answer(guest, wanted)?;
         ensure!(result.contains("NOT applied"), "{text:?}: {result}");
         ensure!(
@@ -75,7 +78,7 @@ pub(crate) fn wrong_files_are_answered(guest: &mut Guest) -> Result<String> {
         );
     }
     write(guest, SETTINGS)?;
-    guest.sudo("systemctl restart hearth-setup.service")?;
+    apply(guest)?;
     Ok(format!("{} files, each with its line and reason", WRONG.len()))
 }
 
@@ -103,7 +106,7 @@ pub(crate) fn bad_address_comes_back(guest: &mut Guest) -> Result<String> {
     let left = guest.sudo("ls /run/systemd/network/80-ethernet.network.d")?;
     ensure!(left.is_empty(), "what was taken back is still there: {left}");
     write(guest, SETTINGS)?;
-    guest.sudo("systemctl restart hearth-setup.service")?;
+    apply(guest)?;
     Ok(format!("reached again after {took} s"))
 }
 
@@ -136,8 +139,41 @@ fn put(client: &Client, path: &str, body: &serde_json::Value) -> Result<Answer> 
     client.exchange("PUT", path, Bytes::from(body.to_string()))
 }
 
+/// A cidata drive with a host name, this SSH key, and something that has no place here.
+pub(crate) fn cidata(key: &Keys) -> Result<Vec<u8>> {
+    let user_data = format!(
+        "#cloud-config\nhostname: {NAME}\npackage_update: true\nssh_authorized_keys:\n  - {}",
+        key.public()
+    );
+    fat(
+        *b"CIDATA     ",
+        &[("user-data", &user_data), ("meta-data", "instance-id: vm-7\n")],
+    )
+}
+
+/// The cidata drive was read: the machine has its name, the key lets admin in, and what was passed over is told.
+pub(crate) fn cidata_is_applied(guest: &mut Guest, key: &Keys) -> Result<String> {
+    let result = answer(guest, "cidata was applied.")?;
+    ensure!(
+        result.contains("`package_update` of user-data was passed over"),
+        "{result}"
+    );
+    wait::until("the name of the cidata drive", ANSWER, || {
+        Ok((guest.run("hostname")? == NAME).then_some(()))
+    })?;
+    let attempt = guest.machine.try_login_with(key, "admin", &[])?;
+    let words = String::from_utf8_lossy(&attempt.stderr);
+    ensure!(attempt.status.success(), "its key does not let admin in: {words}");
+    Ok(format!("its key lets admin in; {}", is_called(guest, NAME)?))
+}
+
+/// Has a file that was put there read, as the next boot would.
+pub(crate) fn apply(guest: &mut Guest) -> Result<()> {
+    guest.sudo("systemctl restart hearth-setup.service").map(drop)
+}
+
 /// Replaces the file, as another computer would.
-fn write(guest: &mut Guest, text: &str) -> Result<()> {
+pub(crate) fn write(guest: &mut Guest, text: &str) -> Result<()> {
     let script = format!(
         "mount -o remount,rw /config && printf %s {} >/config/hearth.toml && sync -f /config; mount -o remount,ro /config",
         quote(text)
@@ -146,7 +182,7 @@ fn write(guest: &mut Guest, text: &str) -> Result<()> {
 }
 
 /// The answer on CONFIG, once it says this.
-fn answer(guest: &mut Guest, wanted: &str) -> Result<String> {
+pub(crate) fn answer(guest: &mut Guest, wanted: &str) -> Result<String> {
     wait::until(&format!("{wanted:?} on CONFIG"), ANSWER, || {
         let text = guest.sudo(&format!("cat {RESULT} 2>/dev/null || true"))?;
         Ok(text.contains(wanted).then_some(text))

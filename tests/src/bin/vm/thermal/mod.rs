@@ -193,17 +193,20 @@ fn in_its_own_boot(
     let credentials = [setup.keys().credential()];
     let mut machine = step("boot in the simulated machine", || setup.boot(&credentials))?;
     let token = machine.wait_for_token()?;
-    play(parts, setup, Guest { machine, token }, wanted, report)
+    let (figures, guest) = play(parts, setup, Guest { machine, token }, wanted, report)?;
+    press_power_button(guest.machine, report);
+    Ok(figures)
 }
 
-/// Plays the scenarios in a guest of a simulated machine, and ends it; the figures that they measured.
+/// Plays the scenarios in a guest of a simulated machine; the figures that they measured, and the guest of the next boot
+/// where this one has ended itself.
 pub(crate) fn play(
     parts: &Parts,
     setup: &Setup,
     mut guest: Guest,
     wanted: &Wanted,
     report: &mut Report,
-) -> Result<Vec<Figure>> {
+) -> Result<(Vec<Figure>, Guest)> {
     say(&format!("the plants' seed is {}", wanted.seed));
     let output = output_folder(parts)?;
     let mut theatre = Theatre {
@@ -228,8 +231,7 @@ pub(crate) fn play(
         ));
         wait::for_interrupt()?;
     }
-    end(setup, guest, wanted, report)?;
-    Ok(figures)
+    Ok((figures, survivor(setup, guest, wanted, report)?))
 }
 
 /// The figures as a table.
@@ -244,28 +246,28 @@ fn output_folder(parts: &Parts) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Ends the guest; if it has ended itself, the next boot must know why.
-fn end(setup: &Setup, mut guest: Guest, wanted: &Wanted, report: &mut Report) -> Result<()> {
+/// The guest; if it has ended itself, that of the next boot, which must know why.
+fn survivor(setup: &Setup, mut guest: Guest, wanted: &Wanted, report: &mut Report) -> Result<Guest> {
     if guest.machine.has_ended()? {
         ensure!(wanted.has(LAST), "the guest has ended on its own");
+        let token = guest.token.clone();
         drop(guest);
         let mut machine = step("boot again", || setup.boot(&[setup.keys().credential()]))?;
         report.check("critical: the next boot tells why the one before ended", || {
             critical::reason(&mut machine)
         });
-        press_power_button(machine, report);
-        return Ok(());
+        return Ok(Guest { machine, token });
     }
     if !report.failures().is_empty()
         && let Err(error) = guest.machine.collect_evidence()
     {
         say(&format!("the guest cannot be asked for evidence: {error:#}"));
     }
-    press_power_button(guest.machine, report);
-    Ok(())
+    Ok(guest)
 }
 
-fn press_power_button(machine: Machine, report: &mut Report) {
+/// Ends a machine as a person does.
+pub(crate) fn press_power_button(machine: Machine, report: &mut Report) {
     report.check("the power button", || {
         Ok(format!("off after {}", seconds(machine.power_off()?)))
     });
