@@ -5,6 +5,7 @@ import { JournalMock } from "./journal.mjs";
 import { CAPABILITIES, memoryOf, pastOf, Readings, stepFor, thermalOf } from "./machine.mjs";
 import { ModelsMock } from "./models.mjs";
 import { Sessions } from "./sessions.mjs";
+import { TlsMock } from "./tls.mjs";
 
 /** @typedef {import("./exchange.mjs").Exchange} Exchange */
 /** @typedef {import("../src/api/contract").SampleEvent} Row */
@@ -52,6 +53,7 @@ export class Appliance {
     },
   ]);
   journal = new JournalMock();
+  tls = new TlsMock();
   models = new ModelsMock(firstModels(), (event, data) => this.tell(event, data));
   engine = new EngineMock(
     () => this.models.list,
@@ -132,7 +134,7 @@ export class Appliance {
 
   /** The routes: method, path, who may, and what is done. @returns {[string, RegExp, Role, Handler][]} */
   routes() {
-    const { sessions, models, engine, journal } = this;
+    const { sessions, models, engine, journal, tls } = this;
     const at = (/** @type {string} */ path) => new RegExp(`^/api/v1${path.replaceAll("*", "([^/]+)")}$`);
     return [
       ["GET", at("/session"), "read", (exchange) => sessions.tell(exchange)],
@@ -180,7 +182,10 @@ export class Appliance {
       ["GET", at("/time"), "admin", (exchange) => exchange.answer(200, this.#time())],
       ["PUT", at("/time"), "admin", (exchange) => this.#setTime(exchange)],
       ["GET", at("/logs"), "admin", (exchange) => journal.tell(exchange)],
-      ["GET", at("/tls"), "admin", (exchange) => exchange.answer(200, TLS)],
+      ["GET", at("/tls"), "read", (exchange) => tls.tell(exchange)],
+      ["PUT", at("/tls/certificate"), "admin", (exchange) => tls.install(exchange)],
+      ["DELETE", at("/tls/certificate"), "admin", (exchange) => tls.remove(exchange)],
+      ["PUT", at("/tls/plain-http"), "admin", (exchange) => tls.setPlainHttp(exchange)],
       ["POST", at("/system/(reboot|power-off|factory-reset)"), "admin", (exchange) => this.#system(exchange)],
       ["GET", /^\/v1\/models$/, "chat", (exchange) => this.#chatModels(exchange)],
       ["POST", /^\/v1\/chat\/completions$/, "chat", (exchange) => engine.chat(exchange)],
@@ -394,19 +399,6 @@ export class Appliance {
 }
 
 const now = () => Math.floor(Date.now() / 1000);
-
-/** @type {import("../src/api/contract").Tls} */
-const TLS = {
-  source: "local",
-  certificate: {
-    sha256: "C0:FF:EE:11:".repeat(7).concat("22:33:44:55"),
-    not_after: "2027-11-22T00:00:00Z",
-    names: ["hearth.local", "hearth", "192.168.1.20", "fe80::8647:9ff:fe1a:2b3c"],
-  },
-  authority: { sha256: "3F:9A:".repeat(15).concat("77:01"), not_after: "2046-01-01T00:00:00Z", names: [] },
-  own_problem: null,
-  plain_http: false,
-};
 
 /** @returns {import("../src/api/contract").StoredModel[]} */
 function firstModels() {

@@ -198,6 +198,16 @@ export async function setClock(timezone: string, ntp: boolean): Promise<void> {
 
 export const tls = (): Promise<Tls> => get("/tls");
 
+/** Installs the owner's own certificate: PEM with those by which it leads to its authority, and its key in PEM. */
+export const installCertificate = (certificate: string, key: string): Promise<Tls> =>
+  sendForJson("PUT", `${API}/tls/certificate`, { json: { certificate, key } });
+
+export const removeCertificate = (): Promise<Tls> => sendForJson("DELETE", `${API}/tls/certificate`);
+
+/** Says whether port 80 answers requests with a token, unencrypted. */
+export const setPlainHttp = (enabled: boolean): Promise<Tls> =>
+  sendForJson("PUT", `${API}/tls/plain-http`, { json: { enabled } });
+
 // Logs
 
 export interface LogFilter {

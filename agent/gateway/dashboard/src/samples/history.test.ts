@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import type { SampleEvent } from "../api/contract";
-import { axisRange, extremes, historyOf, withSample } from "./history";
+import { axisRange, extremes, historyOf, lonely, withSample } from "./history";
 
 const COLUMNS = ["time", "temperature", "clock", "power", "memory_used", "tokens_per_second"];
 
@@ -15,6 +15,13 @@ const sample = (time: number, temperature: number | null = 50): SampleEvent => (
   power: 0,
   memory_used: 1,
   tokens_per_second: null,
+});
+
+test("a row without neighbours is found", () => {
+  assert.deepEqual(lonely([1, null, 2, 3, null, 4]), [0, 5]);
+  assert.deepEqual(lonely([null, 0, null]), [1]);
+  assert.deepEqual(lonely([1, 2]), []);
+  assert.deepEqual(lonely([]), []);
 });
 
 test("columns are found by their names, whatever their order", () => {

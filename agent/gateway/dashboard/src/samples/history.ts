@@ -98,6 +98,12 @@ export function extremes(
   return { least: Math.min(...known), greatest: Math.max(...known), newest: values.at(-1) ?? null };
 }
 
+/** Where something was measured and neither just before nor just after: no line leads there. */
+export function lonely(values: readonly (number | null | undefined)[]): number[] {
+  const isKnown = (index: number) => typeof values[index] === "number";
+  return [...values.keys()].filter((index) => isKnown(index) && !isKnown(index - 1) && !isKnown(index + 1));
+}
+
 /**
  * The range of an axis: what is on it with room above and below, never so narrow that noise looks like news, and never
  * below 0 where nothing is.

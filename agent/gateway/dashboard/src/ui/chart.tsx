@@ -3,7 +3,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import type { Phase } from "../api/contract";
 import { axisTime, momentTime } from "../format/time";
-import { axisRange } from "../samples/history";
+import { axisRange, lonely } from "../samples/history";
 import { useStore } from "../state/store";
 import { theme } from "../state/theme";
 
@@ -161,7 +161,18 @@ function optionsFor(
     ],
     series: [
       {},
-      { stroke: colors.series, fill: colors.fill, width: 1.75, spanGaps: false, points: { show: false } },
+      {
+        stroke: colors.series,
+        fill: colors.fill,
+        width: 1.75,
+        spanGaps: false,
+        points: {
+          show: true,
+          size: 4,
+          fill: colors.series,
+          filter: (self) => lonely(Array.from(self.data[1] ?? [])),
+        },
+      },
     ],
     hooks: {
       drawAxes: [(self) => drawMark(self, newest.current.mark, colors.text)],

@@ -73,6 +73,32 @@ function Labelled(props: LineProps & { id: string; children: ComponentChildren }
   );
 }
 
+/** A file of the browser's machine. */
+export function FileField(props: {
+  label: string;
+  /** The endings that are offered first, separated by commas. */
+  accept: string;
+  onChoose: (file: File | null) => void;
+  hint: ComponentChildren;
+  error: string | null;
+}) {
+  const id = useId();
+  return (
+    <div class="field">
+      <label for={id}>{props.label}</label>
+      <input
+        id={id}
+        type="file"
+        accept={props.accept}
+        aria-describedby={`${id}-hint ${id}-error`}
+        aria-invalid={props.error !== null}
+        onChange={(event) => props.onChoose(event.currentTarget.files?.[0] ?? null)}
+      />
+      <Hints id={id} hint={props.hint} error={props.error} />
+    </div>
+  );
+}
+
 interface SelectFieldProps<T extends string> {
   label: string;
   value: T;

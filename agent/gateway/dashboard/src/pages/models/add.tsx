@@ -1,17 +1,16 @@
-import { useId, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { isPart, MODEL_NAME, nameFromFile } from "../../format/names";
 import { bytes } from "../../format/units";
 import { addUpload } from "../../state/uploads";
 import { Button } from "../../ui/button";
 import { Dialog } from "../../ui/dialog";
-import { TextField } from "../../ui/field";
+import { FileField, TextField } from "../../ui/field";
 
 /** Asks for a model's file and name, and begins to send it. */
 export function AddDialog({ taken, onClose }: { taken: string[]; onClose: () => void }) {
   const [file, setFile] = useState<File | null>(null);
   const [name, setName] = useState("");
   const [isAsked, setAsked] = useState(false);
-  const fileId = useId();
 
   const choose = (chosen: File | null) => {
     setFile(chosen);
@@ -33,26 +32,17 @@ export function AddDialog({ taken, onClose }: { taken: string[]; onClose: () => 
           submit();
         }}
       >
-        <div class="field">
-          <label for={fileId}>GGUF file</label>
-          <input
-            id={fileId}
-            type="file"
-            accept=".gguf"
-            aria-describedby={`${fileId}-hint ${fileId}-error`}
-            onChange={(event) => choose(event.currentTarget.files?.[0] ?? null)}
-          />
-          <p class="hint" id={`${fileId}-hint`}>
-            {file === null
+        <FileField
+          label="GGUF file"
+          accept=".gguf"
+          onChoose={choose}
+          hint={
+            file === null
               ? "It is sent in parts: it can be paused, and goes on after a lost connection."
-              : `${bytes(file.size)}. If it was begun before, it goes on where it was.`}
-          </p>
-          {wrongFile !== null && (isAsked || file !== null) && (
-            <p class="field-error" id={`${fileId}-error`}>
-              {wrongFile}
-            </p>
-          )}
-        </div>
+              : `${bytes(file.size)}. If it was begun before, it goes on where it was.`
+          }
+          error={isAsked || file !== null ? wrongFile : null}
+        />
         <TextField
           label="Name"
           value={name}

@@ -105,7 +105,9 @@ function MetricCard({ view, history, span, mark }: MetricCardProps) {
       />
       <p class="metric-foot">
         {known === null
-          ? "Not measured here"
+          ? isOfEngine
+            ? "No answers in this time"
+            : "Not measured here"
           : `${view.format(known.least)} to ${view.format(known.greatest)}`}
         {mark !== null && ` · ${mark.name} ${view.format(mark.value)}`}
       </p>

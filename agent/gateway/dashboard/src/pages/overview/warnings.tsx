@@ -1,24 +1,17 @@
-import type { MemoryUse, Power, Rung, Thermal } from "../../api/contract";
+import type { MemoryUse, Power, Thermal } from "../../api/contract";
 import { clockTime } from "../../format/time";
 import { alerts, engine } from "../../state/live";
 import { machine } from "../../state/machine";
 import { addressOf } from "../../state/route";
 import { useStore } from "../../state/store";
 import { Icon } from "../../ui/icon";
+import { heatWarning } from "./heat";
 
 interface WarningsProps {
   power: Power | null;
   thermal: Thermal | null;
   memory: MemoryUse | null;
 }
-
-const RUNGS: Record<Exclude<Rung, "free">, string> = {
-  clock_cap: "The clock is held down.",
-  cpu_quota: "The engine is rationed.",
-  fewer_slots: "Fewer questions are answered at once.",
-  engine_stopped: "The engine is stopped until it is cooler.",
-  power_off: "The machine is being switched off.",
-};
 
 /** What somebody should know: heat, sensors that cannot be read, models that fail. Nothing, if all is well. */
 export function Warnings({ power, thermal, memory }: WarningsProps) {
@@ -31,7 +24,8 @@ export function Warnings({ power, thermal, memory }: WarningsProps) {
   };
 
   if (status?.agent_problem) add(`The agent does not answer: ${status.agent_problem}`);
-  if (thermal !== null && thermal.rung !== "free") add(`It is too warm. ${RUNGS[thermal.rung]}`);
+  const heat = thermal && heatWarning(thermal);
+  if (heat !== null) add(heat);
   if (power?.performance_degraded)
     add(`The power profile cannot give all it promises: ${power.performance_degraded}`);
   if (power?.on_battery) add("The machine runs from its battery.");
