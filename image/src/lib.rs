@@ -31,7 +31,7 @@ pub use model::{DEFAULT as DEFAULT_MODEL, Model, Part};
 pub use paths::Paths;
 pub use progress::{Event, Progress};
 pub use python::ensure_venv;
-pub use setup::ensure_packages;
+pub use setup::{browser, ensure_browser, ensure_packages};
 pub use tree::{Tree, Variant};
 
 /// Installs the host's packages, makes the tools tree and fetches the model: all that a build or test downloads,

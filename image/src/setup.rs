@@ -4,10 +4,10 @@
 //! distribution that has everything is as good.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::command::{as_root, authorise, is_installed, run};
+use crate::command::{as_root, authorise, installed, is_installed, run};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::paths::Paths;
@@ -16,7 +16,7 @@ use crate::progress::Progress;
 /// Something that must be there.
 #[derive(Clone, Copy, Debug)]
 struct Need {
-    /// Debian's and Ubuntu's package of it.
+    /// Debian's and Ubuntu's package of it; of a browser, Debian's.
     package: &'static str,
     proof: Proof,
 }
@@ -26,6 +26,8 @@ struct Need {
 enum Proof {
     /// A program in the search path.
     Program(&'static str),
+    /// One of these programs in the search path.
+    Programs(&'static [&'static str]),
     /// One of these files, from the root.
     File(&'static [&'static str]),
     /// Python modules that can be imported.
@@ -132,19 +134,34 @@ const NEEDS: [Need; 19] = [
     },
 ];
 
+/// Browsers that the page's tests can drive. Ubuntu's own is none: as a snap it sees none of what drives it.
+const BROWSERS: [&str; 3] = ["chromium", "google-chrome", "google-chrome-stable"];
+
+/// What the tests of the page need and nothing else does.
+const BROWSER: Need = Need {
+    package: "chromium",
+    proof: Proof::Programs(&BROWSERS),
+};
+
 impl Need {
     fn is_met(&self, root: &Path) -> bool {
         match self.proof {
             Proof::Program(name) => is_installed(name),
+            Proof::Programs(names) => names.iter().any(|name| is_installed(name)),
             Proof::File(paths) => paths.iter().any(|path| root.join(path).exists()),
             Proof::Python(modules) => imports(modules),
         }
     }
 }
 
+/// The browser of the page's tests.
+pub fn browser() -> Option<PathBuf> {
+    BROWSERS.into_iter().find_map(installed)
+}
+
 /// The packages whose contents are not on this machine.
-pub(crate) fn missing(root: &Path) -> Vec<&'static str> {
-    NEEDS
+fn missing(needs: &[Need], root: &Path) -> Vec<&'static str> {
+    needs
         .iter()
         .filter(|need| !need.is_met(root))
         .map(|need| need.package)
@@ -153,8 +170,20 @@ pub(crate) fn missing(root: &Path) -> Vec<&'static str> {
 
 /// Installs what is missing. Does nothing, and asks for no right, when nothing is.
 pub fn ensure_packages(paths: &Paths, progress: Progress<'_>) -> Result<()> {
+    ensure(&NEEDS, paths, progress)
+}
+
+/// The same for the browser of the page's tests, on Debian. Elsewhere it is installed by hand, and the tests say so.
+pub fn ensure_browser(paths: &Paths, progress: Progress<'_>) -> Result<()> {
+    if Host::read(Path::new("/"))?.id == "debian" {
+        ensure(&[BROWSER], paths, progress)?;
+    }
+    Ok(())
+}
+
+fn ensure(needs: &[Need], paths: &Paths, progress: Progress<'_>) -> Result<()> {
     let root = Path::new("/");
-    let missing = missing(root);
+    let missing = missing(needs, root);
     if missing.is_empty() {
         return Ok(());
     }
@@ -169,7 +198,7 @@ pub fn ensure_packages(paths: &Paths, progress: Progress<'_>) -> Result<()> {
     }
     authorise(&format!("installs {list} by apt-get"), progress)?;
     progress.step(&format!("install {list}"), || install(&missing, paths, progress))?;
-    match self::missing(root) {
+    match self::missing(needs, root) {
         still if still.is_empty() => Ok(()),
         still => Err(Error::StillMissing {
             missing: still.join(" "),
@@ -231,14 +260,14 @@ mod tests {
     #[test]
     fn a_missing_file_asks_for_its_package() {
         let root = tempfile::tempdir().unwrap();
-        let before = missing(root.path());
+        let before = missing(&NEEDS, root.path());
         assert!(
             before.contains(&"ovmf") && before.contains(&"libc6-dev"),
             "{before:?}"
         );
         std::fs::create_dir_all(root.path().join("usr/share/OVMF")).unwrap();
         std::fs::write(root.path().join("usr/share/OVMF/OVMF_CODE_4M.fd"), "").unwrap();
-        assert!(!missing(root.path()).contains(&"ovmf"));
+        assert!(!missing(&NEEDS, root.path()).contains(&"ovmf"));
     }
 
     #[test]

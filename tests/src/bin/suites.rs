@@ -9,7 +9,7 @@ use ::tests::oracle;
 use ::tests::report::{Report, exit_code, say, seconds, step, table, with_progress};
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use image::{Paths, ensure_setup};
+use image::{Paths, ensure_browser, ensure_setup};
 
 /// Runs all suites: those beside the code, the daemons on this host, the image in a virtual machine.
 #[derive(Debug, Parser)]
@@ -97,10 +97,14 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<ExitCode> {
     let start = Instant::now();
-    with_progress(|progress| ensure_setup(&Paths::discover(), progress))?;
+    let paths = Paths::discover();
+    let wanted = |suite: &Suite| cli.only.is_empty() || cli.only.contains(suite);
+    with_progress(|progress| ensure_setup(&paths, progress))?;
+    if wanted(&Suite::Host) {
+        with_progress(|progress| ensure_browser(&paths, progress))?;
+    }
     step("build the daemons", build)?;
     step("build the oracle", oracle::build)?;
-    let wanted = |suite: &Suite| cli.only.is_empty() || cli.only.contains(suite);
     let outcomes: Vec<Outcome> = Suite::ALL
         .into_iter()
         .filter(wanted)

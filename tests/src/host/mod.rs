@@ -54,6 +54,8 @@ pub struct Options {
     pub machine: Option<&'static str>,
     /// A socket at which somebody else answers in inferd's place.
     pub engine: Option<PathBuf>,
+    /// What the gateway reads the journal by; the system's own `journalctl` if not given.
+    pub journalctl: Option<PathBuf>,
 }
 
 impl Options {
@@ -389,6 +391,9 @@ fn start_gateway(place: &Path, bus: &Bus, options: &Options) -> Result<Process> 
     command.arg("--arrival-socket").arg(place.join("arrival.sock"));
     command.arg("--local").arg(place.join("gateway.sock"));
     command.arg("--state").arg(place.join("gateway"));
+    if let Some(journalctl) = &options.journalctl {
+        command.arg("--journalctl").arg(journalctl);
+    }
     Process::start("gateway", command, &place.join("gateway.log"))
 }
 

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import test, { after, before } from "node:test";
-import { isReal, onlyMock, openStage, shot, until } from "./stage.mjs";
+import { isReal, notOnHost, onlyMock, openStage, shot, until } from "./stage.mjs";
 
 /** @type {Awaited<ReturnType<typeof openStage>>} */
 let stage;
@@ -8,6 +12,18 @@ before(async () => {
   stage = await openStage();
 });
 after(() => stage.close());
+
+/** A certificate and its key, as openssl makes them. */
+function certificate() {
+  const folder = mkdtempSync(join(tmpdir(), "hearth-"));
+  const [certificatePath, keyPath] = [join(folder, "own.pem"), join(folder, "key.pem")];
+  const asked = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=hearth.test";
+  const names = ["-addext", "subjectAltName=DNS:hearth.test", "-out", certificatePath, "-keyout", keyPath];
+  execFileSync("openssl", [...asked.split(" "), ...names], { stdio: "ignore" });
+  const made = { certificate: readFileSync(certificatePath, "utf8"), key: readFileSync(keyPath, "utf8") };
+  rmSync(folder, { recursive: true });
+  return made;
+}
 
 test("a token is shown once, works, and no longer works when it is revoked", async () => {
   const page = await stage.open({ page: "tokens" });
@@ -147,7 +163,7 @@ test("a change of the network that somebody else has made meanwhile is told", on
   );
 });
 
-test("the time zone is chosen from those that there are", async () => {
+test("the time zone is chosen from those that there are", notOnHost, async () => {
   const page = await stage.open({ page: "settings" });
   const time = page.getByRole("region", { name: "Time" });
   const field = time.getByLabel("Time zone");
@@ -161,6 +177,45 @@ test("the time zone is chosen from those that there are", async () => {
   await page.getByText("The time's settings are saved.").waitFor();
   await field.fill(before);
   await time.getByRole("button", { name: "Save" }).click();
+});
+
+test("a certificate of one's own is checked, installed and removed", async () => {
+  const [own, another] = [certificate(), certificate()];
+  const page = await stage.open({ page: "settings" });
+  const panel = page.getByRole("region", { name: "Certificate" });
+  await panel.getByRole("button", { name: "Install one…" }).click();
+  const dialog = page.getByRole("dialog");
+  const choose = (/** @type {string} */ field, /** @type {string} */ text) =>
+    dialog.getByLabel(field, { exact: true }).setInputFiles({
+      name: "file.pem",
+      mimeType: "application/x-pem-file",
+      buffer: Buffer.from(text),
+    });
+  await dialog.getByRole("button", { name: "Install it" }).click();
+  await dialog.getByText("Choose a file.").first().waitFor();
+  await choose("Certificate", "nothing of the kind");
+  await dialog.getByText("This is no certificate in PEM.").waitFor();
+  await choose("Certificate", own.certificate);
+  await choose("Private key", another.key);
+  await dialog.getByRole("button", { name: "Install it" }).click();
+  await dialog.getByRole("alert").waitFor();
+  await shot(page, "certificate-refused", false);
+  await choose("Private key", own.key);
+  await dialog.getByRole("button", { name: "Install it" }).click();
+  await page.getByText("Your certificate is served from the next connection on.").waitFor();
+  await panel.getByText("your own authority").waitFor();
+  await panel.getByRole("button", { name: "Remove it" }).click();
+  await panel.getByText("this machine's authority").waitFor();
+});
+
+test("plain HTTP is switched on by who confirms it, and off again", async () => {
+  const page = await stage.open({ page: "settings" });
+  const panel = page.getByRole("region", { name: "Certificate" });
+  await panel.getByRole("button", { name: "Switch it on…" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Switch it on" }).click();
+  await panel.getByText("whoever listens on your network").waitFor();
+  await panel.getByRole("button", { name: "Switch it off" }).click();
+  await panel.getByText("Off: port 80 leads to https://.").waitFor();
 });
 
 test("fingerprints are shown and the authority can be downloaded", async () => {

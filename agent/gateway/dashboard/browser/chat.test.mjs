@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
-import { isReal, onlyMock, openStage, until } from "./stage.mjs";
+import { chooseBrief, chooseEndless, isReal, onlyMock, openStage, until } from "./stage.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
 
@@ -27,6 +27,7 @@ async function whole(page) {
 
 test("an answer grows word by word and ends with what it took", async () => {
   const page = await stage.open({ page: "chat" });
+  await chooseBrief(page);
   await ask(page, "What is a hearth?");
   const prose = answers(page).locator(".prose");
   await until(async () => (await prose.innerText().catch(() => "")) !== "", "no word comes", 120_000);
@@ -66,6 +67,7 @@ test("markdown is shown, markup is text, and code can be copied", onlyMock, asyn
 
 test("an answer can be stopped, what came of it stays, and the next question is answered", async () => {
   const page = await stage.open({ page: "chat" });
+  await chooseEndless(page);
   await ask(page, "Tell me a long story of a thousand words");
   const prose = answers(page).locator(".prose");
   await until(async () => (await prose.innerText().catch(() => "")).length > 40, "no words come", 120_000);
@@ -74,6 +76,7 @@ test("an answer can be stopped, what came of it stays, and the next question is 
     .getByText(/^Stopped/)
     .waitFor();
   assert.ok((await prose.innerText()).length > 20);
+  await chooseBrief(page);
   await ask(page, "And now a short one");
   await page.getByText("And now a short one", { exact: true }).last().waitFor();
   await until(async () => (await answers(page).count()) === 2, "there is no second answer");

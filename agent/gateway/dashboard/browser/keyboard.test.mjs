@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
-import { adminToken, openStage, until } from "./stage.mjs";
+import { adminToken, chooseEndless, isGuestOfHost, openStage, until } from "./stage.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
 
@@ -50,6 +50,8 @@ test("signing in, asking and stopping without a mouse", async () => {
     "the question's field has no focus",
   );
   await until(async () => (await page.getByLabel("Model", { exact: true }).count()) > 0, "there is no model");
+  await chooseEndless(page);
+  await page.getByLabel("Your question").focus();
   await page.keyboard.type("Tell me a long story");
   await page.keyboard.press("Enter");
   await page.getByRole("button", { name: "Stop" }).waitFor();
@@ -107,7 +109,7 @@ test("arrow keys move along a chart and between choices", async () => {
     "it does not go to the beginning",
   );
   await page.keyboard.press("PageUp");
-  await until(async () => (await chart.getAttribute("aria-valuenow")) === "60", "it does not go on");
+  await until(async () => Number(await chart.getAttribute("aria-valuenow")) > 0, "it does not go on");
   assert.ok((await focused(page)).isVisible);
 
   await page.getByRole("radio", { name: "10 minutes" }).focus();
@@ -119,7 +121,7 @@ test("arrow keys move along a chart and between choices", async () => {
 test("everything that can be pressed can be reached, and its focus can be seen", async () => {
   const page = await stage.open({ page: "settings" });
   await page.getByRole("region", { name: "System" }).waitFor();
-  await page.getByLabel("Time zone").waitFor();
+  if (!isGuestOfHost) await page.getByLabel("Time zone").waitFor();
   await page.getByRole("link", { name: "Download the authority" }).waitFor();
   await tabTo(page, /^Factory reset…$/);
   await tabTo(page, /^Skip to the content$/, "Shift+Tab");

@@ -1,6 +1,19 @@
 import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
-import { axe, DESK, goTo, onlyMock, openStage, overhang, PHONE, shot, slips, until } from "./stage.mjs";
+import {
+  axe,
+  chooseBrief,
+  chooseEndless,
+  DESK,
+  goTo,
+  onlyMock,
+  openStage,
+  overhang,
+  PHONE,
+  shot,
+  slips,
+  until,
+} from "./stage.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
 
@@ -63,7 +76,7 @@ for (const [size, viewport] of SIZES) {
     test(`dialogs, answers and problems are well made: ${size}, ${colorScheme}`, async () => {
       const options = { viewport, colorScheme, hasTouch: size === "phone", isMobile: size === "phone" };
       const page = await stage.open({ page: "chat", ...options });
-      await page.getByLabel("Model", { exact: true }).waitFor();
+      await chooseBrief(page);
       await page
         .getByLabel("Your question")
         .fill("Write code that sums numbers, and a word that is veryveryverylong".padEnd(140, "g"));
@@ -93,7 +106,7 @@ for (const [size, viewport] of SIZES) {
       await page.keyboard.press("Escape");
       await page.getByLabel("Target in °C").fill("200");
       await page.getByRole("button", { name: "Set", exact: true }).click();
-      await page.getByRole("alert").waitFor();
+      await page.getByRole("region", { name: "Heat" }).getByRole("alert").waitFor();
       await wellMade(page, "a problem");
       await shot(page, `problem-${size}-${colorScheme}`);
     });
@@ -129,6 +142,7 @@ test("nothing moves by itself where motion is not wanted", async () => {
       .map((rule) => rule.selectorText),
   );
   assert.deepEqual(moving, [], "motion stands outside @media (prefers-reduced-motion: no-preference)");
+  await chooseEndless(page);
   await page.getByLabel("Your question").fill("Tell me a long story");
   await page.getByRole("button", { name: "Send" }).click();
   const running = await page.evaluate(() => document.getAnimations().length);

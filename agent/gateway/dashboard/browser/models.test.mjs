@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import test, { after, before } from "node:test";
-import { isReal, onlyMock, openStage, shot, until } from "./stage.mjs";
+import { isReal, onlyMock, openStage, sendSlowly, shot, until } from "./stage.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
 
@@ -39,7 +39,10 @@ const card = (page, name) => page.getByRole("article", { name, exact: true });
 
 test("a model is uploaded with a pause, packed, verified and deleted", async () => {
   const page = await stage.open({ page: "models" });
-  await send(page, "uploaded", modelFile());
+  const file = modelFile();
+  // Six seconds, so that there is time to pause.
+  await sendSlowly(page, file.buffer.length / 6);
+  await send(page, "uploaded", file);
   const sending = page.getByRole("region", { name: "Sending uploaded" });
   const bar = sending.getByRole("progressbar");
   await until(async () => Number(await bar.getAttribute("value")) > 0, "nothing is sent");
@@ -54,7 +57,7 @@ test("a model is uploaded with a pause, packed, verified and deleted", async () 
   assert.equal(await sending.locator(".work-foot").innerText(), paused);
   await shot(page, "upload-paused", false);
   await page.getByRole("button", { name: "Resume uploaded" }).click();
-  await page.getByRole("region", { name: "Adding uploaded" }).getByRole("progressbar").waitFor();
+  await page.getByRole("region", { name: "Adding uploaded" }).waitFor();
   await card(page, "uploaded").waitFor({ timeout: 300_000 });
 
   await page.getByRole("button", { name: "Verify uploaded" }).click();

@@ -17,6 +17,9 @@ const SHOTS = new URL("shots/", import.meta.url).pathname;
 /** Whether a real appliance is asked. What only the mock can be made to do is not tested there. */
 export const isReal = realUrl !== undefined;
 export const onlyMock = { skip: isReal ? "only the mock can be made to do this" : false };
+/** Daemons that run on some host, by no systemd of theirs: they can set neither its clock nor its network. */
+export const isGuestOfHost = process.env.HEARTH_ON_HOST !== undefined;
+export const notOnHost = { skip: isGuestOfHost ? "the daemons do not keep this host's clock" : false };
 
 /** The greatest width of a screen that counts as a telephone's here. */
 export const PHONE = { width: 360, height: 740 };
@@ -87,6 +90,24 @@ function listen(/** @type {Page} */ page, /** @type {string[]} */ faults) {
     if (message.type() === "error" && !/Failed to load resource|ERR_/.test(message.text()))
       faults.push(message.text());
   });
+}
+
+/** Chooses the model whose answers are soon over, where there is such a one. @param {Page} page */
+export const chooseBrief = (page) => choose(page, process.env.HEARTH_BRIEF);
+
+/** Chooses the model whose answers take long enough to be stopped, where not every model's do. @param {Page} page */
+export const chooseEndless = (page) => choose(page, process.env.HEARTH_ENDLESS);
+
+/** @param {Page} page @param {string | undefined} model */
+async function choose(page, model) {
+  if (model !== undefined) await page.getByLabel("Model", { exact: true }).selectOption(model);
+}
+
+/** Lets a page send no more than so many bytes a second. @param {Page} page @param {number} bytes */
+export async function sendSlowly(page, bytes) {
+  const browser = await page.context().newCDPSession(page);
+  const conditions = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: bytes };
+  await browser.send("Network.emulateNetworkConditions", conditions);
 }
 
 /** Waits until a page's own words are no longer what they were. @param {import("playwright-core").Locator} locator */

@@ -1,0 +1,98 @@
+//! The page in a browser, against the daemons on this host: Debian's chromium clicks through all of it. What clicks is
+//! `agent/gateway/dashboard/browser`, which says there how the same is done against an appliance.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use engine::tiny::{self, Model, Shape};
+use tests::host::{HostStack, Options, import, store_with, with_stack};
+
+/// Tokens that a model looks back on.
+const CONTEXT: u32 = 8192;
+/// The name of the model whose answers are soon over, and of the one whose answers end with its context only.
+const BRIEF: &str = "brief";
+const ENDLESS: &str = "endless";
+/// Models of a few megabytes: an upload has several parts, and an answer takes a while.
+const WIDE: Shape = Shape {
+    family: "llama",
+    width: 512,
+    feed_forward: 2048,
+    heads: 8,
+    kv_heads: 4,
+    head_dim: 64,
+    layers: kernels::kind::Kind::Q4_1,
+    embedding: kernels::kind::Kind::Q8_0,
+    tied: true,
+};
+
+#[test]
+fn everything_on_the_page_works() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let [brief, endless, sent] =
+        [BRIEF, ENDLESS, "sent"].map(|name| folder.path().join(format!("{name}.gguf")));
+    tiny::write(&brief, CONTEXT)?;
+    std::fs::write(&endless, endless_model()?.bytes())?;
+    std::fs::write(&sent, Model::of(&WIDE, CONTEXT).bytes())?;
+    let store = store_with(BRIEF, &brief)?;
+    import(store.path(), ENDLESS, &endless)?;
+    let mut options = Options::models(store.path()).on("n100").inferd("--threads", 1);
+    options.journalctl = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/journalctl"));
+    with_stack(&options, |stack| click_through(stack, &sent))
+}
+
+/// A model that is so sure of each token that none of the marks, whose logits are 0, is ever drawn: nothing ends its
+/// answers.
+fn endless_model() -> Result<Model> {
+    let mut model = Model::of(&WIDE, CONTEXT);
+    let norm = model
+        .tensors
+        .get_mut("output_norm.weight")
+        .context("a model has a norm")?;
+    let sure = norm
+        .bytes
+        .chunks_exact(4)
+        .filter_map(|bytes| bytes.try_into().ok());
+    norm.bytes = sure
+        .flat_map(|bytes| (f32::from_le_bytes(bytes) * 50.0).to_le_bytes())
+        .collect();
+    Ok(model)
+}
+
+fn click_through(stack: &HostStack, model: &Path) -> Result<()> {
+    is_built_in(stack)?;
+    let browser = image::browser().context("there is no browser: install Debian's chromium, or Chrome")?;
+    let mut node = Command::new("node");
+    node.current_dir(dashboard())
+        .arg("browser/main.mjs")
+        .env("HEARTH_URL", stack.url())
+        .env("HEARTH_TOKEN", stack.token())
+        .env("HEARTH_GGUF", model)
+        .env("HEARTH_BRIEF", BRIEF)
+        .env("HEARTH_ENDLESS", ENDLESS)
+        .env("HEARTH_ON_HOST", "1")
+        .env("CHROMIUM", browser);
+    let status = node
+        .status()
+        .with_context(|| format!("cannot start {node:?}; `just setup` installs npm, and node with it"))?;
+    ensure!(status.success(), "the page fails in the browser: {status}");
+    Ok(())
+}
+
+fn is_built_in(stack: &HostStack) -> Result<()> {
+    if !dashboard().join("node_modules/playwright-core").is_dir() {
+        bail!(
+            "there is no playwright-core in {}: run `just page`",
+            dashboard().display()
+        );
+    }
+    let front = stack.client().get("/index.html")?;
+    front
+        .expect(200)
+        .context("the gateway was built without its page: run `just page`, and build the gateway again")?;
+    Ok(())
+}
+
+fn dashboard() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent/gateway/dashboard")
+}
