@@ -13,7 +13,7 @@ const CONTEXT: u32 = 8192;
 /// The name of the model whose answers are soon over, and of the one whose answers end with its context only.
 const BRIEF: &str = "brief";
 const ENDLESS: &str = "endless";
-/// Models of a few megabytes: an upload has several parts, and an answer takes a while.
+/// A model of a few megabytes: its upload has several parts.
 const WIDE: Shape = Shape {
     family: "llama",
     width: 512,
@@ -24,6 +24,15 @@ const WIDE: Shape = Shape {
     layers: kernels::kind::Kind::Q4_1,
     embedding: kernels::kind::Kind::Q8_0,
     tied: true,
+};
+
+/// One that takes its time.
+const WIDEST: Shape = Shape {
+    width: 1024,
+    feed_forward: 4096,
+    heads: 16,
+    kv_heads: 8,
+    ..WIDE
 };
 
 #[test]
@@ -44,7 +53,7 @@ fn everything_on_the_page_works() -> Result<()> {
 /// A model that is so sure of each token that none of the marks, whose logits are 0, is ever drawn: nothing ends its
 /// answers.
 fn endless_model() -> Result<Model> {
-    let mut model = Model::of(&WIDE, CONTEXT);
+    let mut model = Model::of(&WIDEST, CONTEXT);
     let norm = model
         .tensors
         .get_mut("output_norm.weight")

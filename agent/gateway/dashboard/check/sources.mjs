@@ -7,7 +7,7 @@ import { join, relative } from "node:path";
 const home = new URL("..", import.meta.url).pathname;
 const note = join(home, "dist/.sources");
 
-/** All files of a folder. */
+/** All files of a folder. @param {string} folder @returns {string[]} */
 function below(folder) {
   return readdirSync(folder, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile())
@@ -35,7 +35,7 @@ function noted() {
   try {
     return readFileSync(note, "utf8");
   } catch (error) {
-    if (error.code === "ENOENT") return null;
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
     throw error;
   }
 }

@@ -2,6 +2,7 @@ import type { ChatChunk, ChatMessage, Usage } from "../api/openai";
 import { asProblem, fromOpenAi, type Problem } from "../api/problem";
 import { isAbort, send } from "../api/request";
 import { eventsOf, textOf } from "../api/stream";
+import { Paced } from "./paced";
 import { Store } from "./store";
 
 /** One question or answer. */
@@ -41,6 +42,8 @@ export interface Chats {
 }
 
 const TITLE_LENGTH = 48;
+/** An answer is drawn no more often, however quickly it comes: each time all of its markdown is read. */
+const DRAWN_EVERY_MS = 50;
 let lastId = 0;
 const answering = new Map<number, AbortController>();
 
@@ -189,18 +192,23 @@ async function read(
   const response = await send("POST", "/v1/chat/completions", { json, signal });
   let text = "";
   let end: Partial<Turn> | null = null;
-  for await (const { data } of eventsOf(textOf(response))) {
-    if (data === "[DONE]") break;
-    const chunk = JSON.parse(data) as ChatChunk;
-    if (chunk.error !== undefined) throw fromOpenAi(chunk.error, response.status);
-    const choice = chunk.choices?.[0];
-    if (choice?.delta.content) {
-      text += choice.delta.content;
-      meter.piece(performance.now());
-      update({ text, state: "writing" });
+  const drawn = new Paced(DRAWN_EVERY_MS, update);
+  try {
+    for await (const { data } of eventsOf(textOf(response))) {
+      if (data === "[DONE]") break;
+      const chunk = JSON.parse(data) as ChatChunk;
+      if (chunk.error !== undefined) throw fromOpenAi(chunk.error, response.status);
+      const choice = chunk.choices?.[0];
+      if (choice?.delta.content) {
+        text += choice.delta.content;
+        meter.piece(performance.now());
+        drawn.put({ text, state: "writing" });
+      }
+      if (choice?.finish_reason) end = { state: choice.finish_reason === "length" ? "cut" : "done" };
+      if (chunk.usage !== undefined) end = { ...end, speed: meter.speed(chunk.usage) };
     }
-    if (choice?.finish_reason) end = { state: choice.finish_reason === "length" ? "cut" : "done" };
-    if (chunk.usage !== undefined) end = { ...end, speed: meter.speed(chunk.usage) };
+  } finally {
+    drawn.flush();
   }
   if (end === null) throw new Error("The answer broke off before its end.");
   return end;

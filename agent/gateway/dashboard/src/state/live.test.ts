@@ -29,6 +29,13 @@ test("a job takes its own place, and the newest is first", () => {
   assert.equal(withJob(next, job("c", "2026-11-22T13:00:00Z"))[0]?.id, "c");
 });
 
+test("an answer that comes late does not begin a job again that has ended", () => {
+  const begun = job("a", "2026-11-22T11:00:00Z");
+  const ended: Job = { ...begun, state: "done", ended: "2026-11-22T11:00:01Z" };
+  assert.deepEqual(withJob(withJob([], ended), begun), [ended]);
+  assert.deepEqual(withJob([begun], ended), [ended]);
+});
+
 test("each role may do what those before it may", () => {
   assert.ok(mayDo("admin", "read") && mayDo("chat", "read") && mayDo("chat", "chat"));
   assert.ok(!mayDo("read", "chat") && !mayDo("chat", "admin"));

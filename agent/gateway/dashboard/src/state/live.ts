@@ -69,9 +69,11 @@ function received({ event, data }: ServerEvent): void {
   if (event === "models") modelsVersion.update((version) => version + 1);
 }
 
-/** The jobs with one of them as it is now. */
+/** The jobs with one of them as it is now. One that has ended stays so: an answer can be older than an event. */
 export function withJob(known: Job[], job: Job): Job[] {
-  return newestFirst([job, ...known.filter((other) => other.id !== job.id)]);
+  const before = known.find((other) => other.id === job.id);
+  if (before !== undefined && before.ended !== null && job.ended === null) return known;
+  return newestFirst([job, ...known.filter((other) => other !== before)]);
 }
 
 function newestFirst(list: Job[]): Job[] {
