@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
-import { isReal, notOnHost, onlyMock, openStage, shot, until } from "./stage.mjs";
+import { isReal, notElsewhere, onlyMock, openStage, shot, until } from "./stage.mjs";
 
 /** @type {Awaited<ReturnType<typeof openStage>>} */
 let stage;
@@ -124,7 +124,7 @@ test("a target is set, refused where it cannot be, and given back", async () => 
 
 test(
   "a change of the network is tried, told on every page, and kept when it is confirmed",
-  onlyMock,
+  notElsewhere,
   async () => {
     const page = await stage.open({ page: "settings" });
     const network = page.getByRole("region", { name: "Network" });
@@ -145,7 +145,7 @@ test(
   },
 );
 
-test("a change of the network that somebody else has made meanwhile is told", onlyMock, async () => {
+test("a change of the network that somebody else has made meanwhile is told", notElsewhere, async () => {
   const page = await stage.open({ page: "settings" });
   const other = await stage.open({ page: "settings" });
   await page.getByLabel("Host name").waitFor();
@@ -163,7 +163,7 @@ test("a change of the network that somebody else has made meanwhile is told", on
   );
 });
 
-test("the time zone is chosen from those that there are", notOnHost, async () => {
+test("the time zone is chosen from those that there are", async () => {
   const page = await stage.open({ page: "settings" });
   const time = page.getByRole("region", { name: "Time" });
   const field = time.getByLabel("Time zone");

@@ -163,7 +163,7 @@ const EXTREMES = [
       "/engine": { model: null, tokens_per_second: null, quarantined: [] },
       "/models": { models: [] },
       "/tokens": { tokens: [] },
-      "/network": { interfaces: [] },
+      "/network": { interfaces: [], interfaces_problem: "systemd-networkd does not answer on the bus" },
       "/v1/models": { data: [] },
     },
   ],

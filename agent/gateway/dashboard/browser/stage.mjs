@@ -17,9 +17,11 @@ const SHOTS = new URL("shots/", import.meta.url).pathname;
 /** Whether a real appliance is asked. What only the mock can be made to do is not tested there. */
 export const isReal = realUrl !== undefined;
 export const onlyMock = { skip: isReal ? "only the mock can be made to do this" : false };
-/** Daemons that run on some host, by no systemd of theirs: they can set neither its clock nor its network. */
-export const isGuestOfHost = process.env.HEARTH_ON_HOST !== undefined;
-export const notOnHost = { skip: isGuestOfHost ? "the daemons do not keep this host's clock" : false };
+/** Daemons that run on some host: what they set of its network is written to a folder and put into force by nobody. */
+const isOnHost = process.env.HEARTH_ON_HOST !== undefined;
+export const notElsewhere = {
+  skip: isReal && !isOnHost ? "it would cut the connection to an appliance that is one" : false,
+};
 
 /** The greatest width of a screen that counts as a telephone's here. */
 export const PHONE = { width: 360, height: 740 };

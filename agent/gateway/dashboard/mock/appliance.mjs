@@ -88,6 +88,7 @@ export class Appliance {
       },
       { name: "wlp2s0", kind: "wifi", mac: "84:47:09:1a:2b:3d", carrier: false, addresses: [] },
     ],
+    interfaces_problem: null,
     confirm_by: null,
   };
   /** @type {{ before: Network, timer: ReturnType<typeof setTimeout> } | null} */

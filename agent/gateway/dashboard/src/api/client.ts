@@ -35,6 +35,8 @@ const API = "/api/v1";
 export interface Tagged<T> {
   value: T;
   etag: string | null;
+  /** The appliance's clock when it answered, as the header `Date` has it. */
+  date: string | null;
 }
 
 const get = <T>(path: string): Promise<T> => sendForJson<T>("GET", `${API}${path}`);
@@ -174,12 +176,13 @@ export const revokeToken = (id: string): Promise<RevokedToken> =>
 
 export async function network(): Promise<Tagged<Network>> {
   const response = await send("GET", `${API}/network`);
-  return { value: (await response.json()) as Network, etag: response.headers.get("ETag") };
+  const { headers } = response;
+  return { value: (await response.json()) as Network, etag: headers.get("ETag"), date: headers.get("Date") };
 }
 
-/** Changes the network on trial. Returns when the change comes back by itself, RFC 3339. */
-export async function setNetwork(change: NetworkChange, etag: string | null): Promise<string> {
-  const answer = await sendForJson<{ confirm_by: string }>("PUT", `${API}/network`, {
+/** Changes the network on trial. Returns when the change comes back by itself, RFC 3339; `null`: it is so already. */
+export async function setNetwork(change: NetworkChange, etag: string | null): Promise<string | null> {
+  const answer = await sendForJson<{ confirm_by: string | null }>("PUT", `${API}/network`, {
     json: change,
     headers: etag === null ? {} : { "If-Match": etag },
   });

@@ -294,6 +294,8 @@ export interface Network {
   ipv4: Ipv4;
   wifi: { ssid: string } | null;
   interfaces: NetworkInterface[];
+  /** Why there are none; `null` where they are told of. */
+  interfaces_problem: string | null;
   /** A change comes back by itself then, unless it is confirmed; RFC 3339. */
   confirm_by: string | null;
 }

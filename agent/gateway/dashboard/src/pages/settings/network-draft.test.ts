@@ -8,6 +8,7 @@ const network: Network = {
   ipv4: { method: "static", address: "192.168.1.20/24", gateway: "192.168.1.1", dns: ["1.1.1.1", "9.9.9.9"] },
   wifi: null,
   interfaces: [],
+  interfaces_problem: null,
   confirm_by: null,
 };
 
@@ -20,6 +21,12 @@ test("what was not touched is sent as it was", () => {
 
 test("automatic addresses are sent without the fixed one", () => {
   assert.deepEqual(read({ method: "dhcp", address: "nonsense" }).change?.ipv4, { method: "dhcp" });
+});
+
+test("name servers may have addresses of either kind", () => {
+  const { change } = read({ dns: "fd00::1, 192.168.1.1" });
+  assert.deepEqual(change?.ipv4.method === "static" && change.ipv4.dns, ["fd00::1", "192.168.1.1"]);
+  assert.deepEqual(Object.keys(read({ dns: "fd00::g" }).errors), ["dns"]);
 });
 
 test("a password that was not typed is not sent", () => {

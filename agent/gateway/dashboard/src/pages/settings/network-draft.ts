@@ -71,7 +71,8 @@ function addressErrors(draft: Draft): Errors {
     errors.address = "Write an address with its prefix, such as 192.168.1.20/24.";
   if (draft.gateway.trim() !== "" && !isIpv4(draft.gateway.trim()))
     errors.gateway = "This is no IPv4 address.";
-  if (!serversOf(draft).every(isIpv4)) errors.dns = "One of these is no IPv4 address.";
+  if (!serversOf(draft).every((server) => isIpv4(server) || looksLikeIpv6(server)))
+    errors.dns = "One of these is no address.";
   return errors;
 }
 
@@ -88,6 +89,11 @@ function wifiErrors({ isWifi, ssid, password }: Draft): Errors {
 
 function serversOf({ dns }: Draft): string[] {
   return dns.split(/[\s,]+/).filter((server) => server !== "");
+}
+
+/** Whether it is made of what an IPv6 address is made of; the appliance knows the rest. */
+function looksLikeIpv6(text: string): boolean {
+  return text.includes(":") && /^[0-9a-f:.]{2,45}$/i.test(text);
 }
 
 function isIpv4(text: string): boolean {

@@ -1,6 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import * as client from "../../api/client";
 import type { Network } from "../../api/contract";
+import { tell } from "../../state/notices";
 import { useAction, useResource } from "../../state/resource";
 import { reloadTrial } from "../../state/trial";
 import { Button } from "../../ui/button";
@@ -34,7 +35,8 @@ export function NetworkPanel() {
     if (wanted === null || wanted.change === null) return;
     const { change } = wanted;
     const isDone = await saving.run(async () => {
-      await client.setNetwork(change, network.value?.etag ?? null);
+      const until = await client.setNetwork(change, network.value?.etag ?? null);
+      if (until === null) tell("The network is so already.");
     });
     if (!isDone) return;
     setAsked(false);
@@ -49,7 +51,7 @@ export function NetworkPanel() {
           </Button>
         )}
       </ProblemBox>
-      {known !== null && <Interfaces list={known.interfaces} />}
+      {known !== null && <Interfaces list={known.interfaces} problem={known.interfaces_problem} />}
       {draft !== null && (
         <form
           onSubmit={(event) => {
@@ -137,8 +139,8 @@ function hasWifi(network: Network | null): boolean {
   );
 }
 
-function Interfaces({ list }: { list: Network["interfaces"] }) {
-  if (list.length === 0) return <Empty>No network interface was found.</Empty>;
+function Interfaces({ list, problem }: { list: Network["interfaces"]; problem: string | null }) {
+  if (list.length === 0) return <Empty>{problem ?? "No network interface was found."}</Empty>;
   return (
     <ul class="rows" aria-label="Interfaces">
       {list.map(({ name, kind, mac, carrier, addresses }) => (

@@ -34,7 +34,7 @@ export function NetworkTrial() {
   );
 }
 
-function Countdown({ until, onEnd }: { until: string; onEnd: () => void }) {
+function Countdown({ until, onEnd }: { until: number; onEnd: () => void }) {
   const [left, setLeft] = useState(() => secondsTo(until));
   // biome-ignore lint/correctness/useExhaustiveDependencies: it counts to one instant
   useEffect(() => {
@@ -49,6 +49,6 @@ function Countdown({ until, onEnd }: { until: string; onEnd: () => void }) {
   return <span>{left > 0 ? `Otherwise it is taken back in ${span(left)}.` : "It is being taken back."}</span>;
 }
 
-function secondsTo(instant: string): number {
-  return (Date.parse(instant) - Date.now()) / 1000;
+function secondsTo(instant: number): number {
+  return (instant - Date.now()) / 1000;
 }
