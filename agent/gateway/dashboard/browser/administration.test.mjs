@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import test, { after, before } from "node:test";
+import test, { after, afterEach, before } from "node:test";
 import { isReal, notElsewhere, onlyMock, openStage, shot, until } from "./stage.mjs";
 
 /** @type {Awaited<ReturnType<typeof openStage>>} */
@@ -11,6 +11,7 @@ let stage;
 before(async () => {
   stage = await openStage();
 });
+afterEach(() => stage.leave());
 after(() => stage.close());
 
 /** A certificate and its key, as openssl makes them. */
@@ -46,7 +47,7 @@ test("a token is shown once, works, and no longer works when it is revoked", asy
   await page.getByRole("button", { name: "Revoke it" }).click();
   await page.getByText("browser test is revoked.").waitFor();
   await other.reload();
-  await other.getByLabel("Token").fill(secret);
+  await other.getByLabel("Token", { exact: true }).fill(secret);
   await other.getByRole("button", { name: "Sign in" }).click();
   await other.getByText("No valid token").waitFor();
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import test, { after, before } from "node:test";
+import test, { after, afterEach, before } from "node:test";
 import { chooseBrief, chooseEndless, isReal, onlyMock, openStage, until } from "./stage.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
@@ -9,6 +9,7 @@ let stage;
 before(async () => {
   stage = await openStage();
 });
+afterEach(() => stage.leave());
 after(() => stage.close());
 
 /** @param {Page} page @param {string} question */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import test, { after, before } from "node:test";
+import test, { after, afterEach, before } from "node:test";
 import { adminToken, chooseEndless, openStage, until } from "./stage.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
@@ -9,6 +9,7 @@ let stage;
 before(async () => {
   stage = await openStage();
 });
+afterEach(() => stage.leave());
 after(() => stage.close());
 
 /** What has the focus: its name, and whether it can be seen to have it. @param {Page} page */
@@ -36,7 +37,7 @@ async function tabTo(page, name, key = "Tab") {
 
 test("signing in, asking and stopping without a mouse", async () => {
   const page = await stage.open({ token: null });
-  await page.getByLabel("Token").waitFor();
+  await page.getByLabel("Token", { exact: true }).waitFor();
   await page.keyboard.press("Tab");
   await page.keyboard.type(adminToken());
   await page.keyboard.press("Enter");

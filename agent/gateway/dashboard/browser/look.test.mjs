@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import test, { after, before } from "node:test";
+import test, { after, afterEach, before } from "node:test";
 import {
   axe,
   chooseBrief,
@@ -22,6 +22,7 @@ let stage;
 before(async () => {
   stage = await openStage();
 });
+afterEach(() => stage.leave());
 after(() => stage.close());
 
 /** Nothing serious, nothing at all: whoever adds to the page keeps it so. @param {Page} page @param {string} where */
@@ -59,7 +60,7 @@ for (const [size, viewport] of SIZES) {
     test(`every page is well made: ${size}, ${colorScheme}`, async () => {
       const options = { viewport, colorScheme, hasTouch: size === "phone", isMobile: size === "phone" };
       const login = await stage.open({ token: null, ...options });
-      await login.getByLabel("Token").waitFor();
+      await login.getByLabel("Token", { exact: true }).waitFor();
       await wellMade(login, "the login");
       await shot(login, `login-${size}-${colorScheme}`);
 
@@ -163,7 +164,7 @@ const EXTREMES = [
       "/engine": { model: null, tokens_per_second: null, quarantined: [] },
       "/models": { models: [] },
       "/tokens": { tokens: [] },
-      "/network": { interfaces: [], interfaces_problem: "systemd-networkd does not answer on the bus" },
+      "/network": { interfaces: [], interfaces_problem: "org.freedesktop.DBus.Error.ServiceUnknown: nobody" },
       "/v1/models": { data: [] },
     },
   ],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import test, { after, before } from "node:test";
+import test, { after, afterEach, before } from "node:test";
 import { isReal, onlyMock, openStage, sendSlowly, shot, until } from "./stage.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
@@ -11,6 +11,7 @@ let stage;
 before(async () => {
   stage = await openStage();
 });
+afterEach(() => stage.leave());
 after(() => stage.close());
 
 /** A model's file: HEARTH_GGUF for an appliance, which reads it; the mock looks at its first bytes alone. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import test, { after, before } from "node:test";
+import test, { after, afterEach, before } from "node:test";
 import { changed, isReal, onlyMock, openStage, shot, until } from "./stage.mjs";
 
 /** @type {Awaited<ReturnType<typeof openStage>>} */
@@ -7,6 +7,7 @@ let stage;
 before(async () => {
   stage = await openStage();
 });
+afterEach(() => stage.leave());
 after(() => stage.close());
 
 const METRICS = ["Temperature", "Clock", "Power", "Memory used", "Tokens"];

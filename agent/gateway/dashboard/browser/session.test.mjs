@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import test, { after, before } from "node:test";
+import test, { after, afterEach, before } from "node:test";
 import { TOKENS } from "../mock/appliance.mjs";
 import { adminToken, goTo, onlyMock, openStage, signIn } from "./stage.mjs";
 
@@ -8,11 +8,12 @@ let stage;
 before(async () => {
   stage = await openStage();
 });
+afterEach(() => stage.leave());
 after(() => stage.close());
 
 test("a wrong token is refused in the appliance's words, the right one opens the page", async () => {
   const page = await stage.open({ token: null });
-  await page.getByLabel("Token").fill("hearth_wrong");
+  await page.getByLabel("Token", { exact: true }).fill("hearth_wrong");
   await page.keyboard.press("Enter");
   await page.getByRole("alert").getByText("No valid token").waitFor();
   await signIn(page, adminToken());
@@ -34,9 +35,9 @@ test("the session is a cookie that no script can read, and the token is kept now
 test("signed out, the page is the login again, also after reloading", async () => {
   const page = await stage.open();
   await page.getByRole("button", { name: /^Sign out/ }).click();
-  await page.getByLabel("Token").waitFor();
+  await page.getByLabel("Token", { exact: true }).waitFor();
   await page.reload();
-  await page.getByLabel("Token").waitFor();
+  await page.getByLabel("Token", { exact: true }).waitFor();
 });
 
 test("a session that the appliance has ended is told, and the page goes on after it", onlyMock, async () => {
@@ -73,7 +74,7 @@ test("each role sees what it may", onlyMock, async () => {
 test("too many guesses are told with the time to wait", onlyMock, async () => {
   const page = await stage.open({ token: null });
   for (let guess = 0; guess < 6; guess += 1) {
-    await page.getByLabel("Token").fill(`hearth_guess${guess}`);
+    await page.getByLabel("Token", { exact: true }).fill(`hearth_guess${guess}`);
     const answer = page.waitForResponse((response) => response.url().endsWith("/api/v1/session"));
     await page.getByRole("button", { name: "Sign in" }).click();
     await answer;

@@ -55,6 +55,11 @@ export async function openStage() {
       return opened;
     },
 
+    /** Closes all pages: each has connections, of which an address has so many and no more. */
+    async leave() {
+      await Promise.all(browser.contexts().map((context) => context.close()));
+    },
+
     async close() {
       await browser.close();
       await mock?.close();
@@ -74,7 +79,7 @@ export function adminToken() {
 
 /** @param {Page} page @param {string} token */
 export async function signIn(page, token) {
-  await page.getByLabel("Token").fill(token);
+  await page.getByLabel("Token", { exact: true }).fill(token);
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("navigation", { name: "Pages" }).waitFor();
 }
