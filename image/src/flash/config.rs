@@ -27,12 +27,11 @@ pub(super) fn fill(fat: &mut Vec<u8>, access: &Access) -> std::io::Result<()> {
 pub(super) fn read(fat: Vec<u8>, name: &str) -> std::io::Result<Option<String>> {
     let system = FileSystem::new(Cursor::new(fat), FsOptions::new())?;
     let mut text = String::new();
-    let read = match system.root_dir().open_file(name) {
+    match system.root_dir().open_file(name) {
         Ok(mut file) => file.read_to_string(&mut text).map(|_| Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
-    };
-    read
+    }
 }
 
 /// Makes and reads file systems for tests.
