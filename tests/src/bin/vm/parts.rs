@@ -11,7 +11,7 @@ use tests::report;
 use tests::vm::Setup;
 
 /// The `hearth.toml` of a flashed disk: what no other check goes by.
-pub(crate) const SETTINGS: &str = "timezone = \"Europe/Berlin\"\n[engine]\nexit_idle = \"10m\"\n";
+pub(crate) const SETTINGS: &str = "timezone = \"Europe/Berlin\"\n[engine]\nkv_park_quota = \"1G\"\n";
 
 /// The image, the model and the folders.
 #[derive(Debug)]

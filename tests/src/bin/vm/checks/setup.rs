@@ -57,7 +57,7 @@ pub(crate) fn is_applied(guest: &mut Guest) -> Result<String> {
     );
     let engine = guest.run("cat /var/lib/hearth/config/engine.env")?;
     ensure!(
-        engine == "HEARTH_EXIT_IDLE=10m",
+        engine == "HEARTH_KV_PARK_QUOTA=1G",
         "the engine's settings: {engine}"
     );
     let mount = guest.run("findmnt --noheadings --output OPTIONS /config")?;
