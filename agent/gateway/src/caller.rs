@@ -181,6 +181,7 @@ fn identify(app: &App, peer: Peer, headers: &HeaderMap) -> Result<Pass, Refusal>
         }
         found => (found, None),
     };
+    let brings_nothing = matches!(digest, Err(NoBearer::Missing));
     let problem = match digest {
         Ok(digest) => match app.book.verify(&digest) {
             Some(Grant { id, role }) => {
@@ -191,7 +192,12 @@ fn identify(app: &App, peer: Peer, headers: &HeaderMap) -> Result<Pass, Refusal>
         },
         Err(problem) => problem.to_string(),
     };
-    app.guessed(address, Instant::now())?;
+    // Who brings nothing guesses nothing: a page that is opened asks who is signed in.
+    if brings_nothing {
+        app.visited(Some(address), Instant::now())?;
+    } else {
+        app.guessed(address, Instant::now())?;
+    }
     let way_out =
         "send one as \"Authorization: Bearer hearth_…\"; \"hearth token new\" on the appliance makes one";
     Err(Refusal::new(

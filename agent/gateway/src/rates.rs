@@ -21,13 +21,13 @@ const OF_ADDRESS: Rate = Rate {
     burst: 1000,
     refill: Duration::from_millis(5),
 };
-/// What an address may where no token is needed: some browsers that fetch the page at once.
+/// What an address may without a token: some browsers that fetch the page at once.
 const OF_STRANGER: Rate = Rate {
     burst: 300,
     refill: Duration::from_millis(20),
 };
-/// Requests with a wrong token, or none, of an address where one is needed. Only these are counted and refused by it: a
-/// valid token passes from the same address, so that nobody can be locked out by a neighbour.
+/// Requests with a wrong token. Only these are counted and refused by it: a valid token passes from the same address, so that
+/// nobody can be locked out by a neighbour.
 const OF_GUESSER: Rate = Rate {
     burst: 10,
     refill: Duration::from_secs(3),
@@ -75,12 +75,12 @@ impl Rates {
         }
     }
 
-    /// Counts a request for what anybody may have.
+    /// Counts a request that brings no token.
     pub(crate) fn visit(&self, address: IpAddr, now: Instant) -> Counted {
         self.strangers.take(neighbourhood(address), now)
     }
 
-    /// Counts a request without a valid token for what needs one.
+    /// Counts a request with a token that is not valid.
     pub(crate) fn guess(&self, address: IpAddr, now: Instant) -> Counted {
         self.guessers.take(neighbourhood(address), now)
     }

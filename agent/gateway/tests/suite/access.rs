@@ -120,15 +120,26 @@ fn guessing_is_slowed_and_a_valid_token_still_passes() {
         let mut answers = (0..30).map(|_| gateway.ask(line, headers, ""));
         answers.find(|answer| answer.status == 429).expect("never 429")
     };
-    let problem = refused("GET /api/v1/status", &["Authorization: Bearer hearth_guess"]);
+    let guess = "Authorization: Bearer hearth_guess";
+    let problem = refused("GET /api/v1/status", &[guess]);
     assert!(problem.header("retry-after").unwrap().parse::<u32>().unwrap() >= 1);
     assert_eq!(problem.json()["type"], "/problems/too-many-attempts");
-    let error = refused("GET /v1/models", &[]);
+    let error = refused("GET /v1/models", &[guess]);
     assert_eq!(error.json()["error"]["code"], "rate_limit_exceeded");
     assert_eq!(gateway.ask("GET /api/v1/status", &[&token], "").status, 200);
     gateway.wait_for_line(" token:");
     let log = gateway.log();
     assert!(log.contains(" 401 ") && !log.contains(" 429 "), "{log}");
+}
+
+#[test]
+fn a_page_that_asks_who_is_signed_in_guesses_nothing() {
+    let (_setup, gateway, _engine, _token) = gateway_with_engine();
+    let mut client = gateway.client();
+    for time in 0..100 {
+        let answer = client.ask("GET /api/v1/session", &[], "");
+        assert_eq!(answer.status, 401, "time {time}: {answer:?}");
+    }
 }
 
 #[test]

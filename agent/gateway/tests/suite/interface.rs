@@ -44,11 +44,7 @@ fn every_operation_answers_as_the_document_has_it() {
             continue;
         }
         let stranger = gateway.ask(&line, &[], "");
-        assert_eq!(
-            ![401, 429].contains(&stranger.status),
-            is_open,
-            "{line}: {stranger:?}"
-        );
+        assert_eq!(stranger.status != 401, is_open, "{line}: {stranger:?}");
         let body = if operation.get("requestBody").is_some() {
             "{\"no such\": \"field\"}"
         } else {
