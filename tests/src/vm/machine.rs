@@ -83,6 +83,11 @@ impl Setup {
         self.drives = drives;
     }
 
+    /// Has the guest of the next boot be another one to SSH: a system that was installed makes keys of its own.
+    pub fn expect_another_host(&self) -> Result<()> {
+        ssh::forget_host(&self.folder)
+    }
+
     /// Makes a drive's file that is as large as the disk, begins with these bytes and is empty from there on.
     pub fn make_drive(&self, drive: &Drive, beginning: &[u8]) -> Result<()> {
         disk::make(&self.path(drive), beginning)
@@ -369,7 +374,7 @@ impl Machine {
 
     /// The same with another key.
     pub fn try_login_with(&self, keys: &Keys, user: &str, options: &[&str]) -> Result<Output> {
-        let known_hosts = self.folder.join("known_hosts");
+        let known_hosts = self.folder.join(ssh::KNOWN_HOSTS);
         ssh::try_login(self.ssh_address, user, keys.private(), &known_hosts, options)
     }
 

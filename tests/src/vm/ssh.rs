@@ -11,6 +11,8 @@ use super::Keys;
 use crate::process::{Process, tail, tethered};
 use crate::wait;
 
+/// The file with the host's key, in a machine's folder.
+pub(super) const KNOWN_HOSTS: &str = "known_hosts";
 /// The longest that one command may take, in seconds: filling all memory takes two minutes in a quiet emulated machine, and
 /// four times as long where others use the processors.
 const LIMIT: &str = "1500";
@@ -30,7 +32,7 @@ impl Ssh {
     /// Connects as `user`; an error if the guest does not let it in.
     pub fn connect(address: SocketAddr, user: &str, keys: &Keys, folder: &Path) -> Result<Self> {
         let control = folder.join(format!("ssh-{user}"));
-        let known_hosts = folder.join("known_hosts");
+        let known_hosts = folder.join(KNOWN_HOSTS);
         let mut command = tethered("ssh");
         command.args(options(address, keys.private(), &known_hosts));
         command
@@ -109,6 +111,12 @@ impl Ssh {
             .arg(command);
         ssh
     }
+}
+
+/// Takes the host's key on trust anew at the next connection.
+pub(super) fn forget_host(folder: &Path) -> Result<()> {
+    let path = folder.join(KNOWN_HOSTS);
+    std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
 }
 
 /// Tries to log in with these further options and no shared connection; what ssh says.

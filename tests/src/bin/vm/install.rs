@@ -45,6 +45,7 @@ pub(crate) fn run(setup: &mut Setup, mut guest: Guest, report: &mut Report) -> R
         || copies_itself(guest, &token, &stick),
     );
     setup.set_drives(vec![Drive::internal(INTERNAL)]);
+    setup.expect_another_host()?;
     say("boot from the internal disk, without the stick");
     let machine = step("boot from the internal disk", || setup.boot(&[]))?;
     let mut guest = Guest {
