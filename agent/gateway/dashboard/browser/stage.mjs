@@ -79,7 +79,10 @@ export function adminToken() {
 
 /** @param {Page} page @param {string} token */
 export async function signIn(page, token) {
-  await page.getByLabel("Token", { exact: true }).fill(token);
+  const field = page.getByLabel("Token", { exact: true });
+  await field.fill(token).catch(async (cause) => {
+    throw new Error(`nobody can sign in; shown is: ${await page.locator("body").innerText()}`, { cause });
+  });
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("navigation", { name: "Pages" }).waitFor();
 }
