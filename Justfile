@@ -1,7 +1,8 @@
 # The front door. `just` alone lists what there is; each recipe does its own set-up.
 
-image := "cargo run --release --quiet --package image --"
-tests := "cargo run --release --quiet --package tests --bin"
+# No recipe names a package: cargo then builds what they share once, with the features that all of the workspace wants.
+image := "cargo run --release --quiet --bin image --"
+tests := "cargo run --release --quiet --bin"
 
 # List the recipes
 default:
@@ -12,7 +13,7 @@ up *ARGS: setup page
     {{tests}} vm -- up {{ARGS}}
 
 # Run all tests: lints, beside the code, the daemons on this host, the image in QEMU; with the time of each
-test *ARGS: setup page lint
+test *ARGS: setup lint lint-page
     {{tests}} suites -- {{ARGS}}
 
 # The quick loop: lints and the tests beside the code; downloads nothing but crates
@@ -56,6 +57,10 @@ setup:
 page:
     cd agent/gateway/dashboard && { test -d node_modules || npm ci --no-audit --no-fund; }
     cd agent/gateway/dashboard && { node check/sources.mjs || npm run build; }
+
+# Formatting, types, unit tests and size of the page
+lint-page: page
+    cd agent/gateway/dashboard && npm run --silent check
 
 # Formatting and warnings
 lint:
