@@ -16,6 +16,7 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
+use nix::sys::socket::{setsockopt, sockopt};
 use serde::de::DeserializeOwned;
 use std::{io, time::Duration};
 use tokio::{
@@ -45,6 +46,9 @@ pub(crate) enum ClientError {
         endpoint: Endpoint,
         source: hyper::Error,
     },
+    /// It says nothing any more, though it should: the line is dead, or it is.
+    #[error("{endpoint} has said nothing for {} s", silence.as_secs())]
+    Silent { endpoint: Endpoint, silence: Duration },
     /// The gateway refused.
     #[error("{endpoint}: {message} ({status}){}", remedy(*status))]
     Refused {
@@ -233,6 +237,14 @@ impl Client {
         }
     }
 
+    /// An error about this gateway's silence.
+    pub(crate) fn silent(&self, silence: Duration) -> ClientError {
+        ClientError::Silent {
+            endpoint: self.endpoint.clone(),
+            silence,
+        }
+    }
+
     async fn whole<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -329,9 +341,8 @@ impl Client {
                 self.shake_hands(stream.map_err(failed)?).await
             }
             Endpoint::Network { tls, host, port } => {
-                let stream = TcpStream::connect((host.as_str(), *port));
-                let stream = timeout(CONNECTING, stream).await.map_err(late)?.map_err(failed)?;
-                stream.set_nodelay(true).map_err(failed)?;
+                let stream = timeout(CONNECTING, dial(host, *port)).await;
+                let stream = stream.map_err(late)?.map_err(failed)?;
                 if !tls {
                     self.warn_of_plain_text(&stream).map_err(failed)?;
                     return self.shake_hands(stream).await;
@@ -387,6 +398,18 @@ impl Client {
     }
 }
 
+/// Connects. The kernel asks from then on whether the other end is still there, so that a line that is dead (a laptop
+/// that has slept, a cable that was pulled) fails within 40 s: who waits for an answer sends nothing that would tell.
+async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    setsockopt(&stream, sockopt::KeepAlive, &true)?;
+    setsockopt(&stream, sockopt::TcpKeepIdle, &15)?;
+    setsockopt(&stream, sockopt::TcpKeepInterval, &5)?;
+    setsockopt(&stream, sockopt::TcpKeepCount, &5)?;
+    Ok(stream)
+}
+
 /// What the body of a refusal says, in whichever of the two shapes.
 fn explanation(body: &[u8]) -> String {
     let problem = serde_json::from_slice::<Problem>(body).map(|problem| problem.detail);
@@ -399,6 +422,24 @@ fn explanation(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::socket::getsockopt;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_line_that_is_dead_is_noticed_by_the_kernel() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = dial("127.0.0.1", listener.local_addr().unwrap().port())
+            .await
+            .unwrap();
+        assert!(getsockopt(&stream, sockopt::KeepAlive).unwrap());
+        let [idle, interval, count] = [
+            getsockopt(&stream, sockopt::TcpKeepIdle),
+            getsockopt(&stream, sockopt::TcpKeepInterval),
+            getsockopt(&stream, sockopt::TcpKeepCount),
+        ]
+        .map(Result::unwrap);
+        assert_eq!(idle + interval * count, 40);
+    }
 
     #[test]
     fn both_shapes_of_refusal_are_understood() {

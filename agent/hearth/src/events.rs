@@ -2,10 +2,13 @@
 
 use crate::client::{Client, Reply};
 use http_body_util::BodyExt;
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
+use tokio::time::timeout;
 
 /// The largest event that is taken.
 const LARGEST: usize = 1 << 20;
+/// What is followed and says nothing for so long is dead: the gateway sends a comment every 15 s.
+const SILENCE: Duration = Duration::from_secs(40);
 
 /// An event that is too large to be believed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,28 +30,35 @@ pub(crate) struct Stream<'a> {
     reply: Reply,
     events: Events,
     ready: VecDeque<Event>,
+    patience: Duration,
 }
 
 impl<'a> Stream<'a> {
-    /// Those that a path tells to whoever asks.
+    /// Those that a path tells to whoever asks, for as long as something is heard of it.
     pub(crate) async fn begin(client: &'a Client, path: &str) -> anyhow::Result<Self> {
-        Ok(Self::of(client, client.follow(path).await?))
+        let stream = Self::of(client, client.follow(path).await?);
+        Ok(Self {
+            patience: SILENCE,
+            ..stream
+        })
     }
 
-    /// Those of an answer that has begun.
+    /// Those of an answer that has begun, which may take its time.
     pub(crate) fn of(client: &'a Client, reply: Reply) -> Self {
         Self {
             client,
             reply,
             events: Events::default(),
             ready: VecDeque::new(),
+            patience: Duration::MAX,
         }
     }
 
     /// The next; none: the answer has ended in order. Dropped while it waits, it has lost nothing.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Event>> {
         while self.ready.is_empty() {
-            let Some(frame) = self.reply.response.body_mut().frame().await else {
+            let frame = timeout(self.patience, self.reply.response.body_mut().frame()).await;
+            let Some(frame) = frame.map_err(|_| self.client.silent(self.patience))? else {
                 return Ok(None);
             };
             let frame = frame.map_err(|source| self.client.broken(source))?;
@@ -114,7 +124,43 @@ fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{endpoint::Endpoint, trust::Trust};
     use proptest::prelude::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{UnixListener, UnixStream},
+        time,
+    };
+
+    /// A gateway that begins a stream, tells one event, and then says nothing more; its end is held.
+    async fn falls_silent(listener: UnixListener) -> UnixStream {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\ndata: a\n\n\r\n";
+        stream.write_all(answer).await.unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_falls_silent_is_given_up_and_an_answer_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let held = tokio::spawn(falls_silent(UnixListener::bind(&path).unwrap()));
+        let client = Client::new(Endpoint::Socket(path), None, Trust::default());
+        let mut stream = Stream::begin(&client, "/x").await.unwrap();
+        assert_eq!(stream.next().await.unwrap(), Some(event("", "a")));
+        time::pause();
+        let error = stream.next().await.unwrap_err().to_string();
+        assert!(error.ends_with("has said nothing for 40 s"), "{error}");
+        let Stream { client, reply, .. } = stream;
+        let mut answer = Stream::of(client, reply);
+        let hour = Duration::from_secs(3600);
+        assert!(timeout(hour, answer.next()).await.is_err());
+        drop(held);
+    }
 
     fn event(name: &str, data: &str) -> Event {
         Event {

@@ -168,7 +168,7 @@ impl Sending<'_> {
 /// Whether it may go better the next time: the line is broken, or the gateway is starting.
 fn is_passing(error: &ClientError) -> bool {
     match error {
-        ClientError::Connect { .. } | ClientError::Broken { .. } => true,
+        ClientError::Connect { .. } | ClientError::Broken { .. } | ClientError::Silent { .. } => true,
         ClientError::Refused { status, .. } => {
             *status == StatusCode::SERVICE_UNAVAILABLE || *status == StatusCode::TOO_MANY_REQUESTS
         }
