@@ -57,7 +57,7 @@ impl Drop for Screen {
 /// What there was before.
 async fn begin(client: &Client) -> anyhow::Result<Scene> {
     let status: Status = client.get("/api/v1/status").await?;
-    let mut scene = Scene::new(&status);
+    let mut scene = Scene::new(&status, Instant::now().into());
     // Without the agent there is none of them, and the status says so.
     let samples: Option<Samples> = client.get(&history::path(KEPT as u32)).await.ok();
     let engine: Option<EngineActivity> = client.get("/api/v1/engine").await.ok();
@@ -153,13 +153,13 @@ async fn watch(client: &Client, terminal: &mut DefaultTerminal, mut scene: Scene
             }
             Next::Again => link = Link::begin(client, true),
             Next::Frame if is_new => {
-                terminal.draw(|frame| view::draw(frame, &scene))?;
+                terminal.draw(|frame| view::draw(frame, &scene, Instant::now().into()))?;
                 is_new = false;
             }
             Next::Frame => (),
             // The terminal is another, so all of it is to be drawn, and at once.
             Next::Typed(Some(Ok(Event::Resize(..)))) => {
-                terminal.draw(|frame| view::draw(frame, &scene))?;
+                terminal.draw(|frame| view::draw(frame, &scene, Instant::now().into()))?;
             }
             Next::Typed(Some(Ok(Event::Key(key)))) if leaves(&key) => return Ok(()),
             Next::Typed(Some(Ok(_))) => (),

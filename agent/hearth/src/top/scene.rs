@@ -8,10 +8,12 @@ use api::{
     samples::{Row, Samples},
 };
 use machine::Bytes;
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Instant};
 
 /// Seconds of history that are held: more than a terminal has columns.
 pub(super) const KEPT: usize = 600;
+/// A row that is older than the newest by fewer seconds has been told twice, as history and as it happened.
+const STRAY: u64 = 5;
 /// Alerts that are held, and jobs.
 const FEW: usize = 16;
 
@@ -34,13 +36,13 @@ pub(super) struct Scene {
     pub(super) lost: Option<String>,
     /// Whether colours are drawn.
     pub(super) colour: bool,
-    /// How long the machine was up at the first row, in seconds.
-    pub(super) up: f64,
+    /// How long the machine was up in seconds, and when that was told.
+    pub(super) up: Option<(f64, Instant)>,
 }
 
 impl Scene {
-    /// Of a machine in this state.
-    pub(super) fn new(status: &Status) -> Self {
+    /// Of a machine that was in this state then.
+    pub(super) fn new(status: &Status, now: Instant) -> Self {
         let alert = |message: &String| Alert {
             level: "error".to_owned(),
             message: message.clone(),
@@ -51,7 +53,7 @@ impl Scene {
             title: screen::one_line(&title),
             memory_total: status.sample.as_ref().and_then(|sample| sample.memory.mem_total),
             alerts: status.agent_problem.iter().map(alert).collect(),
-            up: status.uptime_seconds,
+            up: Some((status.uptime_seconds, now)),
             ..Self::default()
         }
     }
@@ -83,27 +85,16 @@ impl Scene {
         self.lost.is_some()
     }
 
-    /// How long the machine has been up, in words, by its own clock.
-    pub(super) fn up(&self) -> String {
-        let (first, last) = (self.rows.front(), self.rows.back());
-        let seen = first
-            .zip(last)
-            .map_or(0, |(first, last)| last.time.saturating_sub(first.time));
-        span::show(self.up.max(seen as f64))
+    /// How long the machine has been up, in words. Its own clock is not asked, which may be set meanwhile.
+    pub(super) fn up(&self, now: Instant) -> String {
+        let seconds = |(told, at): (f64, Instant)| told + now.saturating_duration_since(at).as_secs_f64();
+        span::show(self.up.map_or(0.0, seconds))
     }
 
     /// Takes an event in. Tells whether the screen is another then.
     pub(super) fn take(&mut self, event: &Event) -> bool {
         match event.name.as_str() {
-            "sample" => self.read(event, |scene, row: Row| {
-                if scene.rows.back().is_none_or(|last| last.time < row.time) {
-                    if let Some(last) = scene.rows.back() {
-                        scene.up += row.time.abs_diff(last.time) as f64;
-                    }
-                    scene.rows.push_back(row);
-                    scene.shorten();
-                }
-            }),
+            "sample" => self.read(event, Self::measured),
             "engine" => self.read(event, |scene, engine| scene.engine = Some(engine)),
             "job" => self.read(event, Self::go_on),
             "alert" => self.read(event, |scene, alert: Alert| {
@@ -119,6 +110,19 @@ impl Scene {
     fn read<T: serde::de::DeserializeOwned>(&mut self, event: &Event, take: impl Fn(&mut Self, T)) -> bool {
         let read = serde_json::from_str(&event.data).ok();
         read.map(|read| take(self, read)).is_some()
+    }
+
+    /// What lies after a row that is much older was measured before the clock was set back, and goes.
+    fn measured(&mut self, row: Row) {
+        let ahead = self.rows.back().and_then(|last| last.time.checked_sub(row.time));
+        if ahead.is_some_and(|ahead| ahead < STRAY) {
+            return;
+        }
+        while self.rows.back().is_some_and(|last| last.time >= row.time) {
+            self.rows.pop_back();
+        }
+        self.rows.push_back(row);
+        self.shorten();
     }
 
     fn go_on(&mut self, job: Job) {
@@ -170,6 +174,7 @@ impl Scene {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn event(name: &str, data: &str) -> Event {
         Event {
@@ -203,7 +208,22 @@ mod tests {
         let course = scene.course(5, |row| row.temperature);
         assert_eq!(course, [None, Some(10.0), Some(11.0), None, Some(13.0)]);
         assert_eq!(scene.course(1, |row| row.temperature), [Some(13.0)]);
-        assert_eq!(scene.up, 3.0);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_leaves_the_course_alive_and_the_uptime_as_it_is() {
+        let begin = Instant::now();
+        let mut scene = Scene {
+            up: Some((60.0, begin)),
+            ..Scene::default()
+        };
+        let day = 86_400;
+        for time in [10, 11, 11 + day, 12 + day, 12, 13] {
+            scene.take(&sample(time));
+        }
+        let course = scene.course(4, |row| row.temperature);
+        assert_eq!(course, [None, None, Some(12.0), Some(13.0)]);
+        assert_eq!(scene.up(begin + Duration::from_secs(180)), "4 min");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use ratatui::{
     text::{Line, Span},
     widgets::{Paragraph, Sparkline},
 };
+use std::time::Instant;
 
 /// Columns of a measure's name and value: with them, 40 columns leave 17 seconds of its course.
 const LEGEND: u16 = 23;
@@ -27,8 +28,8 @@ const LEAST_SPANS: [f32; MEASURES.len()] = [10.0, 0.5e9, 5.0, 64.0 * 1024.0 * 10
 /// Steps of a course's height: eight for each line.
 const STEPS: f32 = 8.0 * TALLEST as f32;
 
-/// Draws it.
-pub(super) fn draw(frame: &mut Frame<'_>, scene: &Scene) {
+/// Draws it as it is now.
+pub(super) fn draw(frame: &mut Frame<'_>, scene: &Scene, now: Instant) {
     let area = frame.area();
     let count = MEASURES.len() as u16;
     let height = (area.height.saturating_sub(REST) / count).clamp(1, TALLEST);
@@ -38,7 +39,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: &Scene) {
         Constraint::Min(0),
     ])
     .areas(area);
-    frame.render_widget(headline(scene, title.width), title);
+    frame.render_widget(headline(scene, now, title.width), title);
     let rows: [Rect; MEASURES.len()] =
         Layout::vertical([Constraint::Length(height); MEASURES.len()]).areas(measures);
     for ((measure, row), span) in MEASURES.iter().zip(rows).zip(LEAST_SPANS) {
@@ -48,10 +49,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: &Scene) {
 }
 
 /// The machine on the left, and on the right since when, or that nothing comes any more.
-fn headline(scene: &Scene, width: u16) -> Line<'static> {
+fn headline(scene: &Scene, now: Instant, width: u16) -> Line<'static> {
     let right = match &scene.lost {
         Some(_) => "no connection".to_owned(),
-        None => format!("up {}", scene.up()),
+        None => format!("up {}", scene.up(now)),
     };
     let room = usize::from(width).saturating_sub(right.chars().count() + 1);
     let left: String = scene.title.chars().take(room).collect();
@@ -214,7 +215,7 @@ mod tests {
 
     fn drawn(scene: &Scene, width: u16, height: u16) -> Vec<String> {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| draw(frame, scene)).unwrap();
+        terminal.draw(|frame| draw(frame, scene, Instant::now())).unwrap();
         let cells = terminal.backend().buffer().content().chunks(width.into());
         cells
             .map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect())
@@ -305,14 +306,14 @@ mod tests {
         };
         let sent = Sent::default();
         let mut terminal = Terminal::with_options(CrosstermBackend::new(sent.clone()), options).unwrap();
-        terminal.draw(|frame| draw(frame, scene)).unwrap();
+        terminal.draw(|frame| draw(frame, scene, Instant::now())).unwrap();
         let whole = sent.0.borrow().len();
         let row = Row {
             time: 91,
             ..scene.rows[88]
         };
         scene.rows.push_back(row);
-        terminal.draw(|frame| draw(frame, scene)).unwrap();
+        terminal.draw(|frame| draw(frame, scene, Instant::now())).unwrap();
         let bytes = sent.0.take();
         (bytes.len() - whole, bytes)
     }

@@ -55,6 +55,13 @@ test("a new row comes last and what is too old goes", () => {
   assert.equal(history.phase.at(-1), "decode");
 });
 
+test("a clock that is set back leaves the course alive", () => {
+  const ahead = told([11, 50, 1, 1, 1, 1], [12, 50, 1, 1, 1, 1], [86_412, 51, 1, 1, 1, 1]);
+  const history = withSample(withSample(ahead, sample(13, 52), null), sample(14, 53), null);
+  assert.deepEqual(history.time, [11, 12, 13, 14]);
+  assert.equal(history.series.temperature.at(-1), 53);
+});
+
 test("a row that is not newer changes nothing", () => {
   const history = told([5, 50, 1, 1, 1, 1]);
   assert.equal(withSample(history, sample(5), null), history);

@@ -17,6 +17,9 @@ const PHASES: readonly unknown[] = ["idle", "loading", "prefill", "decode"];
 /** Rows that lie further apart than so many steps have a gap between them. */
 const GAP_STEPS = 2.5;
 
+/** A row that is older than the newest by fewer seconds was told twice, as history and as it happened. */
+const STRAY_SECONDS = 5;
+
 /** The history that the appliance has told for a span in seconds. */
 export function historyOf(samples: Samples, span: number): History {
   const history = empty(samples.step_seconds, span);
@@ -33,20 +36,30 @@ export function historyOf(samples: Samples, span: number): History {
   return history;
 }
 
-/** The history with one more row, and without what has become too old. A row that is not newer changes nothing. */
+/**
+ * The history with one more row, and without what has become too old. A row that is a little older changes nothing; before
+ * one that is much older the clock was set back, and what lies after it goes.
+ */
 export function withSample(history: History, sample: SampleEvent, phase: Phase | null): History {
-  const newest = history.time.at(-1);
-  if (newest !== undefined && sample.time <= newest) return history;
-  const kept = history.time.findIndex((time) => time >= sample.time - history.span);
-  const from = kept < 0 ? history.time.length : kept;
+  const { time } = history;
+  const newest = time.at(-1);
+  if (newest !== undefined && sample.time <= newest && newest - sample.time < STRAY_SECONDS) return history;
+  const from = firstFrom(time, sample.time - history.span);
+  const to = firstFrom(time, sample.time);
   const next: History = {
     ...history,
-    time: history.time.slice(from),
-    phase: history.phase.slice(from),
-    series: mapped((metric) => history.series[metric].slice(from)),
+    time: time.slice(from, to),
+    phase: history.phase.slice(from, to),
+    series: mapped((metric) => history.series[metric].slice(from, to)),
   };
   push(next, sample.time, sample, sample.phase ?? phase);
   return next;
+}
+
+/** Where the rows begin that are not older. */
+function firstFrom(times: number[], oldest: number): number {
+  const first = times.findIndex((time) => time >= oldest);
+  return first < 0 ? times.length : first;
 }
 
 function empty(step: number, span: number): History {
