@@ -107,10 +107,6 @@ export class EngineMock {
    * @param {number} turns
    */
   async #stream(exchange, model, question, turns) {
-    let isGone = false;
-    exchange.whenGone(() => {
-      isGone = true;
-    });
     const send = exchange.events();
     const head = {
       id: "chatcmpl-mock",
@@ -126,7 +122,7 @@ export class EngineMock {
     const pieces = piecesOf(answerTo(question, turns));
     for (const [index, piece] of pieces.entries()) {
       await wait(TOKEN_MS);
-      if (isGone) return;
+      if (exchange.isGone) return;
       choice({ content: piece });
       if (/\bfail\b/.test(question) && index === 8) {
         const error = { message: "the engine ended", type: "server_error", param: null, code: "engine_lost" };

@@ -114,6 +114,11 @@ export class Exchange {
     };
   }
 
+  /** Whether nobody waits for the answer any more, be it that this was so before it began. */
+  get isGone() {
+    return this.response.destroyed;
+  }
+
   /** @param {() => void} action */
   whenGone(action) {
     this.response.on("close", action);
