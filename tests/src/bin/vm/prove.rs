@@ -269,18 +269,10 @@ fn figures(guest: &mut Guest) -> Result<()> {
     );
     say(&table(&["what", "memory"], &rows));
     title("systemd-analyze security, in the guest");
-    let mut rows = Vec::new();
-    for (unit, limit) in sandbox::UNITS
+    let rows = sandbox::exposures(guest)?
         .into_iter()
-        .chain([sandbox::IMPORT])
-        .chain(sandbox::SETUP)
-    {
-        rows.push(vec![
-            unit.to_owned(),
-            sandbox::exposure(guest, unit)?.to_string(),
-            limit.to_string(),
-        ]);
-    }
+        .map(|one| [one.unit.to_owned(), one.seen.to_string(), one.limit.to_string()].to_vec());
+    let rows: Vec<_> = rows.collect();
     say(&table(&["unit", "exposure", "limit"], &rows));
     Ok(())
 }

@@ -9,7 +9,7 @@ use tests::report::seconds;
 use tests::wait;
 
 use super::answers;
-use super::sandbox::UNITS;
+use super::sandbox::DAEMONS;
 use crate::guest::Guest;
 
 const ENGINE: &str = "hearth-inferd.service";
@@ -31,7 +31,7 @@ pub(crate) fn used_mib(guest: &mut Guest) -> Result<f64> {
 /// Proportional set size of each running unit's main process, MiB.
 pub(crate) fn pss_mib(guest: &mut Guest) -> Result<BTreeMap<&'static str, f64>> {
     let mut sizes = BTreeMap::new();
-    for (unit, _) in UNITS {
+    for unit in DAEMONS {
         if guest.show(unit, "MainPID")? == "0" {
             continue;
         }
@@ -165,7 +165,7 @@ fn pids(guest: &mut Guest) -> Result<Vec<(&'static str, u32)>> {
 /// The daemons' own memory.
 pub(crate) fn daemons(guest: &mut Guest) -> Result<String> {
     let sizes = pss_mib(guest)?;
-    ensure!(sizes.len() == UNITS.len(), "not all run: {sizes:?}");
+    ensure!(sizes.len() == DAEMONS.len(), "not all run: {sizes:?}");
     Ok(sizes
         .iter()
         .map(|(unit, mib)| format!("{unit} {mib:.1} MiB"))

@@ -7,39 +7,68 @@ use anyhow::{Context, Result, ensure};
 
 use crate::guest::Guest;
 
-/// The units and the highest exposure that `systemd-analyze security` may give them.
-pub(crate) const UNITS: [(&str, f64); 3] = [
+/// The daemons.
+pub(crate) const DAEMONS: [&str; 3] = [
+    "hearth-inferd.service",
+    "hearth-gateway.service",
+    "hearthd.service",
+];
+
+/// All that runs of Hearth's, and the highest exposure that `systemd-analyze security` may give it, from 0 to 10.
+const HARDENED: [(&str, f64); 13] = [
     ("hearth-inferd.service", 0.8),
     ("hearth-gateway.service", 1.5),
     ("hearthd.service", 2.0),
-];
-
-/// The import service, of which an instance runs only while a connection is there, with the same.
-pub(crate) const IMPORT: (&str, f64) = ("hearth-import@check.service", 0.8);
-
-/// Units that parse what the owner sets and end, with the same.
-pub(crate) const SETUP: [(&str, f64); 4] = [
+    ("hearth-import@check.service", 0.8),
     ("hearth-setup.service", 0.8),
     ("hearth-setup@check.service", 0.8),
     ("hearth-cidata.service", 0.8),
+    ("hearth-first-token.service", 0.8),
     ("hearth-trial.service", 2.0),
+    ("hearth-apply.service", 2.5),
+    // These two mount.
+    ("hearth-result.service", 2.5),
+    ("hearth-install.service", 2.5),
+    ("sshd-keygen.service", 1.5),
 ];
 
-/// A unit's exposure by `systemd-analyze security`, 0 to 10.
-pub(crate) fn exposure(guest: &mut Guest, unit: &str) -> Result<f64> {
-    let text = guest.sudo(&format!("systemd-analyze security --no-pager {unit} | tail -n 1"))?;
-    let figure = text
-        .split_once(".service: ")
-        .and_then(|(_, rest)| rest.split_whitespace().next());
-    let figure = figure.with_context(|| format!("no exposure in {text:?}"))?;
-    figure.parse().with_context(|| format!("not a figure: {text:?}"))
+/// A unit's exposure, and what it may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exposure {
+    pub(crate) unit: &'static str,
+    pub(crate) seen: f64,
+    pub(crate) limit: f64,
 }
 
-/// A unit's exposure is within its limit.
-pub(crate) fn security(guest: &mut Guest, unit: &str, limit: f64) -> Result<String> {
-    let seen = exposure(guest, unit)?;
-    ensure!(seen <= limit, "{seen}, the limit is {limit}");
-    Ok(format!("{seen} (limit {limit})"))
+/// What `systemd-analyze security` says of each unit.
+pub(crate) fn exposures(guest: &mut Guest) -> Result<Vec<Exposure>> {
+    let units = HARDENED.map(|(unit, _)| unit).join(" ");
+    let text = guest.sudo(&format!(
+        "systemd-analyze security --no-pager {units} | grep Overall"
+    ))?;
+    let figure = |(line, (unit, limit)): (&str, (&'static str, f64))| {
+        let seen = line
+            .split_once(".service: ")
+            .and_then(|(_, rest)| rest.split_whitespace().next())
+            .with_context(|| format!("no exposure of {unit} in {line:?}"))?;
+        let seen = seen.parse().with_context(|| format!("not a figure: {line:?}"))?;
+        Ok(Exposure { unit, seen, limit })
+    };
+    ensure!(
+        text.lines().count() == HARDENED.len(),
+        "not all are told of: {text}"
+    );
+    text.lines().zip(HARDENED).map(figure).collect()
+}
+
+/// No unit is more exposed than it may be.
+pub(crate) fn units_are_hardened(guest: &mut Guest) -> Result<String> {
+    let seen = exposures(guest)?;
+    for Exposure { unit, seen, limit } in &seen {
+        ensure!(seen <= limit, "{unit}: {seen}, the limit is {limit}");
+    }
+    let figures = seen.iter().map(|one| format!("{} {}", one.unit, one.seen));
+    Ok(figures.collect::<Vec<_>>().join(", "))
 }
 
 /// Ears on this host: what the guest reaches at 10.0.2.2.
@@ -198,7 +227,7 @@ pub(crate) fn hearthd_has_no_network_socket(guest: &mut Guest) -> Result<String>
 
 /// No daemon has a capability, hearthd as root included, and none can gain one.
 pub(crate) fn capabilities(guest: &mut Guest) -> Result<String> {
-    for (unit, _) in UNITS {
+    for unit in DAEMONS {
         let pid = guest.main_pid(unit)?;
         let status = guest.sudo(&format!("cat /proc/{pid}/status"))?;
         let field = |name: &str| {
