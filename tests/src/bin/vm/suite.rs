@@ -233,12 +233,8 @@ fn second_boot(setup: &mut Setup, first: &str, before: &Identity, report: &mut R
         token: first.to_owned(),
     };
     report.check("a key given as a credential lets admin in", || {
-        Ok(guest
-            .machine
-            .ssh_with(&keys)?
-            .run("id --name --user")?
-            .trim()
-            .to_owned())
+        let name = guest.machine.ssh_with(&keys)?.run("id --name --user")?;
+        Ok(name.trim().to_owned())
     });
     for (name, token) in [
         ("a token whose hash is a credential opens the door", &given),
@@ -253,6 +249,12 @@ fn second_boot(setup: &mut Setup, first: &str, before: &Identity, report: &mut R
     report.check("a cidata drive gives a name and a key", || {
         setup::cidata_is_applied(&mut guest, &of_cidata)
     });
+    what_was_made_has_stayed(&mut guest, before, report);
+    collect_if_failed(&mut guest, report);
+    Ok(guest)
+}
+
+fn what_was_made_has_stayed(guest: &mut Guest, before: &Identity, report: &mut Report) {
     report.check(
         "the first token is still good, and no second one was made",
         || {
@@ -265,19 +267,17 @@ fn second_boot(setup: &mut Setup, first: &str, before: &Identity, report: &mut R
         },
     );
     report.check("the machine knows itself again", || {
-        Identity::read(&mut guest)?.same_as(before)
+        Identity::read(guest)?.same_as(before)
     });
     report.check("no unit has failed in the second boot", || {
-        settled::no_failed_units(&mut guest)
+        settled::no_failed_units(guest)
     });
     report.check("the engine has the limit that was set before the boot", || {
-        engine::is_still_limited(&mut guest)
+        engine::is_still_limited(guest)
     });
     report.check("the first boot ended in order", || {
-        settled::last_boot_ended_in_order(&mut guest)
+        settled::last_boot_ended_in_order(guest)
     });
-    collect_if_failed(&mut guest, report);
-    Ok(guest)
 }
 
 /// When the gateway answered.
