@@ -65,6 +65,19 @@ pub(crate) enum ClientError {
     },
 }
 
+impl ClientError {
+    /// Whether it may go better the next time: the line is broken, or the gateway is starting.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Broken { .. } | Self::Silent { .. } => true,
+            Self::Refused { status, .. } => {
+                *status == StatusCode::SERVICE_UNAVAILABLE || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Untrusted { .. } | Self::Unexpected { .. } => false,
+        }
+    }
+}
+
 fn way_out(endpoint: &Endpoint, cause: &io::Error) -> &'static str {
     use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
     match (endpoint, cause.kind()) {

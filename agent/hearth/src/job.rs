@@ -3,6 +3,7 @@
 use crate::{
     cli::JobCommand,
     client::Client,
+    patience::Patience,
     progress::Bar,
     screen::{self, line},
 };
@@ -92,12 +93,22 @@ pub(crate) fn state(state: JobState) -> &'static str {
     }
 }
 
-/// Waits for a job's end, which must be a good one. Whoever does not want to wait any more leaves the job as it is.
+/// Waits for a job's end, which must be a good one. Whoever does not want to wait any more leaves the job as it is, and a
+/// line that breaks does, too.
 pub(crate) async fn ended(client: &Client, id: &str) -> anyhow::Result<Job> {
     let path = path(id)?;
     let bar = Bar::new(None, "working");
+    let way_out = format!("the job goes on, and \"hearth job wait {id}\" waits for its end");
+    let mut patience = Patience::default();
     loop {
-        let job: Job = client.get(&path).await?;
+        let job: Job = match client.get(&path).await {
+            Ok(job) => job,
+            Err(error) => {
+                patience.endure(error, &bar.counter(), &way_out).await?;
+                continue;
+            }
+        };
+        patience = Patience::default();
         match job.state {
             JobState::Running => bar.show(&job.progress),
             JobState::Done => return Ok(job),

@@ -22,6 +22,7 @@ mod memory;
 mod model;
 mod models;
 mod network;
+mod patience;
 mod power;
 mod progress;
 mod resumable;

@@ -2,12 +2,12 @@
 
 use crate::{
     client::{Answer, Client, ClientError, Payload},
+    patience::Patience,
     progress::Bar,
     screen,
     upload::Part,
 };
 use anyhow::{Context as _, bail};
-use api::jobs::JobList;
 use api::uploads::{LARGEST_PART, NewUpload, Upload};
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -23,16 +23,18 @@ use std::{
     os::unix::fs::FileExt,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::task::spawn_blocking;
 
 const UPLOADS: &str = "/api/v1/uploads";
 const OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 /// Bytes that are handed to the connection at once.
 const PIECE: usize = 64 << 10;
-/// How long to wait after each failure in a row; after the last it is given up, and kept there for an hour.
-const WAITS: [u64; 6] = [1, 2, 4, 8, 16, 32];
+/// What to do where the line stays broken.
+const WAY_OUT: &str = "what has arrived is kept for an hour: give the same command again to go on";
+/// What has become of an upload that is not known any more.
+const FORGOTTEN: &str = "the upload is not known any more: somebody has given it up, or the appliance has restarted; give the \
+                         same command again to begin anew";
 
 /// Sends a file and gives the id of the job that adds it. What has come of the same file before is not sent again.
 pub(crate) async fn send(client: &Client, part: &Part, new: NewUpload) -> anyhow::Result<String> {
@@ -77,7 +79,7 @@ enum Taken {
 
 impl Sending<'_> {
     async fn finish(&mut self) -> anyhow::Result<String> {
-        let mut failures = 0;
+        let mut patience = Patience::default();
         loop {
             self.bar.set_position(self.offset);
             let outcome = match self.send_part().await? {
@@ -86,19 +88,8 @@ impl Sending<'_> {
             };
             match outcome {
                 Ok(Taken::Last(job)) => return Ok(job),
-                Ok(Taken::UpTo(offset)) => (self.offset, failures) = (offset, 0),
-                Err(error) if !is_passing(&error) => return Err(error.into()),
-                Err(error) => {
-                    let Some(seconds) = WAITS.get(failures) else {
-                        return Err(error).context(
-                            "what has arrived is kept for an hour: give the same command again to go on",
-                        );
-                    };
-                    failures += 1;
-                    let why = screen::one_line(&error.to_string());
-                    self.bar.println(format!("{why}; trying again in {seconds} s"));
-                    sleep(Duration::from_secs(*seconds)).await;
-                }
+                Ok(Taken::UpTo(offset)) => (self.offset, patience) = (offset, Patience::default()),
+                Err(error) => patience.endure(error, &self.bar, WAY_OUT).await?,
             }
         }
     }
@@ -131,7 +122,7 @@ impl Sending<'_> {
     }
 
     /// After a part that was not taken: how much has arrived, where that is why or may be otherwise. An upload that is
-    /// over has become a job, if its last byte was sent; one that is not known any more has, too, if there is such a job.
+    /// whole tells its job, for as long as it is known.
     async fn after(&self, error: ClientError) -> Result<Taken, ClientError> {
         let is_conflict = matches!(
             &error,
@@ -140,7 +131,7 @@ impl Sending<'_> {
                 ..
             }
         );
-        if !is_passing(&error) && !is_conflict {
+        if !error.is_passing() && !is_conflict {
             return Err(error);
         }
         match self.client.call(Method::HEAD, &self.path, &[], None).await {
@@ -150,29 +141,16 @@ impl Sending<'_> {
                 taken => Ok(taken),
             },
             Err(ClientError::Refused {
-                status: StatusCode::NOT_FOUND,
+                endpoint,
+                status: status @ StatusCode::NOT_FOUND,
                 ..
-            }) => self.job().await?.ok_or(error),
+            }) => Err(ClientError::Refused {
+                endpoint,
+                status,
+                message: FORGOTTEN.to_owned(),
+            }),
             Err(again) => Err(again),
         }
-    }
-
-    async fn job(&self) -> Result<Option<Taken>, ClientError> {
-        let list: JobList = self.client.get("/api/v1/jobs").await?;
-        let mut jobs = list.jobs.into_iter().rev();
-        let ours = jobs.find(|job| job.kind == "model.add" && job.subject.as_deref() == Some(&self.new.name));
-        Ok(ours.map(|job| Taken::Last(job.id)))
-    }
-}
-
-/// Whether it may go better the next time: the line is broken, or the gateway is starting.
-fn is_passing(error: &ClientError) -> bool {
-    match error {
-        ClientError::Connect { .. } | ClientError::Broken { .. } | ClientError::Silent { .. } => true,
-        ClientError::Refused { status, .. } => {
-            *status == StatusCode::SERVICE_UNAVAILABLE || *status == StatusCode::TOO_MANY_REQUESTS
-        }
-        ClientError::Untrusted { .. } | ClientError::Unexpected { .. } => false,
     }
 }
 

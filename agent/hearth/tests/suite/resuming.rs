@@ -116,14 +116,24 @@ fn an_upload_that_has_come_whole_tells_its_job() {
 }
 
 #[test]
-fn a_lost_last_answer_costs_nothing() {
+fn an_upload_that_was_given_up_is_not_taken_for_a_model_that_was_added_before() {
     let (_folder, gateway, child) = begin();
     asked_to_begin(&gateway, 0);
     drop(part(&gateway, 0));
     gateway.next().answer("404 Not Found", "");
-    let call = gateway.next();
-    assert!(call.head.starts_with("get /api/v1/jobs "), "{}", call.head);
-    call.answer("200 OK", &format!(r#"{{"jobs":[{}]}}"#, ended_job()));
+    let ended = end(child);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    assert!(ended.stderr.contains("begin anew"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_lost_answer_about_the_job_does_not_end_the_waiting() {
+    let (_folder, gateway, child) = begin();
+    asked_to_begin(&gateway, 0);
+    let mut call = part(&gateway, 0);
+    call.write("HTTP/1.1 204 No Content\r\nupload-offset: 13\r\nlocation: /api/v1/jobs/4c1d\r\n\r\n");
+    drop(call);
+    drop(gateway.next());
     job(&gateway);
     let ended = end(child);
     assert!(
