@@ -6,7 +6,7 @@ import { conflict, invalid, notFound, Refusal, unacceptable } from "./exchange.m
 /** @typedef {import("../src/api/contract").StoredModel} StoredModel */
 /** @typedef {import("../src/api/contract").Job} Job */
 /** @typedef {import("./exchange.mjs").Exchange} Exchange */
-/** @typedef {{ id: string, name: string, file: string, size: number, offset: number, head: Buffer }} Kept */
+/** @typedef {{ id: string, name: string, file: string, size: number, offset: number, head: Buffer, job: string | null }} Kept */
 
 const ROOM = 64e9;
 const JOB_STEPS = 12;
@@ -84,7 +84,7 @@ export class ModelsMock {
     if (job === undefined) throw notFound("there is no such job");
     if (job.state !== "running") throw conflict(`the job is ${job.state} already`);
     this.#end(job, { state: "cancelled" });
-    exchange.answer(204);
+    exchange.answer(200, job);
   }
 
   /** @param {Exchange} exchange */
@@ -98,17 +98,18 @@ export class ModelsMock {
     if (size > ROOM)
       throw new Refusal(507, "Not enough room", `${size - ROOM} bytes are missing on the disk`);
     const begun = [...this.#uploads.values()].find(
-      (upload) => upload.name === name && upload.file === file && upload.size === size,
+      (upload) => upload.job === null && upload.name === name && upload.file === file && upload.size === size,
     );
-    const upload = begun ?? { id: newId(), name, file, size, offset: 0, head: Buffer.alloc(0) };
+    const upload = begun ?? { id: newId(), name, file, size, offset: 0, head: Buffer.alloc(0), job: null };
     this.#uploads.set(upload.id, upload);
-    exchange.answer(201, { id: upload.id, offset: upload.offset });
+    const { id, offset } = upload;
+    exchange.answer(begun === undefined ? 201 : 200, { id, offset }, { Location: `/api/v1/uploads/${id}` });
   }
 
   /** @param {Exchange} exchange */
   tellUpload(exchange) {
     const upload = this.#upload(exchange);
-    exchange.answer(204, undefined, { "Upload-Offset": String(upload.offset) });
+    exchange.answer(204, undefined, placeOf(upload));
   }
 
   /** @param {Exchange} exchange */
@@ -121,6 +122,7 @@ export class ModelsMock {
   async takeChunk(exchange) {
     const upload = this.#upload(exchange);
     const offset = Number(exchange.header("upload-offset"));
+    if (upload.job !== null) throw conflict("the last part has come already");
     if (offset !== upload.offset) throw conflict(`the upload is at ${upload.offset}`);
     const chunk = await exchange.body();
     if (chunk.length > LARGEST_CHUNK)
@@ -128,10 +130,8 @@ export class ModelsMock {
     await wait(120); // A disk and a network are not endlessly fast.
     upload.offset += chunk.length;
     if (upload.head.length < 4) upload.head = Buffer.concat([upload.head, chunk.subarray(0, 4)]);
-    /** @type {Record<string, string>} */
-    const headers = { "Upload-Offset": String(upload.offset) };
-    if (upload.offset >= upload.size) headers.Location = `/api/v1/jobs/${this.#add(upload).id}`;
-    exchange.answer(204, undefined, headers);
+    if (upload.offset >= upload.size) upload.job = this.#add(upload).id;
+    exchange.answer(204, undefined, placeOf(upload));
   }
 
   /** @param {Exchange} exchange @returns {Kept} */
@@ -143,7 +143,6 @@ export class ModelsMock {
 
   /** @param {Kept} upload */
   #add(upload) {
-    this.#uploads.delete(upload.id);
     return this.#begin("model.add", upload.name, upload.size, async () => {
       if (upload.head.subarray(0, 4).toString("latin1") !== "GGUF") {
         throw new Refusal(
@@ -207,6 +206,12 @@ export class ModelsMock {
     this.#tell("job", job);
   }
 }
+
+/** How far an upload is, and which job it has become. @param {Kept} upload @returns {Record<string, string>} */
+const placeOf = ({ offset, job }) => ({
+  "Upload-Offset": String(offset),
+  ...(job === null ? {} : { Location: `/api/v1/jobs/${job}` }),
+});
 
 const newId = () => randomBytes(6).toString("hex");
 

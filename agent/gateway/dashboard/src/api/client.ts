@@ -28,6 +28,7 @@ import type {
 import type { ModelList } from "./openai";
 import { idempotencyKey, requiredHeader, send, sendForJson } from "./request";
 import { linesOf, textOf } from "./stream";
+import type { Arrived } from "./upload";
 
 const API = "/api/v1";
 
@@ -136,25 +137,31 @@ export const startUpload = (name: string, file: string, size: number): Promise<U
     headers: { "Idempotency-Key": idempotencyKey() },
   });
 
-/** Sends a part of a file. Returns how far the appliance is; after the last byte it begins the job `model.add`. */
+/** Sends a part of a file; after the last byte the appliance begins the job `model.add`. */
 export async function sendChunk(
   id: string,
   offset: number,
   chunk: Blob,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<Arrived> {
   const response = await send("PATCH", `${API}/uploads/${segment(id)}`, {
     body: chunk,
     headers: { "Upload-Offset": String(offset), "Content-Type": "application/offset+octet-stream" },
     signal,
   });
-  return Number(requiredHeader(response, "Upload-Offset"));
+  return arrived(response);
 }
 
 /** How much of a file the appliance has. */
-export async function uploadOffset(id: string, signal: AbortSignal): Promise<number> {
-  const response = await send("HEAD", `${API}/uploads/${segment(id)}`, { signal });
-  return Number(requiredHeader(response, "Upload-Offset"));
+export async function uploadOffset(id: string, signal: AbortSignal): Promise<Arrived> {
+  return arrived(await send("HEAD", `${API}/uploads/${segment(id)}`, { signal }));
+}
+
+function arrived(response: Response): Arrived {
+  return {
+    offset: Number(requiredHeader(response, "Upload-Offset")),
+    isWhole: response.headers.has("Location"),
+  };
 }
 
 export async function cancelUpload(id: string): Promise<void> {

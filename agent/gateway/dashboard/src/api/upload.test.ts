@@ -8,6 +8,9 @@ const SIZE = 3_000_000;
 /** An appliance that keeps what it gets, and fails when it is told to. */
 class Appliance implements UploadDoor {
   held = 0;
+  /** Whether a job has begun with it, and whether none can. */
+  isWhole = false;
+  isBusy = false;
   started = 0;
   cancelled = 0;
   waited: number[] = [];
@@ -28,11 +31,13 @@ class Appliance implements UploadDoor {
     const fault = this.faults.get(this.#parts);
     fault?.();
     this.held += chunk.size;
-    return this.held;
+    this.isWhole = this.held === SIZE && !this.isBusy;
+    if (this.isBusy && this.held === SIZE) throw new Problem("Conflict", "eight jobs go on", 409);
+    return { offset: this.held, isWhole: this.isWhole };
   }
 
   async offset() {
-    return this.held;
+    return { offset: this.held, isWhole: this.isWhole };
   }
 
   async cancel() {
@@ -85,6 +90,18 @@ test("a lost connection is waited out, and the part that arrived all the same is
   assert.ok(states.some((state) => state.phase === "waiting"));
   assert.equal(last()?.phase, "sent");
   assert.equal(appliance.held, SIZE);
+});
+
+test("a file of which no job can begin yet is not given out as sent", async () => {
+  const appliance = new Appliance();
+  appliance.isBusy = true;
+  const { upload, last } = uploadTo(appliance);
+  await upload.run();
+  assert.ok(last()?.phase === "failed" && appliance.held === SIZE);
+  appliance.isBusy = false;
+  await upload.run();
+  assert.deepEqual(last(), { phase: "sent", offset: SIZE });
+  assert.ok(appliance.isWhole);
 });
 
 test("paused it stays where it is, and resumed it goes on there", async () => {

@@ -13,12 +13,18 @@ export type UploadState =
   | { phase: "waiting"; offset: number; problem: Problem }
   | { phase: "failed"; offset: number; problem: Problem };
 
+/** How far the appliance is. */
+export interface Arrived {
+  offset: number;
+  /** Whether it has begun to make a model of it. With all bytes there it may not have: an empty part tries again. */
+  isWhole: boolean;
+}
+
 /** What an upload needs of the appliance. */
 export interface UploadDoor {
   start(): Promise<{ id: string; offset: number }>;
-  /** Returns how far the appliance is then. */
-  send(id: string, offset: number, chunk: Blob, signal: AbortSignal): Promise<number>;
-  offset(id: string, signal: AbortSignal): Promise<number>;
+  send(id: string, offset: number, chunk: Blob, signal: AbortSignal): Promise<Arrived>;
+  offset(id: string, signal: AbortSignal): Promise<Arrived>;
   cancel(id: string): Promise<void>;
   /** Waits before it tries again. */
   wait(attempt: number, signal: AbortSignal): Promise<void>;
@@ -84,13 +90,13 @@ export class Upload {
     let failures = 0;
     for (;;) {
       try {
-        let offset = await this.#whereItIs(signal);
-        while (offset < this.file.size && !signal.aborted) {
-          this.#tell({ phase: "sending", offset });
-          offset = await this.#sendOne(offset, signal);
+        let arrived = await this.#whereItIs(signal);
+        while (!arrived.isWhole && !signal.aborted) {
+          this.#tell({ phase: "sending", offset: arrived.offset });
+          arrived = await this.#sendOne(arrived.offset, signal);
           failures = 0;
         }
-        if (!signal.aborted) this.#tell({ phase: "sent", offset });
+        if (!signal.aborted) this.#tell({ phase: "sent", offset: arrived.offset });
         return;
       } catch (thrown) {
         if (signal.aborted) return;
@@ -101,15 +107,15 @@ export class Upload {
   }
 
   /** Where to go on: what the appliance says, not what was sent last. */
-  async #whereItIs(signal: AbortSignal): Promise<number> {
+  async #whereItIs(signal: AbortSignal): Promise<Arrived> {
     if (this.#id !== null) return this.door.offset(this.#id, signal);
     const started = await this.door.start();
     this.#id = started.id;
     if (signal.aborted && this.#state.phase === "cancelled") await this.door.cancel(started.id);
-    return started.offset;
+    return { offset: started.offset, isWhole: false };
   }
 
-  async #sendOne(offset: number, signal: AbortSignal): Promise<number> {
+  async #sendOne(offset: number, signal: AbortSignal): Promise<Arrived> {
     const size = Math.min(this.#chunk, this.file.size - offset);
     const begun = this.door.now();
     const answer = await this.door.send(
