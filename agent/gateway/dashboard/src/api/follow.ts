@@ -3,7 +3,11 @@ import { isAbort, send } from "./request";
 import { eventsOf, type ServerEvent, textOf } from "./stream";
 
 /** How a followed stream fares. */
-export type Connection = { state: "connecting" } | { state: "live" } | { state: "lost"; problem: Problem };
+export type Connection =
+  | { state: "connecting" }
+  /** `date`: the appliance's clock when it answered, as the header `Date` has it. */
+  | { state: "live"; date: string | null }
+  | { state: "lost"; problem: Problem };
 
 export interface Follower {
   onEvent: (event: ServerEvent) => void;
@@ -54,7 +58,7 @@ async function followOnce(
     const headers = { Accept: "text/event-stream" };
     const response = await send("GET", path, { headers, signal: silence.signal });
     onLive();
-    follower.onConnection({ state: "live" });
+    follower.onConnection({ state: "live", date: response.headers.get("Date") });
     for await (const event of eventsOf(textOf(response, () => silence.feed()))) follower.onEvent(event);
     return brokenOff();
   } catch (thrown) {

@@ -3,6 +3,7 @@ import * as client from "../../api/client";
 import type { Job, JobProgress, Verification } from "../../api/contract";
 import { fromBody } from "../../api/problem";
 import { bytes, count, counted } from "../../format/units";
+import { current, type SeenJob } from "../../state/live";
 import { useAction } from "../../state/resource";
 import { Button } from "../../ui/button";
 import { ProblemBox } from "../../ui/problem";
@@ -10,21 +11,15 @@ import { Progress } from "../../ui/progress";
 
 const KINDS: Record<string, string> = { "model.add": "Adding", "model.verify": "Verifying" };
 
-/** How long ago a job may have ended to be worth telling of. */
-const RECENT_MS = 10 * 60_000;
-
 interface JobsProps {
-  list: Job[];
+  list: SeenJob[];
   mayCancel: boolean;
 }
 
 /** Long work on models: what is under way, and what came out of it a moment ago. */
 export function Jobs({ list, mayCancel }: JobsProps) {
   const [dismissed, setDismissed] = useState<string[]>([]);
-  const recent = Date.now() - RECENT_MS;
-  const shown = list.filter(
-    (job) => !dismissed.includes(job.id) && (job.ended === null || Date.parse(job.ended) > recent),
-  );
+  const shown = current(list, Date.now()).filter((job) => !dismissed.includes(job.id));
   return (
     <>
       {shown.map((job) => (

@@ -1,9 +1,9 @@
 import { useState } from "preact/hooks";
 import * as client from "../../api/client";
-import type { Engine, Job, Role, StoredModel } from "../../api/contract";
+import type { Engine, Role, StoredModel } from "../../api/contract";
 import { dateTime } from "../../format/time";
 import { bytes, count, parameters } from "../../format/units";
-import { jobs, withJob } from "../../state/live";
+import { hearOf, type SeenJob } from "../../state/live";
 import { tell } from "../../state/notices";
 import { useAction } from "../../state/resource";
 import { mayDo } from "../../state/session";
@@ -20,7 +20,7 @@ interface ModelCardProps {
   engine: Engine | null;
   role: Role;
   /** Newest first. */
-  verifications: Job[];
+  verifications: SeenJob[];
   onChanged: () => void;
 }
 
@@ -40,8 +40,7 @@ export function ModelCard({ model, engine, role, verifications, onChanged }: Mod
     });
 
   const verify = async () => {
-    const job = await client.verifyModel(model.id);
-    jobs.update((known) => withJob(known, job));
+    hearOf(await client.verifyModel(model.id));
   };
 
   return (
