@@ -1,6 +1,5 @@
 import { useMemo, useRef, useState } from "preact/hooks";
 import type { LogFilter } from "../../api/client";
-import type { LogEntry } from "../../api/contract";
 import { clockTime, date } from "../../format/time";
 import { counted } from "../../format/units";
 import { Button } from "../../ui/button";
@@ -8,7 +7,7 @@ import { CheckField, SelectField, TextField } from "../../ui/field";
 import { useFollowedEnd } from "../../ui/followed-end";
 import { Empty, PageHead } from "../../ui/panel";
 import { ProblemBox } from "../../ui/problem";
-import { useLogs } from "./use-logs";
+import { type Numbered, useLogs } from "./use-logs";
 
 const PRIORITIES = [
   { value: "3", text: "Errors" },
@@ -59,13 +58,13 @@ export function Logs() {
   );
 }
 
-function Entries({ entries, isFollowing }: { entries: LogEntry[]; isFollowing: boolean }) {
+function Entries({ entries, isFollowing }: { entries: Numbered[]; isFollowing: boolean }) {
   const element = useRef<HTMLOListElement>(null);
   const onScroll = useFollowedEnd(element, entries.at(-1), isFollowing);
   return (
     <ol class="entries" ref={element} onScroll={onScroll} tabIndex={0} aria-label="Entries, the newest last">
-      {entries.map((entry, index) => (
-        <li key={`${entry.time} ${index}`} class={`entry priority-${entry.priority}`}>
+      {entries.map((entry) => (
+        <li key={entry.number} class={`entry priority-${entry.priority}`}>
           <time dateTime={entry.time} title={date(entry.time)}>
             {clockTime(entry.time)}
           </time>

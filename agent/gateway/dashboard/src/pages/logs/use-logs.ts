@@ -11,16 +11,21 @@ const MOST_ENTRIES = 2_000;
 /** Typing is over when nothing was typed for so long. */
 const SETTLED_MS = 300;
 
+/** An entry with a number of its own, by which it stays itself while others come and go. */
+export interface Numbered extends LogEntry {
+  number: number;
+}
+
 interface LogView {
   /** Oldest first; `null` until they are there. */
-  entries: LogEntry[] | null;
+  entries: Numbered[] | null;
   problem: Problem | null;
   reload: () => void;
 }
 
 /** The entries that pass a filter: once, or as they come. */
 export function useLogs(filter: LogFilter, isFollowing: boolean): LogView {
-  const [entries, setEntries] = useState<LogEntry[] | null>(null);
+  const [entries, setEntries] = useState<Numbered[] | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [version, setVersion] = useState(0);
   const reload = useCallback(() => setVersion((known) => known + 1), []);
@@ -41,8 +46,15 @@ export function useLogs(filter: LogFilter, isFollowing: boolean): LogView {
   return { entries, problem, reload };
 }
 
+let lastNumber = 0;
+
+function numbered(entry: LogEntry): Numbered {
+  lastNumber += 1;
+  return { ...entry, number: lastNumber };
+}
+
 interface Sink {
-  setEntries: (change: (known: LogEntry[] | null) => LogEntry[] | null) => void;
+  setEntries: (change: (known: Numbered[] | null) => Numbered[] | null) => void;
   setProblem: (problem: Problem | null) => void;
 }
 
@@ -50,7 +62,7 @@ async function readOnce(filter: LogFilter, signal: AbortSignal, sink: Sink): Pro
   try {
     const read = await logs(filter, LINES);
     if (signal.aborted) return;
-    sink.setEntries(() => read);
+    sink.setEntries(() => read.map(numbered));
     sink.setProblem(null);
   } catch (thrown) {
     if (!signal.aborted) sink.setProblem(asProblem(thrown));
@@ -61,7 +73,7 @@ async function readOnce(filter: LogFilter, signal: AbortSignal, sink: Sink): Pro
 async function followLogs(filter: LogFilter, signal: AbortSignal, sink: Sink): Promise<void> {
   const follower = {
     onEvent: ({ data }: { data: string }) => {
-      const entry = JSON.parse(data) as LogEntry;
+      const entry = numbered(JSON.parse(data) as LogEntry);
       sink.setEntries((known) => [...(known ?? []), entry].slice(-MOST_ENTRIES));
     },
     onConnection: (now: { state: string; problem?: Problem }) => {

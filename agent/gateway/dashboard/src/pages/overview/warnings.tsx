@@ -1,5 +1,5 @@
 import type { MemoryUse, Power, Thermal } from "../../api/contract";
-import { clockTime } from "../../format/time";
+import { dateTime } from "../../format/time";
 import { alerts, engine } from "../../state/live";
 import { machine } from "../../state/machine";
 import { addressOf } from "../../state/route";
@@ -56,7 +56,7 @@ export function Warnings({ power, thermal, memory }: WarningsProps) {
           <li key={`${time} ${message}`} class={level}>
             <Icon name="warning" />
             <span>
-              <time dateTime={time}>{clockTime(time)}</time> {message}
+              <time dateTime={time}>{dateTime(time)}</time> {message}
             </span>
           </li>
         ))}
