@@ -142,7 +142,9 @@ impl Progress {
             bail!("the answer broke off without an error");
         }
         if self.reason == Some(FinishReason::Length) && answer.is_watched() {
-            anstream::eprintln!("{WARN}(cut at the limit of tokens; see --max-tokens){WARN:#}");
+            screen::tell(format_args!(
+                "{WARN}(cut at the limit of tokens; see --max-tokens){WARN:#}"
+            ));
         }
         Ok(())
     }

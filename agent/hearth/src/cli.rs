@@ -12,14 +12,13 @@ pub(crate) use access::{RoleName, Switch, TlsCommand, TokenCommand};
 #[cfg(test)]
 pub(crate) use engine::Processors;
 pub(crate) use engine::{EngineCommand, LimitChange, LimitName};
-pub(crate) use model::{Change, ModelCommand, Tokens};
+pub(crate) use model::{Change, ModelCommand, Tokens, name as model_name};
 pub(crate) use network::{NetworkCommand, NetworkWish, TimeCommand};
 pub(crate) use power::{PowerCommand, ThermalCommand};
 pub(crate) use system::{Confirmed, JobCommand, SystemCommand};
 pub(crate) use watch::{History, Logs, Watched};
 
-use crate::endpoint::{BadUrl, Endpoint};
-use crate::{fingerprint::Fingerprint, known::Known, trust::Trust};
+use crate::{endpoint::Endpoint, fingerprint::Fingerprint, known::Known, trust::Trust};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use hyper::header::HeaderValue;
@@ -43,16 +42,17 @@ const SOCKET: &str = "/run/hearth/gateway.sock";
 )]
 pub(crate) struct Cli {
     /// The appliance's address over the network, such as https://hearth.local
-    #[arg(long, value_name = "URL", env = "HEARTH_HOST", global = true)]
-    host: Option<String>,
+    #[arg(long, value_name = "URL", env = "HEARTH_HOST", global = true, value_parser = Endpoint::from_url)]
+    host: Option<Endpoint>,
     /// The gateway's local socket; goes before --host and HEARTH_HOST [default: /run/hearth/gateway.sock]
     #[arg(long, value_name = "PATH", global = true)]
     socket: Option<PathBuf>,
     /// A file in PEM with the authority that has signed its certificate: http://NAME/ca.crt has the appliance's own
     #[arg(long, value_name = "FILE", env = "HEARTH_CA", global = true)]
     ca: Option<PathBuf>,
-    /// The fingerprint of its certificate or authority, from its console or "hearth tls" there; remembered from then on
-    #[arg(long, value_name = "SHA-256", global = true, conflicts_with = "ca")]
+    /// The fingerprint of its certificate or authority, from its console or "hearth tls" there; remembered from then on, and
+    /// goes before --ca and HEARTH_CA
+    #[arg(long, value_name = "SHA-256", global = true)]
     fingerprint: Option<Fingerprint>,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -60,11 +60,11 @@ pub(crate) struct Cli {
 
 impl Cli {
     /// Where the gateway is to be found.
-    pub(crate) fn endpoint(&self) -> Result<Endpoint, BadUrl> {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         match (&self.socket, &self.host) {
-            (Some(socket), _) => Ok(Endpoint::Socket(socket.clone())),
-            (None, Some(url)) => Endpoint::from_url(url),
-            (None, None) => Ok(Endpoint::Socket(SOCKET.into())),
+            (Some(socket), _) => Endpoint::Socket(socket.clone()),
+            (None, Some(host)) => host.clone(),
+            (None, None) => Endpoint::Socket(SOCKET.into()),
         }
     }
 
@@ -130,6 +130,9 @@ pub(crate) enum Command {
             hearth logs --json | jq -r .message"
     )]
     Logs(Logs),
+    /// Print what the machine and the engine count and measure, as Prometheus reads it
+    #[command(after_help = "Example:\n  hearth metrics | grep ^hearth_")]
+    Metrics,
     /// Tell whether the appliance can answer questions; fails if it cannot
     #[command(after_help = "Examples:\n  hearth health\n  hearth health > /dev/null || echo \"no answers\"")]
     Health {
@@ -153,35 +156,29 @@ pub(crate) enum Command {
     #[command(
         arg_required_else_help = true,
         after_help = "Examples:\n  hearth model add qwen3-4b-q4_k_m.gguf\n  hearth model list\n  \
-            hearth model verify\n  hearth model remove qwen3-4b-q4_k_m"
+            hearth model show coder\n  hearth model verify\n  hearth model remove qwen3-4b-q4_k_m"
     )]
     Model {
         #[command(subcommand)]
         command: ModelCommand,
     },
     /// Show the power profile, its holds and the clocks, or change them
-    #[command(
-        args_conflicts_with_subcommands = true,
-        after_help = "Examples:\n  hearth power\n  hearth power set power-saver\n  \
-            hearth power hold performance --reason \"nightly build\" --for 2h\n  hearth power release 3"
-    )]
+    #[command(after_help = "Examples:\n  hearth power\n  hearth power set power-saver\n  \
+            hearth power hold performance --reason \"nightly build\" --for 2h\n  hearth power release 3")]
     Power {
         #[command(subcommand)]
         command: Option<PowerCommand>,
         /// Print the gateway's answer as JSON
-        #[arg(long)]
+        #[arg(long, global = true)]
         json: bool,
     },
     /// Show temperatures and what is done about heat, or set the temperature to hold
-    #[command(
-        args_conflicts_with_subcommands = true,
-        after_help = "Examples:\n  hearth thermal\n  hearth thermal set 70\n  hearth thermal reset"
-    )]
+    #[command(after_help = "Examples:\n  hearth thermal\n  hearth thermal set 70\n  hearth thermal reset")]
     Thermal {
         #[command(subcommand)]
         command: Option<ThermalCommand>,
         /// Print the gateway's answer as JSON
-        #[arg(long)]
+        #[arg(long, global = true)]
         json: bool,
     },
     /// Show what memory is used, who holds it, and what is given back while nothing is asked
@@ -193,7 +190,6 @@ pub(crate) enum Command {
     },
     /// Show the engine, stop and start it, and limit what it may have
     #[command(
-        args_conflicts_with_subcommands = true,
         after_help = "Examples:\n  hearth engine\n  hearth engine stop\n  hearth engine limits\n  \
             hearth engine limit --memory-max 3G --cpus 0-3"
     )]
@@ -201,69 +197,58 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<EngineCommand>,
         /// Print the gateway's answer as JSON
-        #[arg(long)]
+        #[arg(long, global = true)]
         json: bool,
     },
     /// Show the certificate by which the appliance is known, install your own, or allow plain HTTP
     #[command(
-        args_conflicts_with_subcommands = true,
         after_help = "Examples:\n  hearth tls\n  hearth tls install fullchain.pem privkey.pem\n  \
-            hearth tls plain-http on"
+            hearth tls authority > hearth-ca.crt\n  hearth tls plain-http on"
     )]
     Tls {
         #[command(subcommand)]
         command: Option<TlsCommand>,
         /// Print the gateway's answer as JSON
-        #[arg(long)]
+        #[arg(long, global = true)]
         json: bool,
     },
     /// Show long work, wait for it, or end it
-    #[command(
-        args_conflicts_with_subcommands = true,
-        after_help = "Examples:\n  hearth job\n  hearth job wait 4c1d\n  hearth job cancel 4c1d"
-    )]
+    #[command(after_help = "Examples:\n  hearth job\n  hearth job wait 4c1d\n  hearth job cancel 4c1d")]
     Job {
         #[command(subcommand)]
         command: Option<JobCommand>,
         /// Print the gateway's answer as JSON
-        #[arg(long)]
+        #[arg(long, global = true)]
         json: bool,
     },
     /// Show how the appliance is reached, or change it on trial
-    #[command(
-        args_conflicts_with_subcommands = true,
-        after_help = "Examples:\n  hearth network\n  \
-            hearth network set --address 192.168.1.20/24 --gateway 192.168.1.1\n  hearth network confirm"
-    )]
+    #[command(after_help = "Examples:\n  hearth network\n  \
+            hearth network set --address 192.168.1.20/24 --gateway 192.168.1.1\n  hearth network confirm")]
     Network {
         #[command(subcommand)]
         command: Option<NetworkCommand>,
         /// Print the gateway's answer as JSON
-        #[arg(long)]
+        #[arg(long, global = true)]
         json: bool,
     },
     /// Show the clock, or set its time zone
-    #[command(
-        args_conflicts_with_subcommands = true,
-        after_help = "Examples:\n  hearth time\n  hearth time set Europe/Berlin"
-    )]
+    #[command(after_help = "Examples:\n  hearth time\n  hearth time set Europe/Berlin")]
     Time {
         #[command(subcommand)]
         command: Option<TimeCommand>,
         /// Print the gateway's answer as JSON
-        #[arg(long)]
+        #[arg(long, global = true)]
         json: bool,
     },
     /// Show what the machine is, restart it, power it off, or make it as it was when it was new
     #[command(
-        args_conflicts_with_subcommands = true,
         after_help = "Examples:\n  hearth system\n  hearth system reboot\n  hearth system power-off --confirm hearth"
     )]
     System {
         #[command(subcommand)]
         command: Option<SystemCommand>,
         /// Print the gateway's answer as JSON
-        #[arg(long)]
+        #[arg(long, global = true)]
         json: bool,
     },
     /// Show as whom the appliance takes you, and what you may do
@@ -299,6 +284,14 @@ pub(crate) enum Command {
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
     },
+}
+
+/// What stands in a path, as the gateway makes ids: of letters, digits and hyphens.
+fn id(text: &str) -> Result<String, String> {
+    if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+        return Err("an id has letters, digits and hyphens; a list shows which there are".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// A question and how to answer it.
@@ -414,7 +407,7 @@ mod tests {
     #[test]
     fn what_programs_may_want_can_be_had_as_json() {
         // A screen, and what is made for other programs as it is.
-        let others = ["hearth top", "hearth completions", "hearth man"];
+        let others = ["hearth top", "hearth metrics", "hearth completions", "hearth man"];
         for (path, command) in commands() {
             let leaf = !command.has_subcommands() && !others.contains(&path.as_str());
             let json = command
@@ -422,6 +415,28 @@ mod tests {
                 .any(|argument| argument.get_id() == "json");
             assert!(json || !leaf, "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_said_before_a_subcommand_counts_for_it() {
+        let parsed = Cli::try_parse_from([
+            "hearth",
+            "engine",
+            "--host",
+            "https://hearth.local",
+            "--json",
+            "stop",
+        ]);
+        let parsed = parsed.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(parsed.endpoint().to_string(), "https://hearth.local:443");
+        let Command::Engine {
+            command: Some(EngineCommand::Stop { json }),
+            ..
+        } = parsed.command
+        else {
+            panic!("the engine is to be stopped");
+        };
+        assert!(json);
     }
 
     #[test]

@@ -217,6 +217,12 @@ impl Client {
         Ok(Answer { headers, body })
     }
 
+    /// GET of text.
+    pub(crate) async fn text(&self, path: &str) -> Result<String, ClientError> {
+        let Answer { body, .. } = self.call(Method::GET, path, &[], None).await?;
+        String::from_utf8(body.into()).map_err(|error| self.unexpected(path, error))
+    }
+
     /// What an answer's body says.
     pub(crate) fn read<T: DeserializeOwned>(&self, path: &str, answer: &Answer) -> Result<T, ClientError> {
         serde_json::from_slice(&answer.body).map_err(|error| self.unexpected(path, error))
@@ -373,9 +379,9 @@ impl Client {
 
     fn warn_of_plain_text(&self, stream: &TcpStream) -> io::Result<()> {
         if self.token.is_some() && !stream.peer_addr()?.ip().to_canonical().is_loopback() {
-            anstream::eprintln!(
+            screen::tell(format_args!(
                 "{WARN}hearth: the token travels unencrypted; use a network that you trust{WARN:#}"
-            );
+            ));
         }
         Ok(())
     }

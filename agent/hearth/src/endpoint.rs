@@ -21,19 +21,13 @@ pub(crate) enum Endpoint {
 
 /// A URL that does not say where.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--host {url:?} (or HEARTH_HOST): {problem}")]
-pub(crate) struct BadUrl {
-    url: String,
-    problem: &'static str,
-}
+#[error("{0} (it is said by --host or HEARTH_HOST)")]
+pub(crate) struct BadUrl(&'static str);
 
 impl Endpoint {
     /// From `https://HOST[:PORT]`, or `http:` for one that answers unencrypted; without a port it is the usual one.
     pub(crate) fn from_url(url: &str) -> Result<Self, BadUrl> {
-        parse(url).map_err(|problem| BadUrl {
-            url: url.to_owned(),
-            problem,
-        })
+        parse(url).map_err(BadUrl)
     }
 }
 

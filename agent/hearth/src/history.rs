@@ -4,8 +4,10 @@ use crate::{cli::History, client::Client, screen, span};
 use api::samples::{Row, Samples};
 use machine::Bytes;
 
-/// Characters of a line that shows how a measure went.
+/// Characters of a line that shows how a measure went, where there is room for them.
 const WIDTH: usize = 40;
+/// Head of the column with such lines.
+const COURSE: &str = "HOW IT WENT";
 /// Eighths of a character's height, the least first.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -54,7 +56,7 @@ pub(crate) async fn history(client: &Client, wanted: History) -> anyhow::Result<
     if wanted.json {
         return screen::json(&samples);
     }
-    Ok(screen::print(&render(&samples))?)
+    Ok(screen::print(&render(&samples, screen::columns()))?)
 }
 
 /// Where so many seconds of history are.
@@ -62,20 +64,24 @@ pub(crate) fn path(seconds: u32) -> String {
     format!("/api/v1/samples?seconds={seconds}")
 }
 
-fn render(samples: &Samples) -> String {
+/// `columns`: what the terminal has; nothing where there is none.
+fn render(samples: &Samples, columns: Option<usize>) -> String {
     let rows: Vec<Row> = samples.rows.iter().copied().map(Row::from).collect();
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
         return "nothing has been measured yet\n".to_owned();
     };
     let span = (last.time + u64::from(samples.step_seconds)).saturating_sub(first.time);
-    let head = ["LEAST", "MEAN", "MOST", "LAST"];
-    let head = ["", head[0], head[1], head[2], head[3], "HOW IT WENT"];
-    let table = screen::table(head, MEASURES.iter().map(|measure| line(measure, &rows)));
+    let head = ["", "LEAST", "MEAN", "MOST", "LAST", COURSE];
+    let shown = |width| screen::table(head, MEASURES.iter().map(|measure| line(measure, &rows, width)));
+    // The other columns take what lies before the last one's head.
+    let bare = anstream::adapter::strip_str(&shown(0)).to_string();
+    let taken = bare.find(COURSE).unwrap_or_default();
+    let table = shown(columns.map_or(WIDTH, |columns| columns.saturating_sub(taken).min(WIDTH)));
     let step = samples.step_seconds;
     format!("{table}\n{} by {step} s\n", span::show(span as f64))
 }
 
-fn line(measure: &Measure, rows: &[Row]) -> [String; 6] {
+fn line(measure: &Measure, rows: &[Row], width: usize) -> [String; 6] {
     let course: Vec<Option<f32>> = rows.iter().map(measure.of).collect();
     let values: Vec<f32> = course.iter().flatten().copied().collect();
     let said = |value: Option<f32>| screen::known(value.map(measure.said));
@@ -86,7 +92,7 @@ fn line(measure: &Measure, rows: &[Row]) -> [String; 6] {
         said(Some(mean).filter(|mean| mean.is_finite())),
         said(values.iter().copied().reduce(f32::max)),
         said(course.last().copied().flatten()),
-        bars(&means(&course, WIDTH)),
+        bars(&means(&course, width)),
     ]
 }
 
@@ -143,7 +149,7 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_no_number() {
-        let shown = render(&rows(&[Some(40.0), None, Some(60.0)]));
+        let shown = render(&rows(&[Some(40.0), None, Some(60.0)]), None);
         let shown = anstream::adapter::strip_str(&shown).to_string();
         let line = shown
             .lines()
@@ -161,7 +167,20 @@ mod tests {
         let power = shown.lines().find(|line| line.starts_with("Power")).unwrap();
         assert_eq!(power.matches('?').count(), 4, "{power}");
         assert!(shown.ends_with("3 s by 1 s\n"), "{shown}");
-        assert!(render(&rows(&[])).contains("nothing"));
+        assert!(render(&rows(&[]), None).contains("nothing"));
+    }
+
+    #[test]
+    fn no_line_is_longer_than_the_terminal() {
+        let temperatures: Vec<_> = (0..600).map(|value| Some((value % 97) as f32)).collect();
+        let longest = |columns| {
+            let shown = render(&rows(&temperatures), columns);
+            let shown = anstream::adapter::strip_str(&shown).to_string();
+            shown.lines().map(|line| line.chars().count()).max()
+        };
+        assert_eq!(longest(Some(80)), Some(80));
+        assert_eq!(longest(Some(72)), Some(72));
+        assert_eq!(longest(Some(500)), longest(None));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod known;
 mod logs;
 mod manual;
 mod memory;
+mod metrics;
 mod model;
 mod models;
 mod network;
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let line = screen::harmless(&format!("{error:#}"));
-            anstream::eprintln!("{}hearth:{:#} {line}", screen::BAD, screen::BAD);
+            screen::tell(format_args!("{}hearth:{:#} {line}", screen::BAD, screen::BAD));
             ExitCode::FAILURE
         }
     }
@@ -69,7 +70,7 @@ fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Man { folder } => return manual::pages(folder),
         _ => (),
     }
-    let endpoint = cli.endpoint()?;
+    let endpoint = cli.endpoint();
     let trust = cli.trust(&endpoint)?;
     let client = Client::new(endpoint, cli::token_from_environment()?, trust);
     // All before there is a runtime, which would take Ctrl-C to itself and not act on it while a pipe or a person is
@@ -121,6 +122,7 @@ async fn talk(
         Command::History(wanted) => history::history(client, wanted).await,
         Command::Events(wanted) => watch::events(client, wanted).await,
         Command::Logs(wanted) => logs::logs(client, wanted).await,
+        Command::Metrics => metrics::metrics(client).await,
         Command::Health { json } => health::health(client, json).await,
         Command::Ask(question) => ask::ask(client, question).await,
         Command::Models { json } => models::models(client, json).await,

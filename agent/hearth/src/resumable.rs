@@ -7,7 +7,7 @@ use crate::{
     screen,
     upload::Part,
 };
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use api::uploads::{LARGEST_PART, NewUpload, Upload};
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -41,17 +41,21 @@ pub(crate) async fn send(client: &Client, part: &Part, new: NewUpload) -> anyhow
     let body = serde_json::to_vec(&new)?;
     let upload: Upload = client.post(UPLOADS, body).await?;
     if upload.offset > 0 {
-        anstream::eprintln!(
+        screen::tell(format_args!(
             "{} of {} bytes have arrived before; going on",
-            upload.offset,
-            new.size
-        );
+            upload.offset, new.size
+        ));
     }
     let bar = Bar::new(Some(new.size), "sending");
+    let (id, name) = (&upload.id, &new.name);
+    bar.counter().println(format!(
+        "sending {name} as the upload {id}: broken off, it is kept for an hour, the same command goes on with it, and \
+         \"hearth model give-up {id}\" throws it away"
+    ));
     let mut sending = Sending {
         client,
         part,
-        path: path(&upload.id)?,
+        path: path(&upload.id),
         new,
         offset: upload.offset,
         bar: bar.counter(),
@@ -173,19 +177,15 @@ async fn read(part: &Part, offset: u64, size: u64) -> anyhow::Result<Bytes> {
 
 /// Gives an upload up.
 pub(crate) async fn give_up(client: &Client, id: &str, json: bool) -> anyhow::Result<()> {
-    client.call(Method::DELETE, &path(id)?, &[], None).await?;
+    client.call(Method::DELETE, &path(id), &[], None).await?;
     if json {
         return screen::json(&serde_json::json!({"id": id}));
     }
     Ok(screen::print(&format!("the upload {id} is given up\n"))?)
 }
 
-/// The id becomes part of a path.
-fn path(id: &str) -> anyhow::Result<String> {
-    if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-        bail!("{id:?} is not the id of an upload");
-    }
-    Ok(format!("{UPLOADS}/{id}"))
+fn path(id: &str) -> String {
+    format!("{UPLOADS}/{id}")
 }
 
 /// A body that is counted as it is taken.

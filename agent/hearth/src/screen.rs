@@ -77,6 +77,17 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Tells somebody who watches what is beside the answer. Who has closed the other end of it wants to know no more.
+pub(crate) fn tell(text: impl Display) {
+    drop(writeln!(anstream::stderr().lock(), "{text}"));
+}
+
+/// Columns of the terminal that is written to; nothing where it is none.
+pub(crate) fn columns() -> Option<usize> {
+    let size = io::stdout().is_terminal().then(crossterm::terminal::size);
+    size?.ok().map(|(columns, _)| columns.into())
+}
+
 /// Prints text with styles, which are left out where they would not be understood.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     write!(anstream::stdout().lock(), "{text}")

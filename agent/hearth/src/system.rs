@@ -56,7 +56,11 @@ fn ask(order: &Order, confirmed: &mut Confirmed) -> anyhow::Result<()> {
             .error(ErrorKind::MissingRequiredArgument, missing)
             .exit()
     }
-    anstream::eprint!("The machine is {}. Its host name, to confirm: ", order.what);
+    write!(
+        anstream::stderr(),
+        "The machine is {}. Its host name, to confirm: ",
+        order.what
+    )?;
     io::stderr().flush()?;
     let mut name = String::new();
     io::stdin()

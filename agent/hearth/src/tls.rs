@@ -12,6 +12,7 @@ use std::{fs::File, io::Read, path::Path};
 const TLS: &str = "/api/v1/tls";
 const CERTIFICATE: &str = "/api/v1/tls/certificate";
 const PLAIN_HTTP: &str = "/api/v1/tls/plain-http";
+const AUTHORITY: &str = "/ca.crt";
 /// The largest file that may hold a certificate or a key, in bytes: the gateway takes no more of both.
 const LARGEST: u64 = 64 << 10;
 
@@ -50,6 +51,7 @@ pub(crate) async fn tls(
     new: Option<NewCertificate>,
 ) -> anyhow::Result<()> {
     let (tls, json): (Tls, bool) = match command {
+        TlsCommand::Authority { json } => return authority(client, json).await,
         TlsCommand::Show { json } => (client.get(TLS).await?, json),
         TlsCommand::Install { json, .. } => (client.put(CERTIFICATE, serde_json::to_vec(&new)?).await?, json),
         TlsCommand::Remove { json } => (client.delete(CERTIFICATE).await?, json),
@@ -65,6 +67,15 @@ pub(crate) async fn tls(
     }
     screen::print(&render(&tls))?;
     Ok(())
+}
+
+/// The text alone goes to standard output, so that it can be written to a file.
+async fn authority(client: &Client, json: bool) -> anyhow::Result<()> {
+    let pem = client.text(AUTHORITY).await?;
+    if json {
+        return screen::json(&serde_json::json!({ "certificate": pem }));
+    }
+    Ok(screen::print(&screen::harmless(&pem))?)
 }
 
 fn render(tls: &Tls) -> String {

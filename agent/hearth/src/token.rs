@@ -3,9 +3,8 @@
 use crate::{
     cli::{RoleName, TokenCommand},
     client::Client,
-    screen::{self, WARN},
+    screen::{self, WARN, line},
 };
-use anyhow::bail;
 use api::rest::{CreatedToken, NewToken, RevokedToken, Role, Session, Token, TokenList};
 
 const TOKENS: &str = "/api/v1/tokens";
@@ -40,6 +39,7 @@ pub(crate) async fn token(client: &Client, command: TokenCommand) -> anyhow::Res
             .await
         }
         TokenCommand::List { json } => list(client, json).await,
+        TokenCommand::Show { id, json } => show(client, &id, json).await,
         TokenCommand::Revoke { id, json } => revoke(client, &id, json).await,
     }
 }
@@ -56,7 +56,9 @@ async fn new(client: &Client, new: NewToken, json: bool) -> anyhow::Result<()> {
         role_name(token.role),
         screen::one_line(&token.name),
     );
-    anstream::eprintln!("Token {id} for \"{name}\" with the role {role}; it is shown only now:");
+    screen::tell(format_args!(
+        "Token {id} for \"{name}\" with the role {role}; it is shown only now:"
+    ));
     screen::print(&format!("{}\n", screen::one_line(&created.secret)))?;
     Ok(())
 }
@@ -73,6 +75,18 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn show(client: &Client, id: &str, json: bool) -> anyhow::Result<()> {
+    let token: Token = client.get(&format!("{TOKENS}/{id}")).await?;
+    if json {
+        return screen::json(&token);
+    }
+    let mut text = String::new();
+    for (label, value) in ["Id", "Name", "Role", "Created"].into_iter().zip(row(token)) {
+        line(&mut text, label, screen::one_line(&value));
+    }
+    Ok(screen::print(&text)?)
+}
+
 fn row(token: Token) -> [String; 4] {
     let created = token
         .created
@@ -81,10 +95,6 @@ fn row(token: Token) -> [String; 4] {
 }
 
 async fn revoke(client: &Client, id: &str, json: bool) -> anyhow::Result<()> {
-    // The id becomes part of a path, and is what the gateway made of letters, digits and hyphens.
-    if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-        bail!("{id:?} is not the id of a token; \"hearth token list\" shows them");
-    }
     let revoked: RevokedToken = client.delete(&format!("{TOKENS}/{id}")).await?;
     if json {
         return screen::json(&revoked);
@@ -94,7 +104,7 @@ async fn revoke(client: &Client, id: &str, json: bool) -> anyhow::Result<()> {
         screen::one_line(&revoked.token.name)
     ))?;
     if let Some(note) = &revoked.note {
-        anstream::eprintln!("{WARN}{}{WARN:#}", screen::one_line(note));
+        screen::tell(format_args!("{WARN}{}{WARN:#}", screen::one_line(note)));
     }
     Ok(())
 }

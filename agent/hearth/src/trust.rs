@@ -53,12 +53,14 @@ fn lines(fingerprints: &[Fingerprint]) -> String {
 }
 
 impl Trust {
-    /// The authorities of a file in PEM, or a fingerprint, or what is remembered.
+    /// A fingerprint, else the authorities of a file in PEM, else what is remembered. A fingerprint is said on the command
+    /// line and the file often by the environment, so the file is not even read then.
     pub(crate) fn new(
         authorities: Option<&Path>,
         fingerprint: Option<Fingerprint>,
         known: Known,
     ) -> anyhow::Result<Self> {
+        let authorities = authorities.filter(|_| fingerprint.is_none());
         let authorities = authorities.map(read_authorities).transpose()?;
         Ok(Self {
             authorities: authorities.map(Arc::new),
@@ -90,15 +92,15 @@ impl Trust {
         let provider = Arc::new(ring::default_provider());
         let builder =
             ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-        let verifier: Arc<dyn ServerCertVerifier> = match (&self.authorities, self.fingerprint) {
-            (Some(authorities), None) => {
-                WebPkiServerVerifier::builder_with_provider(authorities.clone(), provider).build()?
-            }
-            (_, Some(given)) => Arc::new(Pinned {
+        let verifier: Arc<dyn ServerCertVerifier> = match (self.fingerprint, &self.authorities) {
+            (Some(given), _) => Arc::new(Pinned {
                 fingerprint: Some(given),
                 place: String::new(),
                 provider,
             }),
+            (None, Some(authorities)) => {
+                WebPkiServerVerifier::builder_with_provider(authorities.clone(), provider).build()?
+            }
             (None, None) => Arc::new(Pinned {
                 fingerprint: self.known.find(place)?,
                 place: self

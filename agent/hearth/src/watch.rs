@@ -97,9 +97,7 @@ pub(crate) fn engine(engine: &EngineActivity) -> String {
 /// A job in words.
 pub(crate) fn job(job: &Job) -> String {
     let subject = job.subject.as_deref().unwrap_or_default();
-    let share = job.progress.as_ref().filter(|progress| progress.total > 0);
-    let share =
-        share.map(|progress| format!(" {:.0} %", 100.0 * progress.done as f64 / progress.total as f64));
+    let share = crate::job::share(job).map(|share| format!(" {share}"));
     let problem = job
         .problem
         .as_ref()

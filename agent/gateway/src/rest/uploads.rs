@@ -89,7 +89,8 @@ fn beside(app: &App, refusal: Refusal) -> Refusal {
         None => refusal,
         Some(open) => Refusal {
             detail: format!(
-                "{}; the upload {} of {} is under way: DELETE /api/v1/uploads/{} gives it up",
+                "{}; the upload {} of {} is under way, or was broken off: it goes on when the same file is sent again, and \
+                 \"hearth model give-up {}\" throws it away",
                 refusal.detail, open.id, open.new.name, open.id
             ),
             ..refusal

@@ -29,7 +29,7 @@ pub(crate) enum BookError {
     #[error("there are {MOST} tokens already; revoke some")]
     Full,
     /// No token has this id.
-    #[error("no token has the id \"{0}\"; GET /api/v1/tokens lists them")]
+    #[error("no token has the id \"{0}\"; the list of tokens shows those that there are")]
     Unknown(String),
     /// The token was not made here.
     #[error(

@@ -1,5 +1,6 @@
 //! `hearth tls` and `hearth token` on the command line.
 
+use super::id;
 use clap::{Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -10,6 +11,13 @@ pub(crate) enum TlsCommand {
     #[command(after_help = "Example:\n  hearth tls show --json | jq -r .fingerprint")]
     Show {
         /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the certificate of the appliance's own authority in PEM, for --ca and for browsers to trust
+    #[command(after_help = "Example:\n  hearth tls authority > hearth-ca.crt")]
+    Authority {
+        /// Print it as JSON
         #[arg(long)]
         json: bool,
     },
@@ -75,10 +83,21 @@ pub(crate) enum TokenCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Show a token: its name, what it may do and since when; never its text
+    #[command(after_help = "Example:\n  hearth token show 5b1f0c2a9d3e")]
+    Show {
+        /// Its id, from "hearth token list"
+        #[arg(value_parser = id)]
+        id: String,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Make a token invalid at once
     #[command(after_help = "Example:\n  hearth token revoke 5b1f0c2a9d3e")]
     Revoke {
         /// Its id, from "hearth token list"
+        #[arg(value_parser = id)]
         id: String,
         /// Print the gateway's answer as JSON
         #[arg(long)]

@@ -1,5 +1,6 @@
 //! `hearth model` on the command line.
 
+use super::id;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -19,7 +20,7 @@ pub(crate) enum ModelCommand {
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
         /// What the model is called [default: the file's name in lower case]
-        #[arg(long)]
+        #[arg(long, value_parser = name)]
         name: Option<String>,
         /// Print the gateway's answer as JSON
         #[arg(long)]
@@ -32,10 +33,21 @@ pub(crate) enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Show a model: what it is, how large, where it is from, and what is set of it
+    #[command(after_help = "Example:\n  hearth model show coder")]
+    Show {
+        /// The model
+        #[arg(value_parser = name)]
+        name: String,
+        /// Print the gateway's answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Read all blocks of a model and compare their hashes; fails if one is damaged
     #[command(after_help = "Examples:\n  hearth model verify\n  hearth model verify coder")]
     Verify {
         /// The model [default: all of them]
+        #[arg(value_parser = name)]
         name: Option<String>,
         /// Print what was found as JSON
         #[arg(long)]
@@ -45,7 +57,7 @@ pub(crate) enum ModelCommand {
     #[command(after_help = "Example:\n  hearth model release coder")]
     Release {
         /// The model
-        #[arg(value_name = "NAME")]
+        #[arg(value_parser = name)]
         name: String,
         /// Print the gateway's answer as JSON
         #[arg(long)]
@@ -61,6 +73,7 @@ pub(crate) enum ModelCommand {
     )]
     Set {
         /// The model
+        #[arg(value_parser = name)]
         name: String,
         #[command(flatten)]
         change: Change,
@@ -72,6 +85,7 @@ pub(crate) enum ModelCommand {
     #[command(after_help = "Example:\n  hearth model give-up 9f00c1d2e3a4")]
     GiveUp {
         /// Its id, as the refusal of another names it
+        #[arg(value_parser = id)]
         id: String,
         /// Print the outcome as JSON
         #[arg(long)]
@@ -81,11 +95,21 @@ pub(crate) enum ModelCommand {
     #[command(after_help = "Example:\n  hearth model remove coder")]
     Remove {
         /// The model
+        #[arg(value_parser = name)]
         name: String,
         /// Print the gateway's answer as JSON
         #[arg(long)]
         json: bool,
     },
+}
+
+/// The name becomes part of a path, and models are called by what a path may hold.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) || !text.chars().all(sound) {
+        return Err("a model's name has letters, digits, \".\", \"_\" and \"-\"".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// What to set of a model; what is not said stays.
@@ -124,5 +148,18 @@ fn tokens(text: &str) -> Result<Tokens, String> {
             .parse()
             .map(|tokens| Tokens(Some(tokens)))
             .map_err(|_| "it is a number of tokens, or \"usual\"".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_nowhere_else() {
+        assert_eq!(name("qwen2.5_x-1").as_deref(), Ok("qwen2.5_x-1"));
+        for wrong in ["", "..", "a/b", "a?b", "-x", "größe", "a b"] {
+            assert!(name(wrong).is_err(), "{wrong}");
+        }
     }
 }

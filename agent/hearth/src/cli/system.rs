@@ -1,5 +1,6 @@
 //! `hearth system` and `hearth job` on the command line.
 
+use super::id;
 use clap::{Args, Subcommand};
 
 /// What to do with the machine.
@@ -52,6 +53,7 @@ pub(crate) enum JobCommand {
     #[command(after_help = "Example:\n  hearth job show 4c1d")]
     Show {
         /// Its id, from "hearth job list"
+        #[arg(value_parser = id)]
         id: String,
         /// Print the gateway's answer as JSON
         #[arg(long)]
@@ -61,6 +63,7 @@ pub(crate) enum JobCommand {
     #[command(after_help = "Example:\n  hearth job wait 4c1d && echo done")]
     Wait {
         /// Its id, from "hearth job list"
+        #[arg(value_parser = id)]
         id: String,
         /// Print the job as JSON when it has ended
         #[arg(long)]
@@ -70,6 +73,7 @@ pub(crate) enum JobCommand {
     #[command(after_help = "Example:\n  hearth job cancel 4c1d")]
     Cancel {
         /// Its id, from "hearth job list"
+        #[arg(value_parser = id)]
         id: String,
         /// Print the gateway's answer as JSON
         #[arg(long)]

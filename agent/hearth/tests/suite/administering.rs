@@ -327,13 +327,3 @@ fn a_login_is_never_kept_waiting() {
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     drop(call);
 }
-
-#[test]
-fn an_id_of_a_job_cannot_lead_elsewhere() {
-    let local = Local::new();
-    for arguments in [["job", "cancel", "../models/m"], ["model", "give-up", "a/b"]] {
-        let ended = end(local.start(&arguments));
-        assert_eq!(ended.code, Some(1));
-        assert!(ended.stderr.contains("is not the id"), "{}", ended.stderr);
-    }
-}

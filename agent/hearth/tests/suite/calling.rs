@@ -62,7 +62,11 @@ fn errors_name_what_was_tried_and_the_way_out() {
             1,
             &["/nonexistent/x.sock", "--host"],
         ),
-        (&["--host", "hearth.local", "models"], 1, &["https://NAME"]),
+        (
+            &["--host", "hearth.local", "models"],
+            2,
+            &["https://NAME", "HEARTH_HOST"],
+        ),
         (
             &["--host", "http://127.0.0.1:1", "models"],
             1,
@@ -82,6 +86,32 @@ fn errors_name_what_was_tried_and_the_way_out() {
             );
         }
     }
+}
+
+#[test]
+fn what_can_be_no_name_and_no_id_is_wrong_usage_and_leads_nowhere() {
+    for arguments in [
+        &["model", "verify", "../x"][..],
+        &["model", "show", ".."],
+        &["model", "add", "x.gguf", "--name", "a/b"],
+        &["model", "give-up", "../x"],
+        &["job", "show", "../x"],
+        &["job", "wait", ""],
+        &["token", "show", "a/b"],
+        &["token", "revoke", "../status"],
+    ] {
+        let ended = run(&[arguments, &["--socket", "/nonexistent"]].concat());
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn nobody_who_reads_what_is_told_beside_the_answer_is_no_failure() {
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    drop(reader);
+    let mut command = hearth(&["--socket", "/nonexistent", "models"]);
+    let ended = command.stderr(writer).output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
 }
 
 #[test]

@@ -58,6 +58,24 @@ fn a_file_is_sent_whole_and_the_last_step_told() {
 }
 
 #[test]
+fn one_model_is_shown_with_all_that_is_known_of_it() {
+    let local = Local::new();
+    let child = local.start(&["model", "show", "m"]);
+    let call = local.gateway.next();
+    assert!(call.head.starts_with("get /api/v1/models/m "), "{}", call.head);
+    call.answer("200 OK", &STORED.replace('\n', ""));
+    let shown = end(child).stdout;
+    for line in [
+        "Family       llama",
+        "Context      128",
+        "From         added",
+        "Settings     usual",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+}
+
+#[test]
 fn what_is_said_is_set_and_nothing_else() {
     let local = Local::new();
     for (arguments, body) in [

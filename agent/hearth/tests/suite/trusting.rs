@@ -118,6 +118,11 @@ fn a_fingerprint_is_remembered_once_it_has_fit() {
         let file = asking.home.join(".config/hearth/known-hosts");
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.ends_with(&format!(" {authority}\n")), "{text}");
+        // What is said goes before what the environment says, be that wrong or gone.
+        let mut command = asking.command(&["--fingerprint", &authority]);
+        let child = command.env("HEARTH_CA", "/nonexistent").spawn().unwrap();
+        asking.gateway.next().answer("200 OK", MODELS);
+        assert_eq!(end(child).code, Some(0));
         // Another appliance has taken its place, or somebody is in between.
         fs::write(&file, text.replace(&authority, &wrong)).unwrap();
         let told = asking.refused(&[]);
