@@ -12,9 +12,11 @@ default:
 up *ARGS: setup page
     {{tests}} vm -- up {{ARGS}}
 
+# All that is run here is built with the tests: `cargo run` would build it once more, without what only tests need.
 # Run all tests: lints, beside the code, the daemons on this host, the image in QEMU; with the time of each
 test *ARGS: setup lint lint-page
-    {{tests}} suites -- {{ARGS}}
+    cargo test --release --quiet --workspace --no-run
+    "$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/suites" {{ARGS}}
 
 # The quick loop: lints and the tests beside the code; downloads nothing but crates
 check: lint

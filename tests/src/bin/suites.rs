@@ -38,10 +38,20 @@ impl Suite {
         }
     }
 
-    fn arguments(self) -> &'static [&'static str] {
+    /// The virtual machine's program lies beside this one: cargo has built both with the tests.
+    fn command(self) -> Result<Command> {
         match self {
-            Self::Host => &["test", "--release", "--workspace", "--no-fail-fast"],
-            Self::Vm => &["run", "--release", "--bin", "vm", "--", "test"],
+            Self::Host => {
+                let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+                cargo.args(["test", "--release", "--workspace", "--no-fail-fast"]);
+                Ok(cargo)
+            }
+            Self::Vm => {
+                let own = std::env::current_exe().context("cannot tell where this program lies")?;
+                let mut vm = Command::new(own.with_file_name("vm"));
+                vm.arg("test");
+                Ok(vm)
+            }
         }
     }
 
@@ -97,11 +107,9 @@ fn run(cli: &Cli) -> Result<ExitCode> {
 fn run_suite(suite: Suite) -> Result<Outcome> {
     say(&format!("\n== {} ==", suite.name()));
     let start = Instant::now();
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = suite.command()?;
     command
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .args(suite.arguments())
         .stdout(Stdio::piped());
     let mut child = command
         .spawn()
