@@ -21,6 +21,7 @@ use crate::{
     uploads::Uploads,
 };
 use std::{
+use api::rest::Role;
     net::IpAddr,
     path::PathBuf,
     sync::Arc,
@@ -138,10 +139,22 @@ impl App {
         counted.map_err(|wait| too_often("too many requests of this token, or from this address", wait))
     }
 
-    /// Counts a session that is begun with the token of this id; one that begins too many is refused.
-    pub(crate) fn signed_in(&self, id: &str, now: Instant) -> Result<(), Refusal> {
-        let counted = self.rates.sign_in(id, now);
-        counted.map_err(|wait| too_often("too many sessions are begun with this token", wait))
+    /// Counts a session that is begun with the token of this id and role; one that begins too many is refused.
+    pub(crate) fn signed_in(&self, id: &str, role: Role, now: Instant) -> Result<(), Refusal> {
+        let counted = self.rates.sign_in(id, role, now);
+        counted.map_err(|wait| too_often("too many sessions are begun with tokens of this role", wait))
+    }
+
+    /// Counts a change; one who changes too much is refused.
+    pub(crate) fn changes(&self, actor: &Actor, role: Role, now: Instant) -> Result<(), Refusal> {
+        let counted = self.rates.change(actor, role, now);
+        let detail = "too many changes by this token, or by tokens of its role; \"hearth\" on the appliance is not counted";
+        counted.map_err(|wait| too_often(detail, wait))
+    }
+
+    /// Takes back that a change was counted: it was refused.
+    pub(crate) fn has_not_changed(&self, actor: &Actor, role: Role) {
+        self.rates.unchanged(actor, role);
     }
 }
 

@@ -51,6 +51,14 @@ impl<K: Clone + Eq + Hash> Buckets<K> {
         all.insert(key, full_at);
         Ok(())
     }
+
+    /// Puts back one that was taken and is not needed.
+    pub(crate) fn give_back(&self, key: &K) {
+        let mut all = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(full_at) = all.get_mut(key) {
+            *full_at = full_at.checked_sub(self.rate.refill).unwrap_or(*full_at);
+        }
+    }
 }
 
 fn make_room<K: Clone + Eq + Hash>(all: &mut HashMap<K, Instant>, now: Instant) {
@@ -87,6 +95,18 @@ mod tests {
         for _ in 0..RATE.burst {
             assert_eq!(buckets.take("a", now + RATE.refill * (RATE.burst + 1)), Ok(()));
         }
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_no_more() {
+        let (buckets, now) = (Buckets::new(RATE), Instant::now());
+        for _ in 0..RATE.burst {
+            assert_eq!(buckets.take("a", now), Ok(()));
+        }
+        buckets.give_back(&"a");
+        buckets.give_back(&"b");
+        assert_eq!(buckets.take("a", now), Ok(()));
+        assert_eq!(buckets.take("a", now), Err(RATE.refill));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::{
     app::App,
     bearer::{self, NoBearer},
+    journal::is_change,
     refusal::{Kind, Refusal},
     sessions::{Signed, is_ours},
     slots::Turn,
@@ -115,12 +116,22 @@ impl Pass {
 
 /// Lets a request pass if its caller has the role; notes who it is in [`crate::journal::RequestLine`]'s cell.
 pub(crate) async fn require(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match admit(&gate, &request) {
-        Ok(pass) => {
-            request.extensions_mut().insert(pass);
-            next.run(request).await
+    let changes = gate.counts && is_change(request.method(), request.uri().path());
+    let admitted = admit(&gate, &request).and_then(|pass| {
+        if changes {
+            gate.app.changes(&pass.actor, pass.role, Instant::now())?;
         }
-        Err(refusal) => refusal.response(request.uri().path()),
+        Ok(pass)
+    });
+    let pass = match admitted {
+        Ok(pass) => pass,
+        Err(refusal) => return refusal.response(request.uri().path()),
+    };
+    request.extensions_mut().insert(pass.clone());
+    let response = next.run(request).await;
+    if changes && response.status().is_client_error() {
+        gate.app.has_not_changed(&pass.actor, pass.role);
+    response
     }
 }
 

@@ -105,10 +105,7 @@ impl Jobs {
             return Err(Refusal::new(Kind::Conflict, detail));
         }
         if entries.len() >= REMEMBERED {
-            let ended = entries
-                .iter()
-                .position(|entry| entry.job.state != JobState::Running);
-            ended.map(|place| entries.remove(place));
+            oldest(&entries).map(|place| entries.remove(place));
         }
         self.feed.tell("job", &job);
         entries.push_back(Entry {
@@ -196,6 +193,15 @@ impl Drop for Running {
         let problem = Refusal::new(Kind::Internal, "the job was left without an end").problem();
         self.finish(Err(problem));
     }
+}
+
+/// Which job is forgotten first: the oldest that has ended, of those that anybody who may ask a model begins before those
+/// that only an administrator does.
+fn oldest(entries: &VecDeque<Entry>) -> Option<usize> {
+    let has_ended = |entry: &Entry| entry.job.state != JobState::Running;
+    let is_small = |entry: &Entry| has_ended(entry) && ALONE.contains(&entry.job.kind.as_str());
+    let small = entries.iter().position(is_small);
+    small.or_else(|| entries.iter().position(has_ended))
 }
 
 fn unknown(id: &str) -> Refusal {
@@ -288,5 +294,17 @@ mod tests {
         }
         assert_eq!(jobs.list().len(), REMEMBERED);
         assert!(jobs.find(&first).is_err(), "it was dropped with the others");
+    }
+
+    #[test]
+    fn who_loads_on_and_on_has_no_administrators_job_forgotten() {
+        let jobs = jobs();
+        let added = jobs.begin("model.add", "m").unwrap();
+        let id = added.job().id.clone();
+        added.end(Ok(Value::Null));
+        for _ in 0..2 * REMEMBERED {
+            drop(jobs.begin("engine.load", "m").unwrap());
+        }
+        assert!(jobs.find(&id).is_ok());
     }
 }

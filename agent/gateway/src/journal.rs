@@ -2,10 +2,13 @@
 
 use crate::{
     app::App,
+    bearer::{self, NoBearer},
     caller::{Actor, Peer},
     intake::Drained,
     plain_text::is_plain,
+    ration::Asker,
     redaction::redacted,
+    slots::neighbourhood,
 };
 use axum::{
     body::Body,
@@ -85,6 +88,8 @@ struct RequestLine {
     id: HeaderValue,
     peer: Option<Peer>,
     actor: ActorCell,
+    /// Whether it brings what may be a token.
+    brings: bool,
     status: Option<StatusCode>,
     bytes: u64,
     whole: bool,
@@ -100,6 +105,7 @@ impl RequestLine {
             id,
             peer: request.extensions().get().copied(),
             actor: ActorCell::default(),
+            brings: brings(request),
             status: None,
             bytes: 0,
             whole: false,
@@ -125,8 +131,7 @@ impl RequestLine {
 
     /// Whether it is one that changes something: the journal can be asked for these lines alone.
     fn is_change(&self) -> bool {
-        let reads = [Method::GET, Method::HEAD, Method::OPTIONS];
-        !reads.contains(&self.method) && self.path.starts_with("/api/")
+        is_change(&self.method, &self.path)
     }
 
     /// Of an address that asks or guesses on and on, the requests that are looked at are told, and the rest would only bury
@@ -135,7 +140,8 @@ impl RequestLine {
         self.status == Some(StatusCode::TOO_MANY_REQUESTS) && self.actor.get().is_none()
     }
 
-    /// Whether somebody has changed something by it, or may have: that is told whatever else there is to tell.
+    /// Whether somebody has changed something by it, or may have: that is told whatever else there is to tell, and nobody
+    /// may change more than there is room to tell of (`rates.rs`).
     fn has_changed(&self) -> bool {
         let refused = self.status.is_some_and(|status| status.is_client_error());
         self.is_change() && !refused && self.actor.get().is_some()
@@ -147,8 +153,34 @@ impl RequestLine {
             ration.leave_out();
             return false;
         }
-        self.has_changed() || ration.has_room(self.actor.get(), Instant::now())
+        self.has_changed() || ration.has_room(self.asker(), Instant::now())
     }
+
+    /// Whose part of the journal its line is taken from.
+    fn asker(&self) -> Asker<'_> {
+        let address = self.peer.and_then(Peer::address);
+        match (self.actor.get(), address) {
+            (Some(actor), _) => Asker::Known(actor),
+            (None, Some(address)) if self.brings && self.status == Some(StatusCode::UNAUTHORIZED) => {
+                Asker::Guesser(neighbourhood(address))
+            }
+            (None, _) => Asker::Stranger,
+        }
+    }
+}
+
+/// Whether a request, let through, changes something that is told of. The parts of an upload are not told one by one: its
+/// beginning is, and what becomes of it.
+pub(crate) fn is_change(method: &Method, path: &str) -> bool {
+    let reads = [Method::GET, Method::HEAD, Method::OPTIONS];
+    let is_part = *method == Method::PATCH && path.starts_with("/api/v1/uploads/");
+    path.starts_with("/api/") && !reads.contains(method) && !is_part
+}
+
+/// Whether a request brings what may be a token, in its head or to sign in with.
+fn brings(request: &Request) -> bool {
+    let signs_in = request.method() == Method::POST && request.uri().path() == "/api/v1/session";
+    signs_in || bearer::of(request.headers()) != Err(NoBearer::Missing)
 }
 
 impl Drop for RequestLine {

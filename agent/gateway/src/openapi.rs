@@ -190,6 +190,8 @@ macro_rules! groups {
 groups! {
     /// Of whatever is asked of hearthd.
     OfAgent: AgentFailed, AgentUnavailable;
+    /// Of whatever is asked of the engine.
+    OfEngine: EngineLost, EngineUnavailable, EngineHeld, TooHot, EngineTimeout;
     /// Of whatever is asked of the import service.
     OfImport: ImportLost, ImportUnavailable;
     /// Of whatever is asked of hearth-setup.

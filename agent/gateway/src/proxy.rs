@@ -79,11 +79,16 @@ async fn pass(app: &App, request: Request) -> Result<Response, Refusal> {
 }
 
 /// Asks inferd on behalf of the gateway itself. What it answers is read whole.
-pub(crate) async fn ask(app: &App, path: &'static str, body: String) -> Result<Bytes, Refusal> {
+pub(crate) async fn ask(
+    app: &App,
+    method: Method,
+    path: &'static str,
+    body: String,
+) -> Result<Bytes, Refusal> {
     let intake = Intake::new(Body::from(body), LARGEST_BODY)?;
     let fault = intake.fault();
     let mut request = hyper::Request::new(intake);
-    *request.method_mut() = Method::POST;
+    *request.method_mut() = method;
     *request.uri_mut() = Uri::from_static(path);
     let headers = request.headers_mut();
     headers.insert(header::HOST, HeaderValue::from_static("inferd"));

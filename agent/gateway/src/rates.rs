@@ -3,9 +3,10 @@
 
 use crate::{
     buckets::{Buckets, Rate},
-    caller::Actor,
+    caller::{Actor, name},
     slots::neighbourhood,
 };
+use api::rest::Role;
 use std::{
     net::IpAddr,
     time::{Duration, Instant},
@@ -37,6 +38,18 @@ const OF_SIGNING_IN: Rate = Rate {
     burst: 100,
     refill: Duration::from_secs(30),
 };
+/// What a token may change: more than anybody does by hand. Each change is told in the journal, which is bounded, so that
+/// what is beyond this is refused.
+const OF_CHANGES: Rate = Rate {
+    burst: 500,
+    refill: Duration::from_secs(30),
+};
+/// What all tokens of a role may change, and how often they may sign in: there may be any number of tokens. It comes back
+/// faster than one token's, so that no token alone is in the way of others.
+const OF_ROLE: Rate = Rate {
+    burst: 1000,
+    refill: Duration::from_secs(20),
+};
 
 /// Who has asked how often.
 #[derive(Debug)]
@@ -46,6 +59,8 @@ pub(crate) struct Rates {
     strangers: Buckets<IpAddr>,
     guessers: Buckets<IpAddr>,
     signing_in: Buckets<String>,
+    changes: Buckets<String>,
+    roles: Buckets<&'static str>,
 }
 
 impl Default for Rates {
@@ -56,6 +71,8 @@ impl Default for Rates {
             strangers: Buckets::new(OF_STRANGER),
             guessers: Buckets::new(OF_GUESSER),
             signing_in: Buckets::new(OF_SIGNING_IN),
+            changes: Buckets::new(OF_CHANGES),
+            roles: Buckets::new(OF_ROLE),
         }
     }
 }
@@ -85,9 +102,28 @@ impl Rates {
         self.guessers.take(neighbourhood(address), now)
     }
 
-    /// Counts a session that is begun with the token of this id.
-    pub(crate) fn sign_in(&self, id: &str, now: Instant) -> Counted {
-        self.signing_in.take(id.to_owned(), now)
+    /// Counts a session that is begun with the token of this id and role.
+    pub(crate) fn sign_in(&self, id: &str, role: Role, now: Instant) -> Counted {
+        self.signing_in.take(id.to_owned(), now)?;
+        self.roles.take(name(role), now)
+    }
+
+    /// Counts a change by somebody of a role. Users of this machine are not counted: they may write to the journal as they
+    /// like.
+    pub(crate) fn change(&self, actor: &Actor, role: Role, now: Instant) -> Counted {
+        let Some(id) = actor.token() else {
+            return Ok(());
+        };
+        self.changes.take(id.to_owned(), now)?;
+        self.roles.take(name(role), now)
+    }
+
+    /// Takes back that a change was counted: it was refused.
+    pub(crate) fn unchanged(&self, actor: &Actor, role: Role) {
+        if let Some(id) = actor.token() {
+            self.changes.give_back(&id.to_owned());
+            self.roles.give_back(&name(role));
+        }
     }
 }
 
@@ -155,10 +191,40 @@ mod tests {
             assert_eq!(rates.visit(address(HOME), now), Ok(()));
         }
         assert_eq!(rates.visit(address(HOME), now), Err(OF_STRANGER.refill));
+        let sign_in = |id| rates.sign_in(id, Role::Read, now);
         for _ in 0..OF_SIGNING_IN.burst {
-            assert_eq!(rates.sign_in("a", now), Ok(()));
+            assert_eq!(sign_in("a"), Ok(()));
         }
-        assert_eq!(rates.sign_in("a", now), Err(OF_SIGNING_IN.refill));
-        assert_eq!(rates.sign_in("b", now), Ok(()));
+        assert_eq!(sign_in("a"), Err(OF_SIGNING_IN.refill));
+        assert_eq!(sign_in("b"), Ok(()));
+    }
+
+    #[test]
+    fn a_day_of_changes_is_bounded_however_many_tokens_there_are_and_no_role_is_in_anothers_way() {
+        let (rates, begin) = (Rates::default(), Instant::now());
+        let changed = |id: u64, role, second| {
+            let now = begin + Duration::from_secs(second);
+            rates.change(&Actor::Token(id.to_string()), role, now).is_ok()
+        };
+        let alone = (0..86_400).filter(|n| changed(0, Role::Chat, *n)).count();
+        assert!((3_300..3_500).contains(&alone), "{alone}");
+        assert!(changed(1, Role::Chat, 86_400), "others have room beside it");
+        let many = (86_400..172_800)
+            .filter(|n| changed(n % 50, Role::Chat, *n))
+            .count();
+        assert!((4_300..5_400).contains(&many), "{many}");
+        assert!(changed(100, Role::Admin, 172_800));
+        let here = Actor::User(0);
+        assert!((0..1000).all(|_| rates.change(&here, Role::Admin, begin).is_ok()));
+    }
+
+    #[test]
+    fn a_change_that_was_refused_costs_nothing() {
+        let (rates, now) = (Rates::default(), Instant::now());
+        let token = Actor::Token("a".to_owned());
+        for _ in 0..2 * OF_ROLE.burst {
+            assert_eq!(rates.change(&token, Role::Admin, now), Ok(()));
+            rates.unchanged(&token, Role::Admin);
+        }
     }
 }

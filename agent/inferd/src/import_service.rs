@@ -64,7 +64,7 @@ fn serve(models: &Models, input: &mut impl BufRead, output: impl Write + Send) {
         Reply::Refused(refused)
     });
     if let Err(error) = teller.tell(&reply) {
-        tracing::info!("nobody is there to be answered: {error}");
+        tracing::debug!("nobody is there to be answered: {error}");
     }
 }
 

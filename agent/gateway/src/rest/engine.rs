@@ -5,7 +5,7 @@ use crate::{
     agent::{self, AgentError, EngineJob},
     app::App,
     conditions,
-    openapi::{OfAgent, OfCondition, OfState},
+    openapi::{OfAbsence, OfAgent, OfCondition, OfEngine, OfState},
     plain_text::is_plain,
     proxy,
     refusal::{Kind, Refusal},
@@ -13,11 +13,11 @@ use crate::{
 use api::{
     engine::{Engine, EngineActivity, EngineLimits, LoadModel, NewLimits},
     jobs::Job,
-    openai::KeepAlive,
+    openai::{KeepAlive, ModelList},
 };
 use axum::{
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{Extensions, Uri},
+    http::{Extensions, Method, Uri},
     response::Response,
 };
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ pub(crate) async fn activity(State(app): State<Arc<App>>, uri: Uri) -> Response 
     path = "/api/v1/engine/load",
     tag = "engine",
     request_body = LoadModel,
-    responses((status = 202, description = "The job", body = Job, headers(("Location" = String))), OfState)
+    responses((status = 202, description = "The job", body = Job, headers(("Location" = String))), OfState, OfAbsence, OfEngine)
 )]
 pub(crate) async fn load(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
     let who = who(&app, request.extensions());
@@ -64,7 +64,26 @@ async fn begin_loading(app: &Arc<App>, request: Request) -> Result<Job, Refusal>
         return Err(Refusal::new(Kind::Unacceptable, detail));
     }
     let keep_alive = keep_alive.unwrap_or_else(|| KeepAlive::Text(KEPT.to_owned()));
+    must_be_there(app, &model).await?;
     begin(app, "engine.load", &model, keep_alive)
+}
+
+/// A job that could only fail is not begun: it would be a change that changes nothing.
+async fn must_be_there(app: &App, model: &str) -> Result<(), Refusal> {
+    app.arrivals.announce();
+    let answer = proxy::ask(app, Method::GET, "/v1/models", String::new()).await?;
+    let found: ModelList = serde_json::from_slice(&answer).map_err(|error| {
+        let detail = format!("the engine's list of models is not understood: {error}");
+        Refusal::new(Kind::EngineLost, detail)
+    })?;
+    if found.data.iter().any(|known| known.id == model) {
+        Ok(())
+    } else {
+        Err(Refusal::new(
+            Kind::NotFound,
+            format!("there is no model {model:?}"),
+        ))
+    }
 }
 
 /// Lets go of the model that is loaded, as a job.
@@ -105,7 +124,7 @@ fn begin(app: &Arc<App>, kind: &str, model: &str, keep_alive: KeepAlive) -> Resu
     let app = app.clone();
     tokio::spawn(async move {
         app.arrivals.announce();
-        let asked = proxy::ask(&app, "/v1/chat/completions", body);
+        let asked = proxy::ask(&app, Method::POST, "/v1/chat/completions", body);
         if let Some(outcome) = running.cancelled().run_until_cancelled(asked).await {
             running.end(outcome.map(|_| Value::Null).map_err(Refusal::problem));
         }

@@ -56,7 +56,7 @@ async fn sign_in(app: &App, request: Request) -> Result<HeaderValue, Refusal> {
         return Err(Refusal::new(Kind::Unauthenticated, detail));
     };
     let id = grant.id;
-    app.signed_in(&id, Instant::now())?;
+    app.signed_in(&id, grant.role, Instant::now())?;
     let from = address.map_or_else(
         || "the appliance itself".to_owned(),
         |address| address.to_string(),

@@ -1,7 +1,8 @@
 //! `/api/v1/jobs`: long work that goes on when its request has been answered.
 
 use crate::{
-    client::Client,
+    client::{Answer, Client},
+    engine::Engine,
     models::{ask, gateway, progress, refused},
     process::{Gateway, gateway_with_engine},
 };
@@ -9,7 +10,7 @@ use api::{
     import::{RefusedKind, Reply, Request},
     models::Verification,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The job once it is in another state than `state`. Each question waits for the gateway alone.
 pub(crate) fn job_after(gateway: &Gateway, location: &str, state: &str) -> Value {
@@ -124,7 +125,7 @@ fn without_preference_it_is_told_step_by_step_as_before() {
 #[test]
 fn a_model_is_loaded_by_an_empty_conversation_in_the_background() {
     let (_setup, gateway, engine, header) = gateway_with_engine();
-    let begun = gateway.ask("POST /api/v1/engine/load", &[&header], r#"{"model":"m"}"#);
+    let begun = load(&gateway, &engine, &[&header], "m");
     assert_eq!(begun.status, 202, "{begun:?}");
     let mut call = engine.next();
     let head = call.head();
@@ -139,6 +140,38 @@ fn a_model_is_loaded_by_an_empty_conversation_in_the_background() {
         (job["state"].as_str(), job["problem"]["detail"].as_str()),
         (Some("failed"), Some("no m"))
     );
+}
+
+#[test]
+fn a_model_that_is_not_there_is_no_job() {
+    let (_setup, gateway, engine, header) = gateway_with_engine();
+    let refused = load(&gateway, &engine, &[&header], "x");
+    assert_eq!(
+        (refused.status, refused.json()["detail"].as_str()),
+        (404, Some("there is no model \"x\""))
+    );
+    assert_eq!(
+        gateway.ask_locally("GET /api/v1/jobs", "").json()["jobs"],
+        json!([])
+    );
+    assert!(engine.is_idle());
+    gateway.wait_for_line(" POST /api/v1/engine/load 404 ");
+    assert!(!gateway.log().contains("to be loaded"));
+}
+
+/// Asks for a model to be loaded by an engine that has one, m.
+fn load(gateway: &Gateway, engine: &Engine, headers: &[&str], model: &str) -> Answer {
+    let mut client = gateway.client();
+    client.send(
+        "POST /api/v1/engine/load",
+        headers,
+        &json!({ "model": model }).to_string(),
+    );
+    let mut call = engine.next();
+    let head = call.head();
+    assert!(head.starts_with("get /v1/models "), "{head}");
+    call.answer(r#"{"object":"list","data":[{"id":"m","object":"model","created":0,"owned_by":"hearth"}]}"#);
+    client.answer()
 }
 
 #[test]
@@ -181,14 +214,13 @@ fn what_is_sent_again_with_its_key_is_answered_again_and_not_done_again() {
 
 #[test]
 fn a_request_that_was_refused_may_be_tried_again_with_its_key() {
-    let (_setup, gateway, _service) = gateway();
-    let header = format!("Authorization: Bearer {}", secret(&gateway));
+    let (_setup, gateway, engine, header) = gateway_with_engine();
     let headers = [header.as_str(), "Idempotency-Key: a"];
     for _ in 0..2 {
         let refused = gateway.ask("POST /api/v1/engine/load", &headers, "{}");
         assert_eq!(refused.status, 422, "{refused:?}");
     }
-    let begun = gateway.ask("POST /api/v1/engine/load", &headers, r#"{"model":"m"}"#);
+    let begun = load(&gateway, &engine, &headers, "m");
     assert_eq!(begun.status, 202);
 }
 

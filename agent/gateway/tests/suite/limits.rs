@@ -127,6 +127,48 @@ fn one_token_that_asks_on_and_on_is_slowed_and_another_is_not() {
 }
 
 #[test]
+fn one_token_that_changes_on_and_on_is_refused_and_only_what_it_changes() {
+    let (_setup, gateway, _engine, token) = gateway_with_engine();
+    let made = gateway.ask("POST /api/v1/tokens", &[&token], r#"{"name":"x","role":"chat"}"#);
+    let chat = format!(
+        "Authorization: Bearer {}",
+        made.json()["secret"].as_str().unwrap()
+    );
+    let mut client = gateway.client();
+    for _ in 0..50 {
+        let wrong = client.ask("POST /api/v1/engine/load", &[&chat], "{}");
+        assert_eq!(wrong.status, 422, "{wrong:?}");
+    }
+    let mut changes = 0;
+    let refused = loop {
+        let answer = client.ask("DELETE /api/v1/session", &[&chat], "");
+        match answer.status {
+            204 => changes += 1,
+            // Before that it asks too often, and waits for its turn.
+            429 if !answer.body.contains("too many changes") => {}
+            _ => break answer,
+        }
+        assert!(changes < 1000, "never refused");
+    };
+    assert!(
+        (500..520).contains(&changes),
+        "{changes}: what was wrong has changed nothing"
+    );
+    assert_eq!(refused.status, 429, "{refused:?}");
+    assert_eq!(refused.json()["type"], "/problems/too-many-requests");
+    assert!(refused.header("retry-after").is_some());
+    let mut looks = (0..1000).map(|_| client.ask("GET /api/v1/session", &[&chat], "").status);
+    assert!(looks.any(|status| status == 200), "it may look still");
+    // Its own address asks too often by now.
+    let mut others = (0..10_000).map(|_| client.ask("DELETE /api/v1/session", &[&token], "").status);
+    assert!(
+        others.any(|status| status == 204),
+        "another token may change things"
+    );
+    assert!(gateway.log().contains(" POST /api/v1/tokens 201 "));
+}
+
+#[test]
 fn strangers_who_ask_on_and_on_are_slowed_and_bury_no_change() {
     let (_setup, gateway, _engine, token) = gateway_with_engine();
     for (mut client, line) in [
@@ -141,6 +183,9 @@ fn strangers_who_ask_on_and_on_are_slowed_and_bury_no_change() {
     let made = gateway.ask("POST /api/v1/tokens", &[&token], r#"{"name":"x","role":"read"}"#);
     assert_eq!(made.status, 201);
     gateway.wait_for_line(" POST /api/v1/tokens 201 ");
+    let guess = format!("Authorization: Bearer hearth_{}", "x".repeat(43));
+    assert_eq!(gateway.ask("PUT /api/v1/power", &[&guess], "{}").status, 401);
+    gateway.wait_for_line(" PUT /api/v1/power 401 ");
     let log = gateway.log();
     let told = log.matches(" GET ").count();
     assert!((1..100).contains(&told), "{told} lines of strangers");
