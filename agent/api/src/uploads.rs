@@ -17,6 +17,10 @@ pub struct NewUpload {
     /// Its size in bytes.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub size: u64,
+    /// What tells the file from another of the same name and size: any text that is the same for the same bytes, such as
+    /// when it was changed last and a digest of its ends. An upload without it is not gone on with by beginning it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
 }
 
 /// Answer to `POST /api/v1/uploads`.

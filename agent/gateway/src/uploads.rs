@@ -55,8 +55,10 @@ pub(crate) enum Part<T> {
 }
 
 impl Uploads {
-    /// An upload of the same file that is under way.
+    /// An upload of the same file that is under way. Of a file whose identity is not told it is not known which it is: half
+    /// of one and half of another would make a model that nobody could tell from a whole one.
     pub(crate) fn same(&self, new: &NewUpload) -> Option<Arc<Upload>> {
+        new.identity.as_ref()?;
         let all = self.lock();
         all.iter()
             .find(|upload| upload.is_open() && upload.new == *new)
@@ -262,6 +264,7 @@ mod tests {
             name: "m".to_owned(),
             file: "a.gguf".to_owned(),
             size,
+            identity: None,
         };
         let uploads = Arc::new(Uploads::default());
         (uploads.begin(new, conversation).unwrap(), service)

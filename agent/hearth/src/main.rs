@@ -14,6 +14,7 @@ mod events;
 mod fingerprint;
 mod health;
 mod history;
+mod identity;
 mod job;
 mod known;
 mod logs;

@@ -16,7 +16,6 @@ use api::models::{
     StoredModels, Verification, name_from_file,
 };
 use api::openai::KeepAlive;
-use api::uploads::NewUpload;
 use http_body_util::BodyExt;
 use serde::Serialize;
 
@@ -68,8 +67,7 @@ async fn add(client: &Client, parts: Vec<Part>, name: Option<String>, json: bool
     if let (true, [part]) = (client.is_afar(), parts.as_slice())
         && let Some(size) = part.bytes
     {
-        let file = part.name.clone();
-        let job = resumable::send(client, part, NewUpload { name, file, size }).await?;
+        let job = resumable::send(client, part, name, size).await?;
         let job = job::ended(client, &job).await?;
         let model = serde_json::from_value(job.result.unwrap_or_default());
         let model: StoredModel = model.context("the job does not tell what has come of it")?;

@@ -2,12 +2,13 @@
 
 use crate::{
     client::{Answer, Client, ClientError, Payload},
+    identity::Identity,
     patience::Patience,
     progress::Bar,
     screen,
     upload::Part,
 };
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use api::uploads::{LARGEST_PART, NewUpload, Upload};
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -37,7 +38,16 @@ const FORGOTTEN: &str = "the upload is not known any more: somebody has given it
                          same command again to begin anew";
 
 /// Sends a file and gives the id of the job that adds it. What has come of the same file before is not sent again.
-pub(crate) async fn send(client: &Client, part: &Part, new: NewUpload) -> anyhow::Result<String> {
+pub(crate) async fn send(client: &Client, part: &Part, name: String, size: u64) -> anyhow::Result<String> {
+    let file = part.path.clone();
+    let identity = spawn_blocking(move || Identity::of(&file)).await?;
+    let identity = identity.with_context(|| format!("cannot read {}", part.path.display()))?;
+    let new = NewUpload {
+        name,
+        file: part.name.clone(),
+        size,
+        identity: Some(identity.text()),
+    };
     let body = serde_json::to_vec(&new)?;
     let upload: Upload = client.post(UPLOADS, body).await?;
     if upload.offset > 0 {
@@ -55,6 +65,7 @@ pub(crate) async fn send(client: &Client, part: &Part, new: NewUpload) -> anyhow
     let mut sending = Sending {
         client,
         part,
+        identity,
         path: path(&upload.id),
         new,
         offset: upload.offset,
@@ -67,6 +78,7 @@ pub(crate) async fn send(client: &Client, part: &Part, new: NewUpload) -> anyhow
 struct Sending<'a> {
     client: &'a Client,
     part: &'a Part,
+    identity: Identity,
     path: String,
     new: NewUpload,
     offset: u64,
@@ -100,7 +112,7 @@ impl Sending<'_> {
 
     /// Sends the next part. The outer error is the file's.
     async fn send_part(&self) -> anyhow::Result<Result<Taken, ClientError>> {
-        let bytes = read(self.part, self.offset, self.new.size).await?;
+        let bytes = self.read().await?;
         let body = Counted {
             bytes,
             bar: self.bar.clone(),
@@ -111,6 +123,30 @@ impl Sending<'_> {
         let headers = [(OFFSET, offset.as_str())];
         let sent = self.client.call(Method::PATCH, &self.path, &headers, payload);
         Ok(sent.await.and_then(|answer| self.taken(&answer)))
+    }
+
+    /// Reads the next part, on a thread of its own: a disk may keep its reader waiting.
+    async fn read(&self) -> anyhow::Result<Bytes> {
+        let (path, identity, offset) = (self.part.path.clone(), self.identity, self.offset);
+        let length = (self.new.size - offset.min(self.new.size)).min(LARGEST_PART) as usize;
+        let reading = spawn_blocking(move || {
+            let mut bytes = vec![0; length];
+            let read = File::open(&path).and_then(|file| {
+                file.read_exact_at(&mut bytes, offset)?;
+                identity.may_be_of(&file)
+            });
+            let is_same = read.with_context(|| {
+                format!(
+                    "cannot read {length} bytes at byte {offset} of {}",
+                    path.display()
+                )
+            })?;
+            if !is_same {
+                bail!("{} was changed while it was sent", path.display());
+            }
+            Ok(Bytes::from(bytes))
+        });
+        reading.await?
     }
 
     fn taken(&self, answer: &Answer) -> Result<Taken, ClientError> {
@@ -156,23 +192,6 @@ impl Sending<'_> {
             Err(again) => Err(again),
         }
     }
-}
-
-/// Reads a part of a file, on a thread of its own: a disk may keep its reader waiting.
-async fn read(part: &Part, offset: u64, size: u64) -> anyhow::Result<Bytes> {
-    let path = part.path.clone();
-    let length = (size - offset.min(size)).min(LARGEST_PART) as usize;
-    let reading = spawn_blocking(move || {
-        let mut bytes = vec![0; length];
-        let read = File::open(&path).and_then(|file| file.read_exact_at(&mut bytes, offset));
-        read.map(|()| Bytes::from(bytes)).with_context(|| {
-            format!(
-                "cannot read {length} bytes at byte {offset} of {}",
-                path.display()
-            )
-        })
-    });
-    reading.await?
 }
 
 /// Gives an upload up.

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { basename } from "node:path";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
 import test, { after, afterEach, before } from "node:test";
 import { isReal, onlyMock, openStage, sendSlowly, shot, until } from "./stage.mjs";
 
@@ -27,7 +28,7 @@ function modelFile(name = "tiny.gguf", bytes = 6_000_000) {
   };
 }
 
-/** @param {Page} page @param {string} name @param {ReturnType<typeof modelFile>} file */
+/** @param {Page} page @param {string} name @param {ReturnType<typeof modelFile> | string} file */
 async function send(page, name, file) {
   await page.getByRole("button", { name: "Add a model" }).click();
   await page.getByLabel("GGUF file").setInputFiles(file);
@@ -91,7 +92,9 @@ test("an upload survives a lost connection", onlyMock, async () => {
 
 test("an upload that was begun goes on after the page was loaded anew", onlyMock, async () => {
   const page = await stage.open({ page: "models" });
-  const file = modelFile("again.gguf", 20_000_000);
+  const folder = mkdtempSync(join(tmpdir(), "hearth-"));
+  const file = join(folder, "again.gguf");
+  writeFileSync(file, Buffer.alloc(20_000_000, "GGUF"));
   await send(page, "again", file);
   const foot = () => page.getByRole("region", { name: "Sending again" }).locator(".work-foot");
   await until(async () => /^[1-9].* MB of/.test(await foot().innerText()), "nothing is sent");
@@ -107,6 +110,30 @@ test("an upload that was begun goes on after the page was loaded anew", onlyMock
   await send(page, "again", file);
   assert.deepEqual((await (await anew).json()).offset, 0, "what was cancelled is thrown away");
   await page.getByRole("button", { name: "Cancel again" }).click();
+  rmSync(folder, { recursive: true });
+});
+
+test("another file of the same name and size does not go on where the first one was", onlyMock, async () => {
+  const page = await stage.open({ page: "models" });
+  const folder = mkdtempSync(join(tmpdir(), "hearth-"));
+  const file = join(folder, "other.gguf");
+  const began = async () => {
+    const started = page.waitForResponse((response) => response.url().endsWith("/uploads"));
+    await send(page, "other", file);
+    return await (await started).json();
+  };
+  page.on("dialog", (dialog) => void dialog.accept());
+  const first = Buffer.alloc(20_000_000, "GGUF");
+  writeFileSync(file, first);
+  const { id } = await began();
+  await page.reload();
+  first.fill("x", first.length - 1);
+  writeFileSync(file, first);
+  const other = await began();
+  assert.notEqual(other.id, id);
+  assert.equal(other.offset, 0);
+  await page.getByRole("button", { name: "Cancel other" }).click();
+  rmSync(folder, { recursive: true });
 });
 
 test("a file that is no model is refused with its reason", onlyMock, async () => {

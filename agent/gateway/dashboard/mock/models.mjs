@@ -6,7 +6,7 @@ import { conflict, invalid, notFound, Refusal, unacceptable } from "./exchange.m
 /** @typedef {import("../src/api/contract").StoredModel} StoredModel */
 /** @typedef {import("../src/api/contract").Job} Job */
 /** @typedef {import("./exchange.mjs").Exchange} Exchange */
-/** @typedef {{ id: string, name: string, file: string, size: number, offset: number, head: Buffer, job: string | null }} Kept */
+/** @typedef {{ id: string, name: string, file: string, size: number, identity: unknown, offset: number, head: Buffer, job: string | null }} Kept */
 
 const ROOM = 64e9;
 const JOB_STEPS = 12;
@@ -89,7 +89,7 @@ export class ModelsMock {
 
   /** @param {Exchange} exchange */
   async startUpload(exchange) {
-    const { name, file, size } = await exchange.json();
+    const { name, file, size, identity } = await exchange.json();
     if (typeof name !== "string" || typeof file !== "string" || !Number.isSafeInteger(size) || size < 1) {
       throw invalid('wanted is {"name": "…", "file": "…", "size": bytes}');
     }
@@ -98,9 +98,16 @@ export class ModelsMock {
     if (size > ROOM)
       throw new Refusal(507, "Not enough room", `${size - ROOM} bytes are missing on the disk`);
     const begun = [...this.#uploads.values()].find(
-      (upload) => upload.job === null && upload.name === name && upload.file === file && upload.size === size,
+      (upload) =>
+        upload.job === null &&
+        identity !== undefined &&
+        upload.name === name &&
+        upload.file === file &&
+        upload.size === size &&
+        upload.identity === identity,
     );
-    const upload = begun ?? { id: newId(), name, file, size, offset: 0, head: Buffer.alloc(0), job: null };
+    const empty = { offset: 0, head: Buffer.alloc(0), job: null };
+    const upload = begun ?? { id: newId(), name, file, size, identity, ...empty };
     this.#uploads.set(upload.id, upload);
     const { id, offset } = upload;
     exchange.answer(begun === undefined ? 201 : 200, { id, offset }, { Location: `/api/v1/uploads/${id}` });

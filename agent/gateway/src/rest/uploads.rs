@@ -23,11 +23,11 @@ use axum::{
 use std::sync::Arc;
 
 const OFFSET: HeaderName = HeaderName::from_static("upload-offset");
-const NEW: &str = r#"{"name": "…", "file": "….gguf", "size": bytes}"#;
+const NEW: &str = r#"{"name": "…", "file": "….gguf", "size": bytes, "identity": "what tells it from another of this name and size"}"#;
 
 type Id = Result<Path<String>, PathRejection>;
 
-/// Begins an upload, or goes on with one of the same name, file and size.
+/// Begins an upload, or goes on with one of the same name, file, size and identity.
 #[utoipa::path(
     post,
     path = "/api/v1/uploads",

@@ -9,7 +9,7 @@ use crate::{
 use api::import::{NewFile, NewModel, RefusedKind, Reply, Request};
 use std::thread;
 
-const NEW: &str = r#"{"name":"m","file":"a.gguf","size":8}"#;
+const NEW: &str = r#"{"name":"m","file":"a.gguf","size":8,"identity":"a"}"#;
 
 fn locally(gateway: &Gateway, line: &str, headers: &[&str], body: &str) -> Answer {
     Client::unix(&gateway.local).ask(line, headers, body)
@@ -45,6 +45,27 @@ fn offset(gateway: &Gateway, place: &str) -> (u16, Option<String>) {
     client.send(&format!("HEAD {place}"), &[], "");
     let head = client.head();
     (head.status, head.header("upload-offset").map(str::to_owned))
+}
+
+#[test]
+fn another_file_of_the_same_name_and_size_and_one_that_is_not_told_apart_do_not_go_on() {
+    let (_setup, gateway, service) = gateway();
+    let (place, _call) = begun(&gateway, &service);
+    assert_eq!(send(&gateway, &place, 0, "GGUF").status, 204);
+    for new in [
+        r#"{"name":"m","file":"a.gguf","size":8,"identity":"b"}"#,
+        r#"{"name":"m","file":"a.gguf","size":8}"#,
+    ] {
+        let mut client = Client::unix(&gateway.local);
+        client.send("POST /api/v1/uploads", &[], new);
+        let mut call = service.next();
+        call.request();
+        call.reply(&refused(RefusedKind::Busy, "busy"));
+        let answer = client.answer();
+        assert_eq!(answer.status, 409, "{new}: {answer:?}");
+    }
+    let again = locally(&gateway, "POST /api/v1/uploads", &[], NEW);
+    assert_eq!((again.status, again.json()["offset"].as_u64()), (200, Some(4)));
 }
 
 #[test]

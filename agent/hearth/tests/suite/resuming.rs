@@ -25,8 +25,12 @@ fn begin() -> (TempDir, Gateway, Child) {
 fn asked_to_begin(gateway: &Gateway, offset: u64) {
     let call = gateway.next();
     assert!(call.head.starts_with("post /api/v1/uploads "), "{}", call.head);
-    let body = serde_json::json!({"name": "m", "file": "m.gguf", "size": FILE.len()});
-    assert_eq!(call.json(), body);
+    let mut body = call.json();
+    let identity = body["identity"].take();
+    let expected = serde_json::json!({"name": "m", "file": "m.gguf", "size": FILE.len(), "identity": null});
+    assert_eq!(body, expected);
+    let identity = identity.as_str().unwrap();
+    assert!(identity.len() > 64 && identity.contains('-'), "{identity}");
     call.answer("201 Created", &format!(r#"{{"id":"9f","offset":{offset}}}"#));
 }
 

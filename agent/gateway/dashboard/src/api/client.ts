@@ -131,9 +131,15 @@ export async function cancelJob(id: string): Promise<void> {
 
 // Uploads
 
-export const startUpload = (name: string, file: string, size: number): Promise<UploadStart> =>
+/** Begins to send a file, or goes on with the one that `identity` tells from others of this name and size. */
+export const startUpload = (
+  name: string,
+  file: string,
+  size: number,
+  identity: string,
+): Promise<UploadStart> =>
   sendForJson("POST", `${API}/uploads`, {
-    json: { name, file, size },
+    json: { name, file, size, identity },
     headers: { "Idempotency-Key": idempotencyKey() },
   });
 

@@ -1,5 +1,6 @@
 import * as client from "../api/client";
 import { pause, waitBefore } from "../api/follow";
+import { identityOf } from "../api/identity";
 import { Upload, type UploadDoor, type UploadState } from "../api/upload";
 import { RateMeter } from "./rate";
 import { Store } from "./store";
@@ -78,7 +79,7 @@ export function warnBeforeLeaving(): void {
 
 function doorFor(name: string, file: File): UploadDoor {
   return {
-    start: () => client.startUpload(name, file.name, file.size),
+    start: async () => client.startUpload(name, file.name, file.size, await identityOf(file)),
     send: client.sendChunk,
     offset: client.uploadOffset,
     cancel: client.cancelUpload,
