@@ -113,7 +113,7 @@ pub struct Session {
     pub name: String,
     /// What it may do.
     pub role: Role,
-    /// When the session is over, RFC 3339; `null` where a token was sent itself.
+    /// When the session is over if nobody uses it meanwhile, RFC 3339; `null` where a token was sent itself.
     pub expires: Option<String>,
 }
 

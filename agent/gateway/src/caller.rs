@@ -17,7 +17,6 @@ use axum::{
     response::Response,
 };
 use std::{fmt, net::IpAddr, sync::Arc, time::Instant};
-use time::OffsetDateTime;
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +103,7 @@ pub(crate) struct Pass {
 
 impl Pass {
     /// Whether it would still be given.
-    pub(crate) fn holds(&self, app: &App, now: OffsetDateTime) -> bool {
+    pub(crate) fn holds(&self, app: &App, now: Instant) -> bool {
         let token = self.actor.token();
         let known = token.is_none_or(|id| app.book.list().iter().any(|token| token.id == id));
         known
@@ -131,8 +130,8 @@ pub(crate) async fn require(State(gate): State<Gate>, mut request: Request, next
     let response = next.run(request).await;
     if changes && response.status().is_client_error() {
         gate.app.has_not_changed(&pass.actor, pass.role);
-    response
     }
+    response
 }
 
 /// Lets anybody pass, and no address too often.
@@ -187,7 +186,7 @@ fn identify(app: &App, peer: Peer, headers: &HeaderMap) -> Result<Pass, Refusal>
     };
     let (digest, signed) = match bearer::of(headers) {
         Err(NoBearer::Missing) => {
-            let signed = app.sessions.find(headers, OffsetDateTime::now_utc());
+            let signed = app.sessions.find(headers, Instant::now());
             (signed.map(|signed| signed.token).ok_or(NoBearer::Missing), signed)
         }
         found => (found, None),

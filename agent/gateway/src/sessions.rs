@@ -1,21 +1,24 @@
 //! Who is signed in: a browser has exchanged a token for a cookie, which no script can read. The token's text is forgotten,
-//! and the session lasts as long as the token is valid, twelve hours at most, and no longer than the gateway.
+//! and the session lasts as long as the token is valid, until nobody has used it for twelve hours, thirty days at most, and no
+//! longer than the gateway. All that is counted by a clock that nobody sets: a machine's may be years off until it has asked
+//! the network.
 
 use crate::tokens::{Digest, Secret};
 use axum::http::{HeaderMap, HeaderValue, Method, header, uri::Authority};
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
-use time::OffsetDateTime;
 
 /// The cookie. By its prefix a browser takes it by TLS alone, from this host alone, and for all of it.
 pub(crate) const COOKIE: &str = "__Host-hearth-session";
 /// What a request by cookie that changes something must carry: a page from elsewhere cannot send it.
 pub(crate) const MARK: &str = "x-hearth-request";
-/// How long a session lasts.
-const LIFETIME: Duration = Duration::from_secs(12 * 3600);
+/// How long a session lasts that nobody uses.
+const REST: Duration = Duration::from_secs(12 * 3600);
+/// How long one lasts at most. The browser keeps the cookie as long.
+const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Sessions that are remembered; beyond it the oldest ends.
 const REMEMBERED: usize = 256;
 /// Sessions of one token; beyond it the oldest of them ends, so that one token cannot sign all others out.
@@ -26,7 +29,15 @@ const OF_ONE: usize = 32;
 struct Session {
     cookie: Digest,
     token: Digest,
-    expires: OffsetDateTime,
+    begun: Instant,
+    used: Instant,
+}
+
+impl Session {
+    /// When it is over, if nobody uses it again.
+    fn ends(&self) -> Instant {
+        (self.used + REST).min(self.begun + LIFETIME)
+    }
 }
 
 /// What a cookie stands for.
@@ -36,8 +47,8 @@ pub(crate) struct Signed {
     pub(crate) cookie: Digest,
     /// The token's.
     pub(crate) token: Digest,
-    /// When it is over.
-    pub(crate) expires: OffsetDateTime,
+    /// When it is over, if nobody uses it again.
+    pub(crate) ends: Instant,
 }
 
 /// All sessions, oldest first.
@@ -48,39 +59,41 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// Begins one for the bearer of a token. Returns what the browser is to be told.
-    pub(crate) fn begin(&self, token: Digest, now: OffsetDateTime) -> Result<HeaderValue, getrandom::Error> {
+    pub(crate) fn begin(&self, token: Digest, now: Instant) -> Result<HeaderValue, getrandom::Error> {
         let secret = Secret::generate()?;
         let cookie = secret.digest();
         let mut open = self.lock();
-        open.retain(|session| session.expires > now);
+        open.retain(|session| session.ends() > now);
         make_room(&mut open, &token);
         open.push_back(Session {
             cookie,
             token,
-            expires: now + LIFETIME,
+            begun: now,
+            used: now,
         });
         Ok(set(&secret.reveal(), LIFETIME.as_secs()))
     }
 
-    /// What a request's cookie stands for.
-    pub(crate) fn find(&self, headers: &HeaderMap, now: OffsetDateTime) -> Option<Signed> {
+    /// What a request's cookie stands for. The session is used by it.
+    pub(crate) fn find(&self, headers: &HeaderMap, now: Instant) -> Option<Signed> {
         let cookie = Digest::of(cookie(headers)?.as_bytes());
-        let open = self.lock();
+        let mut open = self.lock();
         let found = open
-            .iter()
-            .find(|session| bool::from(session.cookie.matches(&cookie)) && session.expires > now)?;
+            .iter_mut()
+            .find(|session| bool::from(session.cookie.matches(&cookie)) && session.ends() > now)?;
+        found.used = now;
         Some(Signed {
             cookie,
             token: found.token,
-            expires: found.expires,
+            ends: found.ends(),
         })
     }
 
     /// Whether one goes on.
-    pub(crate) fn is_open(&self, cookie: &Digest, now: OffsetDateTime) -> bool {
+    pub(crate) fn is_open(&self, cookie: &Digest, now: Instant) -> bool {
         let open = self.lock();
         open.iter()
-            .any(|session| session.cookie == *cookie && session.expires > now)
+            .any(|session| session.cookie == *cookie && session.ends() > now)
     }
 
     /// Ends one. Returns what the browser is to be told.
@@ -154,8 +167,6 @@ mod tests {
     use super::*;
     use axum::http::HeaderName;
 
-    const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
-
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
         let line = |(name, value): &(&'static str, &str)| {
             (
@@ -173,27 +184,43 @@ mod tests {
 
     #[test]
     fn a_cookie_stands_for_its_token_until_it_ends() {
-        let (sessions, token) = (Sessions::default(), Digest::of(b"t"));
-        let set = sessions.begin(token, NOW).unwrap();
+        let (sessions, token, now) = (Sessions::default(), Digest::of(b"t"), Instant::now());
+        let set = sessions.begin(token, now).unwrap();
         let text = set.to_str().unwrap();
         assert!(
-            text.ends_with("; Path=/; HttpOnly; Secure; SameSite=Strict; Max-Age=43200"),
+            text.ends_with("; Path=/; HttpOnly; Secure; SameSite=Strict; Max-Age=2592000"),
             "{text}"
         );
-        let signed = sessions.find(&sent_back(&set), NOW).unwrap();
-        assert_eq!((signed.token, signed.expires), (token, NOW + LIFETIME));
-        assert_eq!(sessions.find(&sent_back(&set), NOW + LIFETIME), None);
-        assert!(sessions.is_open(&signed.cookie, NOW) && !sessions.is_open(&signed.cookie, NOW + LIFETIME));
+        let signed = sessions.find(&sent_back(&set), now).unwrap();
+        assert_eq!((signed.token, signed.ends), (token, now + REST));
+        assert_eq!(sessions.find(&sent_back(&set), now + REST), None);
+        assert!(sessions.is_open(&signed.cookie, now) && !sessions.is_open(&signed.cookie, now + REST));
         let gone = sessions.end(&signed.cookie);
-        assert!(!sessions.is_open(&signed.cookie, NOW));
+        assert!(!sessions.is_open(&signed.cookie, now));
         assert!(gone.to_str().unwrap().contains("=; ") && gone.to_str().unwrap().contains("Max-Age=0"));
-        assert_eq!(sessions.find(&sent_back(&set), NOW), None);
+        assert_eq!(sessions.find(&sent_back(&set), now), None);
+    }
+
+    #[test]
+    fn a_session_in_use_goes_on_and_not_for_ever() {
+        let (sessions, begin) = (Sessions::default(), Instant::now());
+        let cookie = sent_back(&sessions.begin(Digest::of(b"t"), begin).unwrap());
+        let eleven_hours = Duration::from_secs(11 * 3600);
+        let uses = (1..1000).map(|n| begin + n * eleven_hours);
+        let last = uses
+            .take_while(|now| sessions.find(&cookie, *now).is_some())
+            .last();
+        let last = last.unwrap() - begin;
+        assert!(
+            (LIFETIME - eleven_hours..LIFETIME).contains(&last),
+            "after {last:?} it was over"
+        );
     }
 
     #[test]
     fn other_cookies_and_two_of_ours_are_none() {
-        let (sessions, token) = (Sessions::default(), Digest::of(b"t"));
-        let set = sessions.begin(token, NOW).unwrap();
+        let (sessions, token, now) = (Sessions::default(), Digest::of(b"t"), Instant::now());
+        let set = sessions.begin(token, now).unwrap();
         let pair = set.to_str().unwrap().split(';').next().unwrap();
         for line in [
             "",
@@ -203,7 +230,7 @@ mod tests {
             &format!("{pair}x"),
             &format!("{pair}; {pair}"),
         ] {
-            assert_eq!(sessions.find(&headers(&[("cookie", line)]), NOW), None, "{line}");
+            assert_eq!(sessions.find(&headers(&[("cookie", line)]), now), None, "{line}");
         }
     }
 
@@ -211,20 +238,22 @@ mod tests {
     fn there_are_only_so_many() {
         let sessions = Sessions::default();
         for n in 0..2 * REMEMBERED {
-            sessions.begin(Digest::of(&n.to_le_bytes()), NOW).unwrap();
+            sessions
+                .begin(Digest::of(&n.to_le_bytes()), Instant::now())
+                .unwrap();
         }
         assert_eq!(sessions.lock().len(), REMEMBERED);
     }
 
     #[test]
     fn one_token_that_signs_in_on_and_on_signs_nobody_else_out() {
-        let sessions = Sessions::default();
-        let other = sessions.begin(Digest::of(b"other"), NOW).unwrap();
+        let (sessions, now) = (Sessions::default(), Instant::now());
+        let other = sessions.begin(Digest::of(b"other"), now).unwrap();
         for _ in 0..2 * REMEMBERED {
-            sessions.begin(Digest::of(b"t"), NOW).unwrap();
+            sessions.begin(Digest::of(b"t"), now).unwrap();
         }
         assert_eq!(sessions.lock().len(), OF_ONE + 1);
-        assert!(sessions.find(&sent_back(&other), NOW).is_some());
+        assert!(sessions.find(&sent_back(&other), now).is_some());
     }
 
     #[test]
@@ -259,8 +288,8 @@ mod tests {
 
     #[test]
     fn headers_that_are_nearly_right() {
-        let (sessions, token) = (Sessions::default(), Digest::of(b"t"));
-        let set = sessions.begin(token, NOW).unwrap();
+        let (sessions, token, now) = (Sessions::default(), Digest::of(b"t"), Instant::now());
+        let set = sessions.begin(token, now).unwrap();
         let pair = set.to_str().unwrap().split(';').next().unwrap().to_owned();
         let seeds = [
             format!(
@@ -299,7 +328,7 @@ mod tests {
                     None => assert_eq!(whole("sec-fetch-site"), Some("same-origin")),
                 }
             }
-            let signed = sessions.find(&headers, NOW).ok_or("nobody is signed in")?;
+            let signed = sessions.find(&headers, now).ok_or("nobody is signed in")?;
             assert_eq!(signed.token, token);
             let text = String::from_utf8_lossy(input);
             assert!(text.contains(&pair), "{text}");

@@ -52,6 +52,43 @@ test("a session that the appliance has ended is told, and the page goes on after
   await page.getByRole("heading", { level: 1, name: "Tokens" }).waitFor();
 });
 
+test(
+  "conversations and uploads outlast the session of who began them, and nobody else sees them",
+  onlyMock,
+  async () => {
+    const page = await stage.open();
+    await goTo(page, "Chat");
+    await page.getByLabel("Your question").fill("half a thought");
+    await goTo(page, "Models");
+    await page.getByRole("button", { name: "Add a model" }).click();
+    const file = {
+      name: "kept.gguf",
+      mimeType: "application/octet-stream",
+      buffer: Buffer.alloc(50_000_000),
+    };
+    await page.getByLabel("GGUF file").setInputFiles(file);
+    await page.getByRole("button", { name: "Send it" }).click();
+    const sending = page.getByRole("region", { name: "Sending kept" });
+    await sending.getByRole("button", { name: "Pause kept" }).waitFor();
+    stage.mock?.appliance.sessions.endAll();
+    await page.getByText("Your session has ended").waitFor();
+    await signIn(page, adminToken());
+    await sending.getByRole("button", { name: "Resume kept" }).waitFor();
+    await goTo(page, "Chat");
+    assert.equal(await page.getByLabel("Your question").inputValue(), "half a thought");
+
+    stage.mock?.appliance.sessions.endAll();
+    await page.evaluate(() => {
+      location.hash = "#/models";
+    });
+    await page.getByText("Your session has ended").waitFor();
+    await signIn(page, TOKENS.chat);
+    assert.equal(await sending.count(), 0);
+    await goTo(page, "Chat");
+    assert.equal(await page.getByLabel("Your question").inputValue(), "");
+  },
+);
+
 test("each role sees what it may", onlyMock, async () => {
   const reader = await stage.open({ token: TOKENS.read });
   const pages = reader.getByRole("navigation", { name: "Pages" }).getByRole("link");

@@ -49,7 +49,7 @@ export class Sessions {
     const id = randomBytes(24).toString("base64url");
     this.#sessions.set(id, { id, token, expires: new Date(Date.now() + 12 * 3600_000).toISOString() });
     exchange.answer(204, undefined, {
-      "Set-Cookie": `${COOKIE}=${id}; Path=/; HttpOnly; Secure; SameSite=Strict; Max-Age=43200`,
+      "Set-Cookie": `${COOKIE}=${id}; Path=/; HttpOnly; Secure; SameSite=Strict; Max-Age=2592000`,
     });
   }
 

@@ -7,13 +7,12 @@ import { Models } from "./pages/models/models";
 import { Overview } from "./pages/overview/overview";
 import { Settings } from "./pages/settings/settings";
 import { Tokens } from "./pages/tokens/tokens";
-import { forgetChats } from "./state/chats";
 import { startLive } from "./state/live";
 import { machine, readMachine } from "./state/machine";
 import { PAGES, type PageName, route } from "./state/route";
 import { askSession, mayDo, session } from "./state/session";
 import { useStore } from "./state/store";
-import { stopUploads } from "./state/uploads";
+import { pauseUploads } from "./state/uploads";
 import { Button } from "./ui/button";
 import { Notices } from "./ui/notices";
 import { PageHead } from "./ui/panel";
@@ -51,8 +50,7 @@ function SignedIn({ session }: { session: Session }) {
     void readMachine().catch(() => {}); // The overview, which reads it again and again, tells why it cannot.
     return () => {
       stopLive();
-      stopUploads();
-      forgetChats();
+      pauseUploads(); // Who comes back goes on with them.
       machine.set(null);
     };
   }, []);

@@ -8,8 +8,11 @@ use crate::{
 };
 use axum::http::Extensions;
 use bytes::Bytes;
-use std::{pin::pin, sync::Arc, time::Duration};
-use time::OffsetDateTime;
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     sync::{mpsc::Sender, watch::Receiver},
     time::{Interval, MissedTickBehavior, interval},
@@ -81,7 +84,7 @@ impl Listener {
 
 impl Right {
     fn holds(&self) -> bool {
-        self.pass.holds(&self.app, OffsetDateTime::now_utc())
+        self.pass.holds(&self.app, Instant::now())
     }
 
     /// Waits until nobody may listen by it any more.

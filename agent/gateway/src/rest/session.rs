@@ -63,7 +63,7 @@ async fn sign_in(app: &App, request: Request) -> Result<HeaderValue, Refusal> {
     );
     tracing::info!(token = id, "token {id} signed in from {from}");
     app.sessions
-        .begin(digest, OffsetDateTime::now_utc())
+        .begin(digest, Instant::now())
         .map_err(|error| Refusal::new(Kind::Internal, format!("cannot make a cookie: {error}")))
 }
 
@@ -76,7 +76,7 @@ async fn sign_in(app: &App, request: Request) -> Result<HeaderValue, Refusal> {
 )]
 pub(crate) async fn tell(State(app): State<Arc<App>>, uri: Uri, extensions: Extensions) -> Response {
     let told = pass(&extensions).and_then(|pass| {
-        let expires = pass.signed.map(|signed| signed.expires.format(&Rfc3339));
+        let expires = pass.signed.map(|signed| at(signed.ends).format(&Rfc3339));
         Ok(Session {
             id: pass.actor.token().map(str::to_owned),
             name: name(&app, &extensions),
@@ -87,6 +87,11 @@ pub(crate) async fn tell(State(app): State<Arc<App>>, uri: Uri, extensions: Exte
         })
     });
     answer(&uri, told)
+}
+
+/// When an instant will be, by the clock as it is set now.
+fn at(instant: Instant) -> OffsetDateTime {
+    OffsetDateTime::now_utc() + instant.saturating_duration_since(Instant::now())
 }
 
 /// Signs out.

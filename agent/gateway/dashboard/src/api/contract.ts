@@ -11,7 +11,7 @@ export type Role = "read" | "chat" | "admin";
 export interface Session {
   name: string;
   role: Role;
-  /** RFC 3339. */
+  /** If nobody uses it meanwhile, RFC 3339. */
   expires: string;
 }
 

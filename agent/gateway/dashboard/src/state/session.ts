@@ -2,6 +2,7 @@ import * as client from "../api/client";
 import type { Role, Session } from "../api/contract";
 import { asProblem, type Problem } from "../api/problem";
 import { whenSignedOut } from "../api/request";
+import { forgetAll, keepFor } from "./belongings";
 import { Store } from "./store";
 
 export type SessionState =
@@ -23,7 +24,7 @@ export function mayDo(role: Role, needed: Role): boolean {
 /** Asks who is signed in. */
 export async function askSession(): Promise<void> {
   try {
-    session.set({ state: "in", session: await client.session() });
+    enter(await client.session());
   } catch (thrown) {
     const problem = asProblem(thrown);
     if (problem.status === 401) session.set({ state: "out", hasEnded: false });
@@ -33,11 +34,17 @@ export async function askSession(): Promise<void> {
 
 export async function signIn(token: string): Promise<void> {
   await client.signIn(token);
-  session.set({ state: "in", session: await client.session() });
+  enter(await client.session());
+}
+
+function enter(signed: Session): void {
+  keepFor(signed.name);
+  session.set({ state: "in", session: signed });
 }
 
 export async function signOut(): Promise<void> {
   await client.signOut();
+  forgetAll();
   session.set({ state: "out", hasEnded: false });
 }
 

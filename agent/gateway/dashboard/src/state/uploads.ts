@@ -59,6 +59,13 @@ export function forgetUpload(key: number): void {
   uploads.update((list) => list.filter((sending) => sending.key !== key));
 }
 
+/** Pauses all, as the session has ended by which they were sent. */
+export function pauseUploads(): void {
+  const isRefused = ({ state }: Sending) => state.phase === "failed" && state.problem.status === 401;
+  const those = uploads.value.filter((sending) => isUnderWay(sending) || isRefused(sending));
+  for (const { key } of those) pauseUpload(key);
+}
+
 /** Stops all, as whoever sent them has left. */
 export function stopUploads(): void {
   for (const upload of running.values()) upload.pause();
