@@ -4,6 +4,7 @@ use crate::{
     agent::Bus,
     arrivals::Arrivals,
     caller::Actor,
+    conditions::Changing,
     feed::Feed,
     idempotency::Answers,
     import::ImportService,
@@ -20,8 +21,8 @@ use crate::{
     tokens::Book,
     uploads::Uploads,
 };
-use std::{
 use api::rest::Role;
+use std::{
     net::IpAddr,
     path::PathBuf,
     sync::Arc,
@@ -73,6 +74,8 @@ pub(crate) struct App {
     pub(crate) answers: Answers,
     /// What may be written into the journal about requests.
     pub(crate) ration: Ration,
+    /// Whose turn it is to change something.
+    pub(crate) changing: Changing,
     rates: Rates,
 }
 
@@ -116,6 +119,7 @@ impl App {
             stopping: CancellationToken::new(),
             answers: Answers::default(),
             ration: Ration::default(),
+            changing: Changing::default(),
             rates: Rates::default(),
         }
     }

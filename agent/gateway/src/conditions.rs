@@ -5,6 +5,25 @@ use crate::refusal::{Kind, Refusal};
 use axum::http::{HeaderMap, HeaderName, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+
+/// Whose turn it is to change something: from the comparison with what was read until it is changed, nobody else comes in
+/// between. What takes long, such as a body that comes slowly, is waited for before.
+#[derive(Debug, Default)]
+pub(crate) struct Changing {
+    /// The power profile.
+    pub(crate) power: Mutex<()>,
+    /// The temperature to hold.
+    pub(crate) thermal: Mutex<()>,
+    /// What the engine's unit may have.
+    pub(crate) limits: Mutex<()>,
+    /// Certificates and plain HTTP.
+    pub(crate) tls: Mutex<()>,
+    /// The time zone.
+    pub(crate) clock: Mutex<()>,
+    /// The models on the disk.
+    pub(crate) models: Mutex<()>,
+}
 
 /// Most bytes of a tag's digest: what is told apart is a handful of states.
 const DIGEST: usize = 8;

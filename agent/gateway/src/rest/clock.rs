@@ -49,9 +49,10 @@ pub(crate) async fn set_clock(State(app): State<Arc<App>>, uri: Uri, request: Re
 }
 
 async fn change(app: &App, request: Request) -> Result<ClockState, Refusal> {
-    let who = who(app, request.extensions());
-    conditions::unchanged(request.headers(), kept(app)).await?;
+    let (who, headers) = (who(app, request.extensions()), request.headers().clone());
     let change: ClockChange = read(request, CHANGE).await?;
+    let _turn = app.changing.clock.lock().await;
+    conditions::unchanged(&headers, kept(app)).await?;
     match app.setup.ask(&Wanted::SetClock(change)).await? {
         Reply::Done => {
             let kept = kept(app).await?;

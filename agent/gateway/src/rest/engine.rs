@@ -209,10 +209,11 @@ pub(crate) async fn set_limits(State(app): State<Arc<App>>, uri: Uri, request: R
 }
 
 async fn limit(app: &App, request: Request) -> Result<EngineLimits, Refusal> {
-    let who = who(app, request.extensions());
-    let now = async { Ok(agent::engine_limits(&app.bus).await?.chosen) };
-    conditions::unchanged(request.headers(), now).await?;
+    let (who, headers) = (who(app, request.extensions()), request.headers().clone());
     let new: NewLimits = read(request, LIMITS).await?;
+    let _turn = app.changing.limits.lock().await;
+    let now = async { Ok(agent::engine_limits(&app.bus).await?.chosen) };
+    conditions::unchanged(&headers, now).await?;
     let limits = agent::limit_engine(&app.bus, &new).await?;
     tracing::info!(who, "engine's limits set to {:?} by {who}", limits.chosen);
     Ok(limits)

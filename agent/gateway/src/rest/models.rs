@@ -126,6 +126,7 @@ async fn forget(
     extensions: &Extensions,
 ) -> Result<RemovedModel, Refusal> {
     let name = text(name)?;
+    let _turn = app.changing.models.lock().await;
     unchanged(app, &name, headers).await?;
     let removed = match app.import.ask(&Wanted::Remove(name)).await?.next().await? {
         Reply::Removed(removed) => removed,
@@ -158,8 +159,10 @@ pub(crate) async fn set(State(app): State<Arc<App>>, name: Name, uri: Uri, reque
 
 async fn change(app: &App, name: Name, request: Request) -> Result<StoredModel, Refusal> {
     let (name, who) = (text(name)?, who(app, request.extensions()));
-    unchanged(app, &name, request.headers()).await?;
+    let headers = request.headers().clone();
     let change: ModelChange = read(request, CHANGE).await?;
+    let _turn = app.changing.models.lock().await;
+    unchanged(app, &name, &headers).await?;
     let wanted = Wanted::Set(SetModel { name, change });
     let model = match app.import.ask(&wanted).await?.next().await? {
         Reply::Set(model) => *model,

@@ -54,10 +54,11 @@ pub(crate) async fn set_power(State(app): State<Arc<App>>, uri: Uri, request: Re
 }
 
 async fn choose(app: &App, request: Request) -> Result<Power, Refusal> {
-    let who = who(app, request.extensions());
-    let now = async { Ok(agent::power(&app.bus).await?.profile) };
-    conditions::unchanged(request.headers(), now).await?;
+    let (who, headers) = (who(app, request.extensions()), request.headers().clone());
     let PowerSettings { profile } = read(request, SETTINGS).await?;
+    let _turn = app.changing.power.lock().await;
+    let now = async { Ok(agent::power(&app.bus).await?.profile) };
+    conditions::unchanged(&headers, now).await?;
     let power = agent::set_profile(&app.bus, profile).await?;
     tracing::info!(who, "power profile set to {profile} by {who}");
     Ok(power)

@@ -42,10 +42,11 @@ pub(crate) async fn set_thermal(State(app): State<Arc<App>>, uri: Uri, request: 
 }
 
 async fn aim(app: &App, request: Request) -> Result<Thermal, Refusal> {
-    let who = who(app, request.extensions());
-    let now = async { Ok(agent::thermal(&app.bus).await?.target_set) };
-    conditions::unchanged(request.headers(), now).await?;
+    let (who, headers) = (who(app, request.extensions()), request.headers().clone());
     let ThermalSettings { target } = read(request, SETTINGS).await?;
+    let _turn = app.changing.thermal.lock().await;
+    let now = async { Ok(agent::thermal(&app.bus).await?.target_set) };
+    conditions::unchanged(&headers, now).await?;
     let thermal = agent::set_target(&app.bus, target)
         .await
         .map_err(|error| match error {

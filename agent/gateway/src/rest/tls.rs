@@ -49,14 +49,15 @@ pub(crate) async fn install_certificate(State(app): State<Arc<App>>, uri: Uri, r
 }
 
 async fn install(app: &App, request: Request) -> Result<Tls, Refusal> {
-    let who = who(app, request.extensions());
+    let (who, headers) = (who(app, request.extensions()), request.headers().clone());
     if request.extensions().get() == Some(&Door::Plain) {
         let detail =
             "a private key is not taken unencrypted, also where plain HTTP is switched on: use https://";
         return Err(Refusal::new(Kind::Unencrypted, detail));
     }
-    unchanged(app, request.headers()).await?;
     let new: NewCertificate = read_at_most(request, LARGEST, CERTIFICATE).await?;
+    let _turn = app.changing.tls.lock().await;
+    unchanged(app, &headers).await?;
     app.identity.install(&new, OffsetDateTime::now_utc())??;
     let tls = describe(app)?;
     tracing::info!(
@@ -86,6 +87,7 @@ pub(crate) async fn remove_certificate(
 }
 
 async fn remove(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Result<Tls, Refusal> {
+    let _turn = app.changing.tls.lock().await;
     unchanged(app, headers).await?;
     if !app.identity.remove_own()? {
         return Err(Refusal::new(
@@ -111,9 +113,10 @@ pub(crate) async fn set_plain_http(State(app): State<Arc<App>>, uri: Uri, reques
 }
 
 async fn switch(app: &App, request: Request) -> Result<Tls, Refusal> {
-    let who = who(app, request.extensions());
-    unchanged(app, request.headers()).await?;
+    let (who, headers) = (who(app, request.extensions()), request.headers().clone());
     let PlainHttp { enabled } = read(request, PLAIN_HTTP).await?;
+    let _turn = app.changing.tls.lock().await;
+    unchanged(app, &headers).await?;
     app.identity.set_plain_http(enabled)?;
     let state = if enabled { "on" } else { "off" };
     tracing::warn!(who, enabled, "plain HTTP switched {state} by {who}");

@@ -74,6 +74,25 @@ fn what_somebody_else_has_changed_meanwhile_is_left_as_it_is() {
 }
 
 #[test]
+fn who_sends_slowly_undoes_nothing_that_came_meanwhile() {
+    let (_setup, gateway, _agent) = gateway_with_agent();
+    let line = "PUT /api/v1/power";
+    let read = tag(&gateway, "/api/v1/power");
+    let body = r#"{"profile":"power-saver"}"#;
+    let mut slow = gateway.client();
+    slow.write(&format!(
+        "{line} HTTP/1.1\r\nHost: h\r\n{}\r\nIf-Match: {read}\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        ADMIN[0],
+        body.len()
+    ));
+    // The gateway has looked at the head, and wants the body.
+    assert_eq!(slow.head().status, 100);
+    assert_eq!(status(&gateway, line, &read, r#"{"profile":"performance"}"#), 200);
+    slow.write(body);
+    assert_eq!(slow.answer().status, 412);
+}
+
+#[test]
 fn a_token_that_revokes_itself_is_gone() {
     let (_setup, gateway, _agent) = gateway_with_agent();
     let made = gateway.ask_locally("POST /api/v1/tokens", r#"{"name":"laptop","role":"admin"}"#);
