@@ -41,26 +41,25 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    convert::Infallible,
+    io,
     pin::Pin,
     task::{Context, Poll},
 };
 use tokio::sync::mpsc::Receiver;
 
+/// A line, or why there are no more: the body breaks off there, for one that ends in order is a whole one.
+type Said = Result<Bytes, io::Error>;
+
 /// A body of lines.
-struct Lines(Receiver<Bytes>);
+struct Lines(Receiver<Said>);
 
 impl HttpBody for Lines {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0
-            .poll_recv(cx)
-            .map(|line| line.map(|line| Ok(Frame::data(line))))
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let line = self.0.poll_recv(cx);
+        line.map(|line| line.map(|line| line.map(Frame::data)))
     }
 }
 

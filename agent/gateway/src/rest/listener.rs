@@ -1,6 +1,7 @@
 //! Whoever listens to what goes on: a stream that ends with its client, with the gateway, and with the token and the session
 //! by which it was opened.
 
+use super::Said;
 use crate::{
     app::App,
     caller::Pass,
@@ -9,6 +10,7 @@ use crate::{
 use axum::http::Extensions;
 use bytes::Bytes;
 use std::{
+    io,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -25,7 +27,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// The gateway's end of such a stream.
 pub(super) struct Listener {
     right: Right,
-    lines: Sender<Bytes>,
+    lines: Sender<Said>,
     alive: Interval,
 }
 
@@ -46,11 +48,7 @@ pub(super) enum Heard<T> {
 
 impl Listener {
     /// A stream of `lines` for whoever was let in with these extensions.
-    pub(super) fn new(
-        app: &Arc<App>,
-        extensions: &Extensions,
-        lines: Sender<Bytes>,
-    ) -> Result<Self, Refusal> {
+    pub(super) fn new(app: &Arc<App>, extensions: &Extensions, lines: Sender<Said>) -> Result<Self, Refusal> {
         let pass = extensions.get::<Pass>().cloned();
         let right = Right {
             app: app.clone(),
@@ -74,11 +72,17 @@ impl Listener {
 
     /// Says something. Tells whether the stream goes on.
     pub(super) async fn say(&mut self, line: Bytes) -> bool {
-        let sent = pin!(self.lines.send(line));
+        let sent = pin!(self.lines.send(Ok(line)));
         tokio::select! {
             () = self.right.lost() => false,
             sent = sent => sent.is_ok(),
         }
+    }
+
+    /// Says that there is more which cannot be told.
+    pub(super) async fn break_off(self, why: io::Error) {
+        // Who has gone does not miss it.
+        self.lines.send(Err(why)).await.ok();
     }
 }
 

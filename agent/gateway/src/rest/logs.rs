@@ -23,7 +23,7 @@ use axum::{
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
-use std::{path::Path, process::Stdio, sync::Arc};
+use std::{io, path::Path, process::Stdio, sync::Arc};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{
     io::BufReader,
@@ -119,7 +119,7 @@ async fn begin(
     let reader = Reader {
         follow: wish.follow,
         listener,
-        _child: child,
+        child,
         _turn: turn,
     };
     tokio::spawn(reader.relay(output));
@@ -135,20 +135,25 @@ type Output = BoundedLines<BufReader<ChildStdout>>;
 
 /// Waits for the first that is told. A journal of which nothing is told because it cannot be read is not an empty one.
 async fn begins(child: &mut Child, output: &mut Output) -> Result<(), Refusal> {
-    let unread = |why: String| {
+    let unread = |why: io::Error| {
         let detail =
             format!("the journal cannot be read: {why}; \"journalctl -u hearth-gateway\" may say more");
         Refusal::new(Kind::Internal, detail)
     };
-    let is_empty = output.is_empty().await;
-    if !is_empty.map_err(|error| unread(error.to_string()))? {
-        return Ok(());
+    if output.is_empty().await.map_err(unread)? {
+        ended(child).await.map_err(unread)
+    } else {
+        Ok(())
     }
-    let status = child.wait().await.map_err(|error| unread(error.to_string()))?;
+}
+
+/// Waits for journalctl's end. One that failed has not told all.
+async fn ended(child: &mut Child) -> io::Result<()> {
+    let status = child.wait().await?;
     if status.success() {
         Ok(())
     } else {
-        Err(unread(format!("journalctl ended with {status}")))
+        Err(io::Error::other(format!("journalctl ended with {status}")))
     }
 }
 
@@ -190,7 +195,7 @@ fn command(journalctl: &Path, wish: &Wish) -> Command {
 struct Reader {
     follow: bool,
     listener: Listener,
-    _child: Child,
+    child: Child,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -198,9 +203,14 @@ impl Reader {
     async fn relay(mut self, mut output: Output) {
         while let Some(heard) = self.listener.hear(output.next()).await {
             let said = match heard {
-                Heard::Said(Ok(None)) => return,
+                Heard::Said(Ok(None)) => {
+                    if let Err(error) = ended(&mut self.child).await {
+                        self.listener.break_off(error).await;
+                    }
+                    return;
+                }
                 Heard::Said(Ok(Some(line))) => self.shown(&line),
-                Heard::Said(Err(error)) => return tracing::warn!("the journal cannot be read on: {error}"),
+                Heard::Said(Err(error)) => return self.listener.break_off(error).await,
                 Heard::Nothing => self.follow.then(|| Bytes::from_static(b": keep-alive\n\n")),
             };
             if let Some(said) = said

@@ -2,7 +2,7 @@
 //! service, and its word passed back.
 
 use super::{
-    Lines, answer, answer_tagged, jobs,
+    Lines, Said, answer, answer_tagged, jobs,
     page::{AnyPage, Page, page},
     power::who,
     read,
@@ -415,14 +415,14 @@ fn stream(first: Step, conversation: Conversation, seen: impl Fn(&Step) + Send +
 }
 
 /// Passes steps on until the last one. A client that goes away is noticed at once, and the service by that.
-async fn relay(first: Step, mut conversation: Conversation, lines: Sender<Bytes>, seen: impl Fn(&Step)) {
+async fn relay(first: Step, mut conversation: Conversation, lines: Sender<Said>, seen: impl Fn(&Step)) {
     let mut step_now = first;
     loop {
         let is_last = !matches!(step_now, Step::Progress(_));
         if is_last {
             seen(&step_now);
         }
-        if lines.send(line(&step_now)).await.is_err() || is_last {
+        if lines.send(Ok(line(&step_now))).await.is_err() || is_last {
             return;
         }
         step_now = tokio::select! {

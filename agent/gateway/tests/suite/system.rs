@@ -60,6 +60,19 @@ fn with_journal(script: &str) -> (Setup, crate::process::Gateway) {
     (setup, gateway)
 }
 
+#[test]
+fn a_journal_that_cannot_be_read_on_is_not_a_short_one() {
+    let entry =
+        r#"echo '{"__REALTIME_TIMESTAMP":"1000000","PRIORITY":"5","MESSAGE":"x","UNIT":"a.service"}'"#;
+    for (end, is_whole) in [("exit 0", true), ("exit 1", false), ("kill -9 $$", false)] {
+        let (_setup, gateway) = with_journal(&format!("{entry}; {end}"));
+        let mut client = Client::unix(&gateway.local);
+        client.send("GET /api/v1/logs", &["Connection: close"], "");
+        let told = client.rest();
+        assert_eq!(told.ends_with("\r\n0\r\n\r\n"), is_whole, "{end}: {told}");
+    }
+}
+
 const ENTRY: &str = r#"{"__REALTIME_TIMESTAMP":"1000000","PRIORITY":"5","MESSAGE":"$1 $2 $3 $4 $5 $6 $7 $8 $9","UNIT":"a.service"}"#;
 
 fn said() -> String {
