@@ -17,7 +17,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use nix::sys::socket::{setsockopt, sockopt};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{io, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -221,6 +221,22 @@ impl Client {
     pub(crate) async fn text(&self, path: &str) -> Result<String, ClientError> {
         let Answer { body, .. } = self.call(Method::GET, path, &[], None).await?;
         String::from_utf8(body.into()).map_err(|error| self.unexpected(path, error))
+    }
+
+    /// Reads what is there, and puts in its place what becomes of it. Who has changed it meanwhile is not overwritten: the
+    /// gateway refuses it.
+    pub(crate) async fn change<T: DeserializeOwned, N: Serialize, R: DeserializeOwned>(
+        &self,
+        path: &str,
+        becomes: impl FnOnce(T) -> N,
+    ) -> Result<R, ClientError> {
+        let answer = self.call(Method::GET, path, &[], None).await?;
+        let new = becomes(self.read(path, &answer)?);
+        let new = serde_json::to_vec(&new).map_err(|error| self.unexpected(path, error))?;
+        let tag = answer.header(&header::ETAG);
+        let headers: Vec<_> = tag.into_iter().map(|tag| (header::IF_MATCH, tag)).collect();
+        let answer = self.call(Method::PUT, path, &headers, Some(json_payload(new)));
+        self.read(path, &answer.await?)
     }
 
     /// What an answer's body says.

@@ -41,12 +41,11 @@ pub(crate) async fn engine(client: &Client, command: EngineCommand) -> anyhow::R
         EngineCommand::Restart { json } => order(client, "restart", "the engine runs anew", json).await,
         EngineCommand::Limits { json } => show_limits(&client.get(LIMITS).await?, json),
         EngineCommand::Limit { change, json } => {
-            let found: EngineLimits = client.get(LIMITS).await?;
-            let new = NewLimits {
+            let becomes = |found: EngineLimits| NewLimits {
                 beyond_unit: change.beyond_unit,
                 chosen: changed(found.chosen, change),
             };
-            show_limits(&client.put(LIMITS, serde_json::to_vec(&new)?).await?, json)
+            show_limits(&client.change(LIMITS, becomes).await?, json)
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use crate::{
     cli::{NetworkCommand, NetworkWish},
-    client::{Client, json_payload},
+    client::Client,
     screen::{self, WARN, line},
 };
 use anyhow::{Context, bail};
 use api::network::{
     InterfaceKind, Ipv4, Network, NetworkChange, NetworkTrial, NetworkView, StaticAddress, WifiChange,
 };
-use hyper::{Method, header};
+use hyper::Method;
 use std::{
     fs::File,
     io::{self, Read},
@@ -130,18 +130,8 @@ fn trial(confirm_by: &str) -> String {
 }
 
 async fn set(client: &Client, wish: NetworkWish, json: bool) -> anyhow::Result<()> {
-    let answer = client.call(Method::GET, NETWORK, &[], None).await?;
-    let found: NetworkView = client.read(NETWORK, &answer)?;
-    let change = serde_json::to_vec(&changed(found.network, wish))?;
-    // What was read is what is changed: whoever has changed it meanwhile is not overwritten.
-    let revision = answer
-        .header(&header::ETAG)
-        .map(|revision| (header::IF_MATCH, revision));
-    let headers: Vec<_> = revision.into_iter().collect();
-    let answer = client
-        .call(Method::PUT, NETWORK, &headers, Some(json_payload(change)))
-        .await?;
-    let on_trial: NetworkTrial = client.read(NETWORK, &answer)?;
+    let becomes = |found: NetworkView| changed(found.network, wish);
+    let on_trial: NetworkTrial = client.change(NETWORK, becomes).await?;
     if json {
         return screen::json(&on_trial);
     }

@@ -215,13 +215,17 @@ fn the_engine_is_ordered_and_what_is_shown_is_why_it_does_not_run() {
 fn a_limit_is_changed_beside_those_that_were_chosen_before() {
     let local = Local::new();
     let child = local.start(&["engine", "limit", "--memory-high", "2.5G", "--cpus", "0,2-3"]);
-    local.gateway.next().answer("200 OK", LIMITS);
+    local.gateway.next().write(&format!(
+        "HTTP/1.1 200 OK\r\netag: \"7\"\r\ncontent-length: {}\r\n\r\n{LIMITS}",
+        LIMITS.len()
+    ));
     let call = local.gateway.next();
     assert!(
         call.head.starts_with("put /api/v1/engine/limits "),
         "{}",
         call.head
     );
+    assert!(call.head.contains("\r\nif-match: \"7\"\r\n"), "{}", call.head);
     let chosen = serde_json::json!({"memory_high": 5_u64 << 29, "memory_max": 3_u64 << 30, "cpu_weight": null,
         "allowed_cpus": [0, 2, 3]});
     let body = serde_json::json!({"chosen": chosen, "beyond_unit": false});
