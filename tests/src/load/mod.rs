@@ -8,6 +8,7 @@ mod visitor;
 
 use std::fmt;
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +35,8 @@ const LOCAL: usize = 32;
 /// Connections that say nothing, and how many come from one address.
 const IDLE: usize = 10_000;
 const IDLE_FROM_ONE: usize = 63;
+/// So many must be open at the end: half of what the gateway takes (`MOST_NETWORK` in `connections.rs`).
+const CROWDED: usize = 128;
 /// Connections that are being opened at a time.
 const OPENING: usize = 64;
 /// Short chats, one after the other, with which it is compared how long they take beside those.
@@ -270,7 +273,8 @@ impl Bench {
                     // One that is closed under its handshake has come, too.
                     Ok(stream) if shaking => match shake_hands(stream, gateway, &trust).await {
                         Ok(stream) => Held::Shaken(Box::new(stream)),
-                        Err(_closed) => Held::Closed,
+                        Err(error) if was_closed(&error) => Held::Closed,
+                        Err(error) => return Err(error.context("a handshake failed")),
                     },
                     Ok(stream) => Held::Silent(stream),
                     Err(error) => return Err(error),
@@ -349,9 +353,25 @@ fn middle_and_longest(mut times: Vec<Duration>) -> [Duration; 2] {
     [times.len() / 2, times.len() - 1].map(|index| times[index])
 }
 
+/// Whether the other end has closed a connection: nothing else makes room.
+fn was_closed(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(
+        kind,
+        Some(ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe)
+    )
+}
+
 impl Idle {
-    /// An error if a chat has waited too long beside them, or if the gateway came near the end of its descriptors.
+    /// An error if a chat has waited too long beside them, or if the gateway came near the end of its descriptors; and if
+    /// there was nobody beside whom to wait.
     fn must_be_harmless(&self) -> Result<()> {
+        let [came, open] = self.connections;
+        ensure!(
+            open >= CROWDED,
+            "of {came} connections that {} the gateway had {open} open at the end, and {CROWDED} are a crowd",
+            self.what
+        );
         let [[_, longest], _] = self.chats;
         ensure!(
             longest <= LONGEST_CHAT,
