@@ -50,6 +50,14 @@ pub struct Keys {
     pub lines: String,
 }
 
+/// Random bytes.
+pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    let filled = getrandom::fill(&mut bytes).map_err(std::io::Error::other);
+    filled.at("read", Path::new("the system's random numbers"))?;
+    Ok(bytes)
+}
+
 /// A new API token.
 pub struct Token {
     /// What its owner keeps.
@@ -59,11 +67,8 @@ pub struct Token {
 impl Token {
     /// Makes one of 32 random bytes.
     pub fn new() -> Result<Self> {
-        let mut bytes = [0; 32];
-        let random = getrandom::fill(&mut bytes).map_err(std::io::Error::other);
-        random.at("read", Path::new("the system's random numbers"))?;
         Ok(Self {
-            text: format!("hearth_{}", URL_SAFE_NO_PAD.encode(bytes)),
+            text: format!("hearth_{}", URL_SAFE_NO_PAD.encode(random::<32>()?)),
         })
     }
 

@@ -16,6 +16,11 @@ pub(super) const BASIC_DATA: [u8; 16] = [
     0xa2, 0xa0, 0xd0, 0xeb, 0xe5, 0xb9, 0x33, 0x44, 0x87, 0xc0, 0x68, 0xb6, 0xb7, 0x26, 0x99, 0xc7,
 ];
 
+/// An EFI system partition, as it lies on the disk: `C12A7328-F81F-11D2-BA4B-00A0C93EC93B`.
+pub(super) const ESP: [u8; 16] = [
+    0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b,
+];
+
 /// A table that was read and found whole.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
@@ -79,8 +84,22 @@ impl Table {
             .collect()
     }
 
-    /// What must lie where on a disk of `size` bytes for the table to be whole there: the protective MBR and the first
-    /// header at the start, the second copy at the end.
+    /// Gives the partitions of a type, of which there is one, an identifier made of random bytes (RFC 9562, version 4).
+    pub(super) fn identify(&mut self, kind: [u8; 16], random: [u8; 16]) {
+        let mut identifier = random;
+        // As it lies on the disk: the first three of its fields begin with their lowest byte.
+        identifier[7] = identifier[7] & 0x0f | 0x40;
+        identifier[8] = identifier[8] & 0x3f | 0x80;
+        let entries = self.entries.chunks_exact_mut(self.entry_size);
+        for entry in entries.filter(|entry| entry.starts_with(&kind)) {
+            entry[16..32].copy_from_slice(&identifier);
+        }
+        let sum = crc32fast::hash(&self.entries);
+        self.header[88..92].copy_from_slice(&sum.to_le_bytes());
+    }
+
+    /// What must lie where on a disk of `size` bytes for the table to be whole there: the protective MBR, the first
+    /// header and the entries at the start, the second copy at the end.
     pub(super) fn fitted_to(&self, size: u64) -> Vec<Patch> {
         let last = size / SECTOR - 1;
         let copy_at = last - self.entry_sectors();
@@ -96,6 +115,10 @@ impl Table {
             Patch {
                 offset: 0,
                 bytes: protective,
+            },
+            Patch {
+                offset: self.entries_at * SECTOR,
+                bytes: self.entries.clone(),
             },
             Patch {
                 offset: copy_at * SECTOR,
@@ -201,11 +224,18 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 pub(super) mod testing {
     use super::*;
 
-    /// A disk of `sectors` with one partition, its contents zero.
+    /// Where the identifier of the ESP is that every disk here has beside the other partition.
+    pub(in crate::flash) const ESP_IDENTIFIER: Range<usize> = 1024 + 128 + 16..1024 + 128 + 32;
+
+    /// A disk of `sectors` with one partition and an ESP of one sector before it, their contents zero.
     pub(in crate::flash) fn disk(sectors: u64, name: &str, kind: [u8; 16], lba: Range<u64>) -> Vec<u8> {
         let mut entries = vec![0; 128 * 128];
         entries[..16].copy_from_slice(&kind);
         entries[16] = 1;
+        entries[128..144].copy_from_slice(&ESP);
+        for at in [32, 40] {
+            entries[128 + at..136 + at].copy_from_slice(&34u64.to_le_bytes());
+        }
         entries[32..40].copy_from_slice(&lba.start.to_le_bytes());
         entries[40..48].copy_from_slice(&(lba.end - 1).to_le_bytes());
         for (index, unit) in name.encode_utf16().enumerate() {
@@ -230,7 +260,6 @@ pub(super) mod testing {
             entries_at: 2,
         };
         let mut disk = vec![0; (sectors * SECTOR) as usize];
-        disk[1024..1024 + 128 * 128].copy_from_slice(&table.entries);
         for patch in table.fitted_to(sectors * SECTOR) {
             disk[patch.offset as usize..patch.range().end as usize].copy_from_slice(&patch.bytes);
         }
@@ -254,7 +283,7 @@ mod tests {
             kind: BASIC_DATA,
             bytes: 64 * 512..128 * 512,
         };
-        assert_eq!(table.partitions(), [expected]);
+        assert_eq!(table.partitions()[0], expected);
         assert_eq!(table.old_copy(), (2048 - 33) * 512..2048 * 512);
     }
 
@@ -281,6 +310,27 @@ mod tests {
             (4095, 1, 4095 - 32)
         );
         assert_eq!(disk[(4095 - 32) * 512..4095 * 512], table.entries);
+    }
+
+    #[test]
+    fn an_identifier_is_given_in_both_tables() {
+        let mut disk = small();
+        let mut table = Table::parse(&disk).unwrap();
+        table.identify(ESP, [0xff; 16]);
+        for patch in table.fitted_to(2048 * 512) {
+            disk[patch.offset as usize..patch.range().end as usize].copy_from_slice(&patch.bytes);
+        }
+        let mut wanted = [0xff; 16];
+        (wanted[7], wanted[8]) = (0x4f, 0xbf);
+        let first = Table::parse(&disk).unwrap();
+        assert_eq!(disk[testing::ESP_IDENTIFIER], wanted);
+        assert_eq!(
+            first.entries[..128],
+            Table::parse(&small()).unwrap().entries[..128],
+            "the other partition"
+        );
+        assert_eq!(disk[(2048 - 33) * 512..(2048 - 1) * 512], first.entries);
+        assert_eq!(u32_at(&disk[2047 * 512..], 88), crc32fast::hash(&first.entries));
     }
 
     #[test]

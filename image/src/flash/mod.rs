@@ -125,7 +125,7 @@ pub fn flash(
     rate: Option<u64>,
     progress: Progress<'_>,
 ) -> Result<Flashed> {
-    let mut source = source::Source::open(image, target.size, access)?;
+    let mut source = source::Source::open(image, target.size, access, access::random()?)?;
     let device = target.open()?;
     let length = source.len();
     let begun = Instant::now();

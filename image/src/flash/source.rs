@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::access::Access;
 use super::config;
-use super::gpt::{BASIC_DATA, Patch, SECTOR, Table};
+use super::gpt::{BASIC_DATA, ESP, Patch, SECTOR, Table};
 use super::{AtPath, FlashError, Result};
 
 /// The most that a `CONFIG` partition may have: it is held in memory.
@@ -82,9 +82,10 @@ pub fn read_config(disk: &Path, name: &str) -> Result<Option<String>> {
 }
 
 impl Source {
-    /// Opens an image to go onto a disk of `size` bytes, with `access` on its `CONFIG` partition.
-    pub(super) fn open(path: &Path, size: u64, access: &Access) -> Result<Self> {
-        let disk = Disk::open(path)?;
+    /// Opens an image to go onto a disk of `size` bytes, with `access` on its `CONFIG` partition and
+    /// an ESP that is told from that of any other copy by its identifier, made of these `random` bytes.
+    pub(super) fn open(path: &Path, size: u64, access: &Access, random: [u8; 16]) -> Result<Self> {
+        let mut disk = Disk::open(path)?;
         let length = disk.length;
         if length % SECTOR != 0 || length > size {
             let reason = format!("its length, {length} bytes, does not fit a disk of {size} bytes");
@@ -105,6 +106,7 @@ impl Source {
             patches: vec![config],
             tail: None,
         };
+        disk.table.identify(ESP, random);
         source.fit(&disk.table, size);
         Ok(source)
     }

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::gpt::{BASIC_DATA, Table, testing::disk};
+use super::gpt::testing::{ESP_IDENTIFIER, disk};
+use super::gpt::{BASIC_DATA, Table};
 use super::*;
 
 const SECTORS: u64 = 24 << 11;
@@ -78,6 +79,20 @@ fn the_disk_holds_the_image_with_keys_a_fitted_table_and_no_old_data() {
 }
 
 #[test]
+fn two_disks_are_told_apart_by_their_esp() {
+    let bench = Bench::new();
+    let [first, second] = [(); 2].map(|()| {
+        bench.flash().unwrap();
+        fs::read(bench.target().path).unwrap()[ESP_IDENTIFIER].to_vec()
+    });
+    let image = fs::read(bench.image()).unwrap()[ESP_IDENTIFIER].to_vec();
+    assert!(
+        first != second && first != image && second != image,
+        "{first:?} {second:?}"
+    );
+}
+
+#[test]
 fn a_disk_of_exactly_the_images_size_is_whole_too() {
     let bench = Bench::new();
     File::options()
@@ -117,7 +132,7 @@ fn a_disk_a_little_larger_splits_the_second_table() {
 fn one_flipped_bit_is_found() {
     let bench = Bench::new();
     let target = bench.target();
-    let mut source = source::Source::open(&bench.image(), target.size, &Access::default()).unwrap();
+    let mut source = source::Source::open(&bench.image(), target.size, &Access::default(), [0; 16]).unwrap();
     let device = target.open().unwrap();
     let written = write::write(&mut source, &device, None, Progress::silent()).unwrap();
     write::verify(&written, &source, &device, Progress::silent()).unwrap();
@@ -135,7 +150,7 @@ fn one_flipped_bit_is_found() {
 fn a_damaged_second_table_is_found() {
     let bench = Bench::new();
     let target = bench.target();
-    let mut source = source::Source::open(&bench.image(), target.size, &Access::default()).unwrap();
+    let mut source = source::Source::open(&bench.image(), target.size, &Access::default(), [0; 16]).unwrap();
     let device = target.open().unwrap();
     let written = write::write(&mut source, &device, None, Progress::silent()).unwrap();
     let disk = File::options().write(true).open(&target.path).unwrap();
