@@ -6,8 +6,9 @@ use std::path::Path;
 use anyhow::Result;
 use machine::BootTime;
 use setup::file::{LONGEST, NAME, Problem};
+use setup::settings::Settings;
 use setup::trial::Source;
-use setup::{digest, parse, render};
+use setup::{copies, digest, parse, render};
 
 use crate::desk::Desk;
 use crate::place::{self, Place};
@@ -26,7 +27,7 @@ pub(crate) fn run(place: &Place, credentials: Option<&Path>, now: BootTime) -> R
     let given = credentials.map(|folder| place::read(&folder.join(CREDENTIAL.0), LONGEST));
     let given = given.transpose().map(Option::flatten);
     let on_config = place.read(&format!("{CONFIG}/{NAME}"), LONGEST);
-    let mut done = desk.save_recovered();
+    let mut done = desk.start();
     for (name, text) in [(CREDENTIAL.1, given), (NAME, on_config)] {
         let read = match text {
             Ok(text) => read(place, &mut desk, name, text.as_deref(), now),
@@ -63,10 +64,29 @@ fn read(place: &Place, desk: &mut Desk<'_>, name: &str, text: Option<&[u8]>, now
                 digest,
                 notes: Vec::new(),
             };
-            desk.take(source, now)
+            desk.take(without_old_wish(place, source), now)
         }
         Err(problems) => desk.refuse(name, &problems),
     }
+}
+
+/// A wish to be copied is carried out once, whatever becomes of what is kept: the word that lets a disk be erased stays on
+/// CONFIG, but nobody has said it anew. Where it cannot be told whether it was carried out, it was.
+fn without_old_wish(place: &Place, mut source: Source) -> Source {
+    let copies = place.read(&format!("{CONFIG}/{}", copies::NAME), LONGEST);
+    let copies = copies.map(|bytes| String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned());
+    let note = match copies {
+        _ if source.settings.install.is_none() => return source,
+        Ok(copies) if copies::has(&copies, &source.digest) => copies::AGAIN.to_owned(),
+        Ok(_) => return source,
+        Err(error) => format!("The appliance is not copied: {error:#}."),
+    };
+    source.settings = Settings {
+        install: None,
+        ..source.settings
+    };
+    source.notes.push(note);
+    source
 }
 
 /// Whether the time zone database has a zone of this name, which leads nowhere else.

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use machine::BootTime;
+use serde::{Deserialize, Serialize};
 use setup::file::Problem;
 use setup::kept::Kept;
 use setup::outcome;
 use setup::render;
-use setup::settings::Network;
+use setup::settings::{Install, Network};
 use setup::state::State;
 use setup::trial::{Source, Trial};
 
@@ -35,6 +36,14 @@ const RESET: &str = "var/lib/hearth/config/factory-reset";
 const LOCK: &str = "run/hearth/setup/lock";
 /// The longest of the files that are made of settings, in bytes.
 const LONGEST: usize = 1 << 20;
+
+/// A wish to be copied, for who carries it out.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) install: Install,
+    /// Names the text that it stands in.
+    pub(crate) digest: String,
+}
 
 /// Everything, while nobody else changes it.
 #[derive(Debug)]
@@ -78,13 +87,15 @@ impl<'p> Desk<'p> {
 
     /// Takes over what a file sets.
     pub(crate) fn take(&mut self, source: Source, now: BootTime) -> Result<()> {
-        let name = source.name.clone();
+        let (name, digest) = (source.name.clone(), source.digest.clone());
         let mut next = self.state.clone();
         let wish = next.read(source, now);
         self.save(next)?;
         journal::info(&format!("{name} was applied"));
         // After it was written down that it is handed on: it erases a disk.
-        wish.map_or(Ok(()), |wish| self.place.save(INSTALL, &wish))
+        wish.map_or(Ok(()), |install| {
+            self.place.save(INSTALL, &Order { install, digest })
+        })
     }
 
     /// A file has mistakes: it sets nothing.
@@ -151,10 +162,11 @@ impl<'p> Desk<'p> {
         Ok(())
     }
 
-    /// Writes down what is left of a record that could not be read.
-    pub(crate) fn save_recovered(&mut self) -> Result<()> {
-        let state = self.state.clone();
-        self.save(state)
+    /// Writes down that the machine has started, and what is left of a record that could not be read.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        let mut next = self.state.clone();
+        next.start();
+        self.save(next)
     }
 
     /// Tries each, and tells the first error.

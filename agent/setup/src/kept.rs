@@ -46,8 +46,13 @@ struct Installation {
     digest: String,
     /// How it went.
     answer: Option<String>,
+    /// Whether the machine has started since.
+    #[serde(default)]
+    is_past: bool,
 }
 
+/// How a copy is had that was wanted before.
+const TRY_AGAIN: &str = "It is not tried again until the file says something else; a comment is enough.";
 /// How answers call what is left of a record that could not be read.
 const REMAINS: &str = "settings.json";
 
@@ -175,6 +180,7 @@ impl Kept {
             self.installation = Some(Installation {
                 digest: digest.to_owned(),
                 answer: None,
+                is_past: false,
             });
         }
         !is_known
@@ -184,6 +190,14 @@ impl Kept {
     pub fn installed(&mut self, answer: &str) {
         if let Some(installation) = &mut self.installation {
             installation.answer = Some(format!("{answer}\n"));
+            installation.is_past = false;
+        }
+    }
+
+    /// The machine has started: how a copy went was said before, perhaps in another one.
+    pub fn start(&mut self) {
+        if let Some(installation) = &mut self.installation {
+            installation.is_past = true;
         }
     }
 
@@ -192,12 +206,12 @@ impl Kept {
         let names: BTreeSet<&String> = self.sources.keys().chain(self.refused.keys()).collect();
         let of_read = |name| self.sources.get(name).map(|read| &read.answer);
         let of_file = |name| self.refused.get(name).or_else(|| of_read(name));
-        let of_copy = self.installation.as_ref().and_then(|known| known.answer.as_ref());
-        let sections: Vec<&str> = names
+        let of_copy = self.installation.as_ref().and_then(Installation::answer);
+        let sections: Vec<String> = names
             .into_iter()
             .filter_map(of_file)
+            .cloned()
             .chain(of_copy)
-            .map(String::as_str)
             .collect();
         (!sections.is_empty()).then(|| sections.join("\n"))
     }
@@ -210,6 +224,22 @@ impl Kept {
             timezone: self.timezone.clone(),
             ..settings
         }
+    }
+}
+
+impl Installation {
+    /// How it went, as is to be said now.
+    fn answer(&self) -> Option<String> {
+        if !self.is_past {
+            return self.answer.clone();
+        }
+        let answer = self
+            .answer
+            .as_deref()
+            .unwrap_or("It was ended before it was known how it went.\n");
+        Some(format!(
+            "At an earlier start, perhaps of another machine:\n{answer}{TRY_AGAIN}\n"
+        ))
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod change;
 pub mod cidata;
+pub mod copies;
 pub mod disks;
 pub mod file;
 pub mod kept;

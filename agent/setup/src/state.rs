@@ -147,6 +147,11 @@ impl State {
         self.kept.without_ntp = ntp.map_or(self.kept.without_ntp, |ntp| !ntp);
     }
 
+    /// The machine has started.
+    pub fn start(&mut self) {
+        self.kept.start();
+    }
+
     /// How the copy to the internal disk went.
     pub fn installed(&mut self, answer: &str) {
         self.kept.installed(answer);

@@ -568,3 +568,73 @@ fn the_wish_to_be_installed_is_handed_on_once() {
     machine.reboot();
     assert!(!machine.has(wish) && machine.has(TRIAL));
 }
+
+#[test]
+fn what_a_text_has_erased_is_not_erased_by_it_again() {
+    let machine = Machine::new();
+    let text = "hostname = \"kitchen\"\n[install]\nto = \"internal\"\ndisk = \"the only one\"\nconfirm = \"erase\"\n";
+    let (wish, copies) = (
+        "run/hearth/setup/install.json",
+        machine.0.path().join("config/hearth-installed.txt"),
+    );
+    machine.config(text);
+    machine.boot();
+    assert!(machine.has(wish));
+    fs::write(&copies, setup::copies::with("", &setup::digest(text.as_bytes()))).unwrap();
+    // A record that cannot be read, and a factory reset.
+    fs::write(machine.0.path().join(KEPT), "{").unwrap();
+    machine.reboot();
+    assert!(
+        !machine.has(wish) && machine.result().contains("is not copied again"),
+        "{}",
+        machine.result()
+    );
+    fs::remove_dir_all(machine.0.path().join("var")).unwrap();
+    machine.reboot();
+    assert!(
+        !machine.has(wish) && machine.result().contains("is not copied again"),
+        "{}",
+        machine.result()
+    );
+    assert_eq!(machine.read(HOSTNAME), "kitchen\n", "all else of the text counts");
+    machine.config(&format!("{text}# to be sure\n"));
+    machine.reboot();
+    assert!(machine.has(wish), "another text");
+    // Where it cannot be told.
+    fs::remove_dir_all(machine.0.path().join("var")).unwrap();
+    fs::remove_file(&copies).unwrap();
+    fs::create_dir(&copies).unwrap();
+    machine.reboot();
+    assert!(
+        !machine.has(wish) && machine.result().contains("it is no file"),
+        "{}",
+        machine.result()
+    );
+}
+
+#[test]
+fn an_answer_of_an_earlier_start_says_that_it_is_one() {
+    let machine = Machine::new();
+    machine.config("[install]\nto = \"internal\"\ndisk = \"the only one\"\n");
+    machine.boot();
+    let place = machine.place();
+    let mut desk = Desk::open(&place).unwrap();
+    let mut next = desk.state().clone();
+    next.installed("The appliance is on nvme0n1.");
+    desk.save(next).unwrap();
+    drop(desk);
+    assert!(
+        !machine.result().contains("earlier start"),
+        "{}",
+        machine.result()
+    );
+    for _ in 0..2 {
+        machine.reboot();
+        let said = machine.result();
+        assert!(
+            said.contains("perhaps of another machine:\nThe appliance is on nvme0n1.\n"),
+            "{said}"
+        );
+        assert!(said.contains("until the file says something else"), "{said}");
+    }
+}
