@@ -86,7 +86,7 @@ pub fn parse(json: &[u8]) -> Result<Vec<Device>, String> {
 /// # Errors
 /// In words, why not, and the way out.
 pub fn choose(devices: &[Device], install: &Install) -> Result<Choice, String> {
-    // Not where the root is: a disk of the same version has the same.
+    // Not where the root is: a disk of the same version has the same, and not every loader tells which is meant.
     let own = devices.iter().find(|device| device.holds("/var"));
     let own = own.ok_or("it cannot be told which disk this system runs from")?;
     if own.is_internal() {

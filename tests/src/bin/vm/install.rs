@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use ::tests::client::brief;
 use anyhow::{Context, Result, ensure};
 use image::flash::{Token, read_config};
-use setup::outcome;
+use setup::{copies, digest, outcome};
 use tests::report::{Report, say, seconds, step};
 use tests::vm::{DISK, Drive, Setup, fat};
 use tests::wait;
 
-use crate::checks::settled;
 use crate::checks::setup::{answer, apply, write};
+use crate::checks::{disk, settled};
 use crate::guest::{Guest, MODEL};
 use crate::thermal::press_power_button;
 
@@ -44,9 +44,9 @@ pub(crate) fn run(setup: &mut Setup, mut guest: Guest, report: &mut Report) -> R
         "with it the stick copies itself to the internal disk, and powers off",
         || copies_itself(guest, &token, &stick),
     );
-    setup.set_drives(vec![Drive::internal(INTERNAL)]);
+    setup.set_drives(vec![Drive::internal(INTERNAL), Drive::stick(DISK)]);
     setup.expect_another_host()?;
-    say("boot from the internal disk, without the stick");
+    say("boot from the internal disk, while the stick of the same version is still in");
     let machine = step("boot from the internal disk", || setup.boot(&[]))?;
     let mut guest = Guest {
         machine,
@@ -103,7 +103,8 @@ fn beginning(disk: &Path) -> Result<Vec<u8>> {
 }
 
 fn copies_itself(mut guest: Guest, token: &Token, stick: &Path) -> Result<String> {
-    write(&mut guest, &wish(token, "confirm = \"erase\"\n"))?;
+    let text = wish(token, "confirm = \"erase\"\n");
+    write(&mut guest, &text)?;
     let begun = Instant::now();
     // The connection may end before the command does.
     let asked = guest
@@ -116,17 +117,19 @@ fn copies_itself(mut guest: Guest, token: &Token, stick: &Path) -> Result<String
     let took = begun.elapsed();
     let said = read_config(stick, outcome::NAME)?.context("there is no answer on the stick")?;
     ensure!(said.contains("The appliance is on vda"), "{said}");
+    let copied = read_config(stick, copies::NAME)?.unwrap_or_default();
+    ensure!(
+        copies::has(&copied, &digest(text.as_bytes())),
+        "the stick does not know by what text it was copied: {copied}"
+    );
     Ok(format!("off after {}", seconds(took)))
 }
 
 fn has_come_along(guest: &mut Guest) -> Result<String> {
-    let root = guest
-        .run("lsblk --inverse --noheadings --list --output NAME $(findmnt --noheadings --output SOURCE /)")?;
-    ensure!(root.lines().any(|name| name.trim() == "vda"), "/ lies on {root}");
-    let said = answer(guest, "nothing was copied")?;
-    ensure!(said.contains("The appliance runs from vda"), "{said}");
+    disk::runs_from(guest, "vda")?;
+    answer(guest, "is not copied again")?;
     guest.client().get("/api/v1/tokens")?.expect(200)?;
     guest.client().chat(&brief(MODEL, "Say yes.", 2))?;
-    let layout = crate::checks::disk::layout(guest)?;
+    let layout = disk::layout(guest)?;
     Ok(format!("the key, the token and the settings; {layout}"))
 }

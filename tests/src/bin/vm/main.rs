@@ -1,6 +1,7 @@
 //! The image in QEMU: shown, tested, and measured at length.
 
 mod checks;
+mod disks;
 mod faults;
 mod guest;
 mod hold;

@@ -83,6 +83,12 @@ impl Parts {
     /// A machine whose disk was flashed, with the run's key and these token hashes on `CONFIG`.
     pub(crate) fn flashed(&self, token_hashes: String, rate: Option<u64>) -> Result<(Setup, Flashed)> {
         let setup = Setup::new(self.paths.cache())?;
+        let flashed = self.flash(&setup, token_hashes, rate)?;
+        Ok((setup, flashed))
+    }
+
+    /// Flashes a machine's disk so.
+    pub(crate) fn flash(&self, setup: &Setup, token_hashes: String, rate: Option<u64>) -> Result<Flashed> {
         let authorized_keys = setup.keys().public().to_owned();
         let access = Access {
             authorized_keys,
@@ -90,8 +96,7 @@ impl Parts {
             settings: SETTINGS.to_owned(),
         };
         let flash = |progress: Progress<'_>| setup.flash_image(&self.image, &access, rate, progress);
-        let flashed = report::with_progress(flash)?;
-        Ok((setup, flashed))
+        report::with_progress(flash)
     }
 
     /// What the engine itself answers on this host.

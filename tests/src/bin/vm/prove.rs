@@ -15,6 +15,7 @@ use tests::report::{Report, say, seconds, step, table};
 use tests::vm::{Setup, token_on};
 
 use crate::checks::{answers, life, memory, models, sandbox, settled};
+use crate::disks;
 use crate::faults;
 use crate::guest::{Guest, MODEL};
 use crate::parts::Parts;
@@ -40,6 +41,8 @@ pub(crate) enum Part {
     Waking,
     /// A factory reset, and what is left after it
     Reset,
+    /// A stick and an internal disk of the same version in one machine, and a factory reset of the stick
+    Disks,
     /// What goes wrong, when it is noticed, and when questions are answered again
     Faults,
 }
@@ -55,6 +58,7 @@ pub(crate) fn run(parts: &Parts, what: Option<Part>, only: Option<&str>) -> Resu
         Some(Part::Memory) => quiet::run(parts, &mut report)?,
         Some(Part::Waking) => waking_alone(parts, &mut report)?,
         Some(Part::Reset) => reset::run(parts, &mut report)?,
+        Some(Part::Disks) => disks::run(parts, &mut report)?,
         Some(Part::Faults) => faults::run(parts, only, &mut report)?,
         None => all(parts, &mut report)?,
     }
@@ -78,6 +82,7 @@ fn all(parts: &Parts, report: &mut Report) -> Result<()> {
     drop(setup);
     quiet::run(parts, report)?;
     reset::run(parts, report)?;
+    disks::run(parts, report)?;
     faults::run(parts, None, report)?;
     heat(parts, report)
 }

@@ -34,10 +34,31 @@ impl Device {
     }
 }
 
-/// The final layout: an ESP, two root slots with their verity, `/var`, the models, `CONFIG`.
+/// Everything that is mounted of a disk is of this one.
+pub(crate) fn runs_from(guest: &mut Guest, disk: &str) -> Result<String> {
+    for place in ["/", "/var", "/var/lib/hearth/models", "/config"] {
+        let below = guest.run(&format!(
+            "lsblk --inverse --noheadings --raw --output NAME,TYPE $(findmnt --noheadings --output SOURCE {place})"
+        ))?;
+        let disks: Vec<&str> = below
+            .lines()
+            .filter_map(|line| line.strip_suffix(" disk"))
+            .collect();
+        ensure!(
+            !disks.is_empty() && disks.iter().all(|found| *found == disk),
+            "{place} lies on {disks:?}, not on {disk}: {below}"
+        );
+    }
+    Ok(format!("root, /var, models and CONFIG of {disk}"))
+}
+
+/// The final layout of the disk that /var is on: an ESP, two root slots with their verity, `/var`, the models, `CONFIG`.
 pub(crate) fn layout(guest: &mut Guest) -> Result<String> {
     let columns = "PARTLABEL,PARTTYPENAME,FSTYPE,MOUNTPOINTS,SIZE";
-    let text = guest.sudo(&format!("lsblk --json --bytes --list --output {columns}"))?;
+    let disk = guest.run("lsblk --nodeps --noheadings --output PKNAME /dev/disk/hearth/hearth-var")?;
+    let text = guest.sudo(&format!(
+        "lsblk --json --bytes --list --output {columns} /dev/{disk}"
+    ))?;
     let listing: Listing = serde_json::from_str(&text)?;
     let parts: Vec<Device> = listing
         .blockdevices
