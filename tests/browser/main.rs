@@ -1,5 +1,6 @@
-//! The page in a browser, against the daemons on this host: Debian's chromium clicks through all of it. What clicks is
-//! `agent/gateway/dashboard/browser`, which says there how the same is done against an appliance.
+//! The page in a browser, against the daemons on this host: Debian's chromium clicks through all of it. What no appliance
+//! can be made to do, it sees of a made-up one. What clicks is `agent/gateway/dashboard/browser`, which says there how the
+//! same is done against an appliance.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -68,33 +69,50 @@ fn endless_model() -> Result<Model> {
     Ok(model)
 }
 
+#[test]
+fn the_page_bears_what_only_a_made_up_appliance_does() -> Result<()> {
+    click(clicker()?.arg("--test-only"))
+}
+
 fn click_through(stack: &HostStack, model: &Path) -> Result<()> {
     is_built_in(stack)?;
-    let browser = image::browser().context("there is no browser: install Debian's chromium, or Chrome")?;
-    let mut node = Command::new("node");
-    node.current_dir(dashboard())
-        .arg("browser/main.mjs")
+    let mut clicker = clicker()?;
+    clicker
         .env("HEARTH_URL", stack.url())
         .env("HEARTH_TOKEN", stack.token())
         .env("HEARTH_GGUF", model)
         .env("HEARTH_BRIEF", BRIEF)
         .env("HEARTH_ENDLESS", ENDLESS)
-        .env("HEARTH_ON_HOST", "1")
-        .env("CHROMIUM", browser);
-    let status = node
-        .status()
-        .with_context(|| format!("cannot start {node:?}; `just setup` installs npm, and node with it"))?;
-    ensure!(status.success(), "the page fails in the browser: {status}");
-    Ok(())
+        .env("HEARTH_ON_HOST", "1");
+    click(&mut clicker)
 }
 
-fn is_built_in(stack: &HostStack) -> Result<()> {
+/// What clicks, in front of the made-up appliance until it is told of another.
+fn clicker() -> Result<Command> {
     if !dashboard().join("node_modules/playwright-core").is_dir() {
         bail!(
             "there is no playwright-core in {}: run `just page`",
             dashboard().display()
         );
     }
+    let browser = image::browser().context("there is no browser: install Debian's chromium, or Chrome")?;
+    let mut node = Command::new("node");
+    node.current_dir(dashboard())
+        .arg("browser/main.mjs")
+        .env_remove("HEARTH_URL")
+        .env("CHROMIUM", browser);
+    Ok(node)
+}
+
+fn click(clicker: &mut Command) -> Result<()> {
+    let status = clicker
+        .status()
+        .with_context(|| format!("cannot start {clicker:?}; `just setup` installs npm, and node with it"))?;
+    ensure!(status.success(), "the page fails in the browser: {status}");
+    Ok(())
+}
+
+fn is_built_in(stack: &HostStack) -> Result<()> {
     let front = stack.client().get("/index.html")?;
     front
         .expect(200)

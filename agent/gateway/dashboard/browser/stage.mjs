@@ -16,7 +16,10 @@ const SHOTS = new URL("shots/", import.meta.url).pathname;
 
 /** Whether a real appliance is asked. What only the mock can be made to do is not tested there. */
 export const isReal = realUrl !== undefined;
-export const onlyMock = { skip: isReal ? "only the mock can be made to do this" : false };
+export const onlyMock = {
+  skip: isReal ? "only the mock can be made to do this" : false,
+  only: process.execArgv.includes("--test-only"),
+};
 /** Daemons that run on some host: what they set of its network is written to a folder and put into force by nobody. */
 const isOnHost = process.env.HEARTH_ON_HOST !== undefined;
 export const notElsewhere = {
