@@ -21,7 +21,8 @@ programs there connect without warnings. It can vouch for nothing but machines a
 
     openssl x509 -in hearth-ca.crt -noout -fingerprint -sha256
 
-   must show what stands on the machine's console and what \"ssh admin@{host} hearth tls\" shows. This page says
+   must show what stands on the machine's console. \"ssh admin@{host} hearth tls\" shows it, too, if the host key that ssh
+   asked about was the one on the console. This page says
 
     {first}:
     {second}

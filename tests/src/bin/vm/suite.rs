@@ -31,7 +31,7 @@ type Check = fn(&mut Guest) -> Result<String>;
 
 /// Those of the first boot that need nothing but the guest, in their order: the engine must not be stopped before it has
 /// been looked at.
-const FIRST: [(&str, Check); 39] = [
+const FIRST: [(&str, Check); 40] = [
     (
         "no unit is more exposed than it may be",
         sandbox::units_are_hardened,
@@ -51,6 +51,10 @@ const FIRST: [(&str, Check); 39] = [
     ("root cannot log in", access::root_is_refused),
     ("passwords are not taken", access::passwords_are_refused),
     ("SSH offers modern algorithms alone", access::ssh_is_modern),
+    (
+        "the SSH host key's fingerprint is on the console",
+        access::host_key_on_the_console,
+    ),
     ("admin has root's rights by sudo alone", access::admin_needs_sudo),
     ("a login shows how the appliance is", access::login_shows_health),
     ("the disk has its final layout", layout),

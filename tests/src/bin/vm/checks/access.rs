@@ -83,6 +83,20 @@ pub(crate) fn ssh_is_modern(guest: &mut Guest) -> Result<String> {
     ))
 }
 
+/// Who connects for the first time finds on the console what to compare the host's key with.
+pub(crate) fn host_key_on_the_console(guest: &mut Guest) -> Result<String> {
+    let key = guest.sudo("ssh-keygen -l -f /var/lib/sshd/ssh_host_ed25519_key")?;
+    let fingerprint = key
+        .split_whitespace()
+        .find(|word| word.starts_with("SHA256:"))
+        .with_context(|| format!("no fingerprint in {key}"))?;
+    ensure!(
+        guest.machine.console()?.contains(fingerprint),
+        "{fingerprint} is not on the console"
+    );
+    Ok(fingerprint.to_owned())
+}
+
 /// Nothing of root's is open to admin but through sudo: systemd asks polkit, which is not here, and that is a no.
 pub(crate) fn admin_needs_sudo(guest: &mut Guest) -> Result<String> {
     const ROOTS: [&str; 4] = [
