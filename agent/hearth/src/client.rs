@@ -286,10 +286,9 @@ impl Client {
         path: &str,
         json: Bytes,
     ) -> Result<T, ClientError> {
-        let Reply { response, connection } = self.send(method, path, json).await?;
-        let body = self.collect(path, response.into_body()).await?;
-        drop(connection);
-        serde_json::from_slice(&body).map_err(|error| self.unexpected(path, error))
+        let payload = (!json.is_empty()).then(|| json_payload(json.into()));
+        let answer = self.call(method, path, &[], payload).await?;
+        self.read(path, &answer)
     }
 
     async fn collect(&self, path: &str, body: Incoming) -> Result<Bytes, ClientError> {

@@ -409,8 +409,8 @@ mod tests {
         assert!(!shown.contains("Quarantine"), "{shown}");
     }
 
-    #[test]
-    fn readings_are_shown_and_missing_ones_are_not_nought() {
+    /// Some readings, and some that are missing.
+    fn measured() -> Sample {
         let window = StallWindow {
             avg10: 1.25,
             avg60: 0.0,
@@ -435,7 +435,7 @@ mod tests {
             kind: Some("x86_pkg_temp".to_owned()),
             temp,
         };
-        let sample = Sample {
+        Sample {
             zones: vec![zone(0, Some(MilliCelsius(45_000))), zone(1, None)],
             policies: vec![policy],
             memory: Memory {
@@ -452,9 +452,13 @@ mod tests {
             },
             warnings: vec![warning.clone(), warning],
             ..Sample::default()
-        };
+        }
+    }
+
+    #[test]
+    fn readings_are_shown_and_missing_ones_are_not_nought() {
         let shown = plain(&Status {
-            sample: Some(sample),
+            sample: Some(measured()),
             agent_problem: None,
             ..bare()
         });

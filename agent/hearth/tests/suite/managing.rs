@@ -85,11 +85,33 @@ const MEMORY: &str = r#"{"used":209715200,"parts":null,"goal":{"aim":120000000,"
     "sec_page_tables":null,"percpu":null,"vmalloc_used":null,"zswap":null,"zswapped":null},"memory_zones":[],
     "zram":[],"cgroups":[],"warnings":[]}"#;
 
+/// A command, the head of the request that it makes, its body, the answer, and what is then shown.
+type Asked<'a> = (&'a [&'a str], &'a str, &'a str, &'a str, &'a str);
+
+fn is_asked_and_shown(table: &[Asked<'_>]) {
+    for (arguments, head, body, answer, shown) in table {
+        let local = Local::new();
+        let child = local.start(arguments);
+        let call = local.gateway.next();
+        assert!(call.head.starts_with(head), "{arguments:?}: {}", call.head);
+        assert_eq!(call.body, *body, "{arguments:?}");
+        call.answer("200 OK", answer);
+        let ended = end(child);
+        assert_eq!(
+            (ended.code, ended.stderr.as_str()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+        assert!(ended.stdout.contains(shown), "{arguments:?}: {}", ended.stdout);
+        assert!(!ended.stdout.contains('\u{1b}'), "no colour in a pipe");
+    }
+}
+
 #[test]
-fn power_and_heat_are_asked_for_and_changed() {
+fn power_is_asked_for_and_changed() {
     let hold = r#"{"id":3,"profile":"performance","reason":"a build","holder":"desk","until_usec":1}"#;
     let body = r#"{"profile":"performance","reason":"a build","seconds":5400}"#;
-    let table = [
+    is_asked_and_shown(&[
         (&["power"][..], "get /api/v1/power ", "", POWER, "balanced"),
         (&["power", "show"], "get /api/v1/power ", "", POWER, "balanced"),
         (
@@ -121,6 +143,12 @@ fn power_and_heat_are_asked_for_and_changed() {
             POWER,
             "balanced",
         ),
+    ]);
+}
+
+#[test]
+fn heat_and_memory_are_asked_for_and_a_target_is_set() {
+    is_asked_and_shown(&[
         (
             &["thermal"],
             "get /api/v1/thermal ",
@@ -149,23 +177,7 @@ fn power_and_heat_are_asked_for_and_changed() {
             THERMAL,
             "80.0 °C",
         ),
-    ];
-    for (arguments, head, body, answer, shown) in table {
-        let local = Local::new();
-        let child = local.start(arguments);
-        let call = local.gateway.next();
-        assert!(call.head.starts_with(head), "{arguments:?}: {}", call.head);
-        assert_eq!(call.body, body, "{arguments:?}");
-        call.answer("200 OK", answer);
-        let ended = end(child);
-        assert_eq!(
-            (ended.code, ended.stderr.as_str()),
-            (Some(0), ""),
-            "{arguments:?}"
-        );
-        assert!(ended.stdout.contains(shown), "{arguments:?}: {}", ended.stdout);
-        assert!(!ended.stdout.contains('\u{1b}'), "no colour in a pipe");
-    }
+    ]);
 }
 
 const HELD: &str = r#"{"unit":null,"failures":[],"quarantined":[],"fallback":null,
