@@ -25,12 +25,15 @@ pub enum Request {
     /// Reach it so from now on, on trial.
     SetNetwork(SetNetwork),
     /// What is tried works: keep it.
-    Confirm,
+    Confirm {
+        /// The revision that works; none: whichever is tried.
+        of: Option<String>,
+    },
     /// The time zone, and whether the clock is set over the network.
     Clock,
     /// The clock is to be like this.
     SetClock(ClockChange),
-    /// At the next start everything is to go that was not in the image; `false`: after all not.
+    /// At the next start everything is to go that people have set, added or said; `false`: after all not.
     FactoryReset(bool),
 }
 

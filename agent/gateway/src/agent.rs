@@ -87,6 +87,13 @@ pub(crate) enum AgentError {
     Answer(#[from] serde_json::Error),
 }
 
+impl AgentError {
+    /// Whether what was asked may have been heard all the same.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Bus(_) | Self::Timeout(_))
+    }
+}
+
 impl From<zbus::Error> for AgentError {
     fn from(error: zbus::Error) -> Self {
         match error {

@@ -3,15 +3,18 @@
 
 use crate::refusal::{Kind, Refusal};
 use api::setup::{LONGEST_REPLY, Reason, Refused, Reply, Request};
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy, sink},
     net::UnixStream,
+    sync::Semaphore,
     time::timeout,
 };
 
 /// How long it may take: a process has to be started, and files to be on the disk.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Connections at a time, fewer than its socket takes (`MaxConnections=`): of one too many systemd hangs up without a word.
+const CONNECTIONS: usize = 3;
 
 /// Why it gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +28,7 @@ pub(crate) enum SetupError {
     )]
     Lost(io::Error),
     /// It was silent for too long.
-    #[error("hearth-setup has been silent for {} s", PATIENCE.as_secs())]
+    #[error("hearth-setup has been silent for {} s; it may yet do what it was asked, so look before it is asked again", PATIENCE.as_secs())]
     Silent,
     /// It said something else than what was agreed.
     #[error("hearth-setup's answer is not understood: {0}")]
@@ -36,15 +39,19 @@ pub(crate) enum SetupError {
 #[derive(Clone, Debug)]
 pub(crate) struct SetupService {
     socket: PathBuf,
+    connections: Arc<Semaphore>,
 }
 
 impl SetupService {
     /// By a Unix socket.
     pub(crate) fn new(socket: PathBuf) -> Self {
-        Self { socket }
+        Self {
+            socket,
+            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+        }
     }
 
-    /// Asks for something. What it refuses is an error.
+    /// Asks for something, behind those who have asked before. What it refuses is an error.
     pub(crate) async fn ask(&self, request: &Request) -> Result<Reply, Refusal> {
         let answered = timeout(PATIENCE, self.exchange(request)).await;
         match answered.map_err(|_| SetupError::Silent)?? {
@@ -54,6 +61,7 @@ impl SetupService {
     }
 
     async fn exchange(&self, request: &Request) -> Result<Reply, SetupError> {
+        let place = self.connections.clone().acquire_owned().await;
         let connected = UnixStream::connect(&self.socket).await;
         let mut stream = connected.map_err(|source| SetupError::Connect {
             path: self.socket.clone(),
@@ -67,6 +75,11 @@ impl SetupService {
         let mut bounded = BufReader::new(stream.take(LONGEST_REPLY));
         let read = bounded.read_until(b'\n', &mut answer).await;
         read.map_err(SetupError::Lost)?;
+        tokio::spawn(async move {
+            // To systemd a connection is one until it has ended.
+            let _ended = timeout(PATIENCE, copy(&mut bounded, &mut sink())).await;
+            drop(place);
+        });
         if answer.last() != Some(&b'\n') {
             return Err(SetupError::Lost(io::ErrorKind::UnexpectedEof.into()));
         }

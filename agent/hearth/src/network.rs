@@ -137,7 +137,7 @@ async fn set(client: &Client, wish: NetworkWish, json: bool) -> anyhow::Result<(
     }
     let said = match &on_trial.confirm_by {
         Some(confirm_by) => format!("on trial {}\n", trial(confirm_by)),
-        None => "it is so already\n".to_owned(),
+        None => "it is what is kept; nothing is on trial\n".to_owned(),
     };
     Ok(screen::print(&said)?)
 }

@@ -27,7 +27,7 @@ pub(crate) fn run(place: &Place, credentials: Option<&Path>, now: BootTime) -> R
     let given = credentials.map(|folder| place::read(&folder.join(CREDENTIAL.0), LONGEST));
     let given = given.transpose().map(Option::flatten);
     let on_config = place.read(&format!("{CONFIG}/{NAME}"), LONGEST);
-    let mut done = desk.start();
+    let mut done = desk.start().and(desk.forget_reset());
     for (name, text) in [(CREDENTIAL.1, given), (NAME, on_config)] {
         let read = match text {
             Ok(text) => read(place, &mut desk, name, text.as_deref(), now),

@@ -63,16 +63,18 @@ impl<'p> Desk<'p> {
             Ok(written) => (written.clone(), written.unwrap_or_default()),
             Err(error) => (None, recover(place, &error)),
         };
-        let trial = place.load(TRIAL).unwrap_or_else(|error| {
-            journal::warn(&format!("{error:#}; it is passed over"));
-            None
-        });
-        let desk = Self {
+        let trial = place.load(TRIAL);
+        let lost = trial.as_ref().err().map(|error| format!("{error:#}"));
+        let mut desk = Self {
             place,
             _lock: lock,
-            state: State::new(kept, trial),
+            state: State::new(kept, trial.unwrap_or_default()),
             written,
         };
+        if let Some(error) = lost {
+            journal::error(&format!("{error}; what is kept comes back"));
+            desk.put_back(desk.state.clone())?;
+        }
         if desk.state.trial().is_none() {
             // One that is over, or that nobody can read: its watcher would be started for it again and again.
             place.remove(TRIAL)?;
@@ -150,10 +152,10 @@ impl<'p> Desk<'p> {
         self.tell_system().and(rendered)
     }
 
-    /// Has everything go at the next start that was not in the image, or keeps it after all.
+    /// Has everything go at the next start that people have set, added or said, or keeps it after all.
     pub(crate) fn reset(&self, wanted: bool) -> Result<()> {
         if wanted {
-            journal::warn("at the next start everything goes that was not in the image");
+            journal::warn("at the next start everything goes that was set, added or said, on CONFIG too");
             return self.place.write(Path::new(RESET), b"", 0o600);
         }
         if self.place.remove(RESET)? {
@@ -167,6 +169,16 @@ impl<'p> Desk<'p> {
         let mut next = self.state.clone();
         next.start();
         self.save(next)
+    }
+
+    /// A machine that has started with everything that was to go: it is not to go at some later start.
+    pub(crate) fn forget_reset(&self) -> Result<()> {
+        if self.place.remove(RESET)? {
+            journal::error(
+                "the factory reset could not be done as the machine started; what is there stays, until it is ordered again",
+            );
+        }
+        Ok(())
     }
 
     /// Tries each, and tells the first error.

@@ -70,7 +70,7 @@ fn answer(
     match request {
         Request::Network => Ok((Reply::Network(state(desk, now)), Then::Rest)),
         Request::SetNetwork(set) => set_network(desk, &set, now),
-        Request::Confirm => confirm(desk, now),
+        Request::Confirm { of } => confirm(desk, of.as_deref(), now),
         Request::Clock => Ok((Reply::Clock(clock(desk)), Then::Rest)),
         Request::SetClock(change) => set_clock(place, desk, &change),
         Request::FactoryReset(wanted) => {
@@ -82,10 +82,7 @@ fn answer(
 
 fn set_network(desk: &mut Desk<'_>, set: &SetNetwork, now: BootTime) -> Result<(Reply, Then), Refused> {
     let before = desk.state().network().clone();
-    if set.of.as_ref().is_some_and(|of| *of != revision(&before)) {
-        let message = "the network was changed meanwhile; read it again".to_owned();
-        return Err(refused(Reason::Changed, message));
-    }
+    unchanged(&before, set.of.as_deref())?;
     let wanted = checked(&set.change, &before).map_err(|error| refused(Reason::Invalid, error))?;
     let mut next = desk.state().clone();
     if wanted == next.kept().network {
@@ -102,7 +99,17 @@ fn set_network(desk: &mut Desk<'_>, set: &SetNetwork, now: BootTime) -> Result<(
     Ok((reply, Then::Render(before)))
 }
 
-fn confirm(desk: &mut Desk<'_>, now: BootTime) -> Result<(Reply, Then), Refused> {
+/// Who has read something else is refused.
+fn unchanged(network: &Network, of: Option<&str>) -> Result<(), Refused> {
+    if of.is_some_and(|of| of != revision(network)) {
+        let message = "the network was changed meanwhile; read it again".to_owned();
+        return Err(refused(Reason::Changed, message));
+    }
+    Ok(())
+}
+
+fn confirm(desk: &mut Desk<'_>, of: Option<&str>, now: BootTime) -> Result<(Reply, Then), Refused> {
+    unchanged(desk.state().network(), of)?;
     let mut next = desk.state().clone();
     next.confirm(now).map_err(|_| {
         let message = "no change is on trial; one that was not confirmed within two minutes is taken back";

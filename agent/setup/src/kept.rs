@@ -64,8 +64,8 @@ impl Kept {
             tokens: tokens.lines().filter_map(|line| line.parse().ok()).collect(),
             ..Settings::default()
         };
-        let answer = "What was set before could not be read. SSH keys, tokens and the host name are what they were; set\n\
-                      everything else again.\n";
+        let answer = "What was set before could not be read. SSH keys and tokens are what they were until a file gives some,\n\
+                      and the host name is; set everything else again.\n";
         let read = Read {
             digest: None,
             settings,
@@ -127,6 +127,7 @@ impl Kept {
             answer: String::new(),
         };
         self.refused.remove(&source.name);
+        self.let_go_of_remains(&source.settings);
         self.sources.insert(source.name.clone(), read);
         self.timezone = counting.timezone.clone().or(self.timezone.take());
         Network {
@@ -136,6 +137,19 @@ impl Kept {
                 .unwrap_or_else(|| self.network.hostname.clone()),
             ipv4: counting.ipv4.clone().unwrap_or_else(|| self.network.ipv4.clone()),
             wifi: self.wifi(counting.wifi.as_ref()),
+        }
+    }
+
+    /// Keys and tokens that were rescued count until a file gives some: then the owner has a way in, and takes away what is not
+    /// to be one any more.
+    fn let_go_of_remains(&mut self, settings: &Settings) {
+        let lets_in = |settings: &Settings| !settings.ssh_keys.is_empty() || !settings.tokens.is_empty();
+        let has_rescued = self
+            .sources
+            .get(REMAINS)
+            .is_some_and(|read| lets_in(&read.settings));
+        if lets_in(settings) || !has_rescued {
+            self.sources.remove(REMAINS);
         }
     }
 
@@ -328,6 +342,20 @@ mod tests {
         assert_eq!((settings.ssh_keys.len(), settings.tokens.len()), (1, 1));
         assert_eq!(recovered.network.hostname.to_string(), "kitchen");
         assert!(recovered.answers().unwrap().contains("could not be read"));
+    }
+
+    #[test]
+    fn rescued_keys_count_until_a_file_gives_some() {
+        let key = format!("ssh-ed25519 {} leaver", crate::settings::ssh_key::tests::ED25519);
+        let mut kept = Kept::recovered(&key, "", "");
+        read(&mut kept, &source("hearth.toml", "hostname = \"a\""));
+        assert_eq!(kept.settings().ssh_keys.len(), 1, "else nobody might get in");
+        let token = format!("sha256:{} admin laptop", "0".repeat(64));
+        let file = source("hearth.toml", &format!("[access]\ntoken_hashes = [\"{token}\"]"));
+        read(&mut kept, &file);
+        let settings = kept.settings();
+        assert_eq!((settings.ssh_keys.len(), settings.tokens.len()), (0, 1));
+        assert!(!kept.answers().unwrap_or_default().contains("could not be read"));
     }
 
     #[test]

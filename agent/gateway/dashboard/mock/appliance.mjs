@@ -365,6 +365,10 @@ export class Appliance {
 
   /** @param {Exchange} exchange */
   #confirmNetwork(exchange) {
+    const wanted = exchange.header("if-match");
+    if (wanted !== undefined && wanted !== this.#etag()) {
+      throw new Refusal(412, "Changed meanwhile", "somebody else has changed the network; read it again");
+    }
     if (this.#trial === null) throw conflict("no change is on trial");
     clearTimeout(this.#trial.timer);
     this.#trial = null;

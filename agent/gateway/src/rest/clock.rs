@@ -53,6 +53,8 @@ async fn change(app: &App, request: Request) -> Result<ClockState, Refusal> {
     let change: ClockChange = read(request, CHANGE).await?;
     let _turn = app.changing.clock.lock().await;
     conditions::unchanged(&headers, kept(app)).await?;
+    // First, for whoever is cut off from here on may have changed it all the same.
+    tracing::info!(who, "clock to be set by {who}: {change:?}");
     match app.setup.ask(&Wanted::SetClock(change)).await? {
         Reply::Done => {
             let kept = kept(app).await?;

@@ -90,23 +90,24 @@ async fn change(app: &App, request: Request) -> Result<NetworkTrial, Refusal> {
     let who = who(app, request.extensions());
     let of = known(app, request.headers()).await?;
     let change: NetworkChange = read(request, CHANGE).await?;
-    let said = format!("{change:?}");
+    // First, for whoever is cut off from here on may have changed it all the same.
+    tracing::warn!(who, "network to be changed by {who}: {change:?}");
     let set = Wanted::SetNetwork(SetNetwork { change, of });
     match app.setup.ask(&set).await? {
         Reply::OnTrial(seconds) => {
-            tracing::warn!(who, "network changed by {who}, on trial for {seconds} s: {said}");
+            tracing::warn!(who, "network changed by {who}, on trial for {seconds} s");
             let confirm_by = Some(ends(seconds)?);
             Ok(NetworkTrial { confirm_by })
         }
         Reply::Done => {
-            tracing::info!(who, "network set by {who} to what is kept");
+            tracing::info!(who, "network set by {who} to what is kept; nothing is on trial");
             Ok(NetworkTrial { confirm_by: None })
         }
         _ => Err(unexpected()),
     }
 }
 
-/// The revision that a change is of; hearth-setup compares it again, once nobody else can come in between.
+/// The revision that a request is of; hearth-setup compares it again, once nobody else can come in between.
 async fn known(app: &App, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(tags) = conditions::wanted(headers)? else {
         return Ok(None);
@@ -119,21 +120,30 @@ async fn known(app: &App, headers: &HeaderMap) -> Result<Option<String>, Refusal
     }
 }
 
-/// Keeps the change that is on trial.
+/// Keeps the change that is on trial; with `If-Match` only if it is the one that was read meanwhile.
 #[utoipa::path(
     post,
     path = "/api/v1/network/confirm",
     tag = "network",
-    responses((status = 204, description = "It is kept"), OfSetup, OfState)
+    responses((status = 204, description = "It is kept"), OfSetup, OfState, OfCondition)
 )]
-pub(crate) async fn confirm(State(app): State<Arc<App>>, uri: Uri, extensions: Extensions) -> Response {
-    match app.setup.ask(&Wanted::Confirm).await {
-        Ok(_) => {
-            let who = who(&app, &extensions);
+pub(crate) async fn confirm(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
+    match keep(&app, request.headers(), request.extensions()).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(refusal) => refusal.response(uri.path()),
+    }
+}
+
+async fn keep(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Result<(), Refusal> {
+    let who = who(app, extensions);
+    let of = known(app, headers).await?;
+    tracing::info!(who, "the network that is on trial is to be kept by {who}");
+    match app.setup.ask(&Wanted::Confirm { of }).await? {
+        Reply::Done => {
             tracing::info!(who, "the network that was on trial is kept by {who}");
-            StatusCode::NO_CONTENT.into_response()
+            Ok(())
         }
-        Err(refusal) => answer::<()>(&uri, Err(refusal)),
+        _ => Err(unexpected()),
     }
 }
 

@@ -25,7 +25,10 @@ use nix::{
 };
 use std::{sync::Arc, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::time::timeout;
 
+/// How long after an order without an answer the machine begins to end, if it was heard.
+const ENDING: Duration = Duration::from_secs(5);
 const CONFIRMATION: &str = r#"{"confirm": "the host's name"}"#;
 
 /// What the machine is.
@@ -87,8 +90,9 @@ pub(crate) async fn power_off(State(app): State<Arc<App>>, uri: Uri, request: Re
     answer(&uri, end(&app, Ending::PowerOff, request).await)
 }
 
-/// Makes the machine what it was when it was flashed: it restarts, and settings, tokens, certificates, added models,
-/// conversations and the journal are gone. What is on CONFIG stays, and is read anew.
+/// Makes the machine new: it restarts, and settings, tokens, SSH keys, certificates, added models, conversations and the
+/// journal are gone, and so are `hearth.toml`, `hearth-result.txt`, `authorized_keys` and `token-hashes` on CONFIG. A new
+/// first token is shown on the console.
 #[utoipa::path(
     post,
     path = "/api/v1/system/factory-reset",
@@ -97,7 +101,7 @@ pub(crate) async fn power_off(State(app): State<Arc<App>>, uri: Uri, request: Re
     responses((status = 202, description = "systemd has begun to restart it"), OfAgent, OfSetup)
 )]
 pub(crate) async fn factory_reset(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
-    answer(&uri, reset(&app, request).await)
+    answer(&uri, reset(app, request).await)
 }
 
 fn answer(uri: &Uri, outcome: Result<(), Refusal>) -> Response {
@@ -117,17 +121,36 @@ async fn end(app: &App, ending: Ending, request: Request) -> Result<(), Refusal>
     Ok(agent::end(&app.bus, ending).await?)
 }
 
-/// It is made anew as it starts, before anything of it is in use. Where it does not come to that, nothing is to go at some
-/// later start.
-async fn reset(app: &App, request: Request) -> Result<(), Refusal> {
-    let who = confirmed(app, request).await?;
-    tracing::warn!(who, "the machine is reset to what was flashed by {who}");
-    want_reset(app, true).await?;
-    if let Err(error) = agent::end(&app.bus, Ending::Reboot).await {
-        want_reset(app, false).await?;
-        return Err(not_restarted(&error));
+/// It is made anew as it starts, before anything of it is in use. Gone through with also where nobody waits for the answer
+/// any more: what is wanted is written down, and must not happen at some later start.
+async fn reset(app: Arc<App>, request: Request) -> Result<(), Refusal> {
+    let who = confirmed(&app, request).await?;
+    tracing::warn!(who, "the machine is reset by {who}");
+    let resetting = tokio::spawn(async move { restart_for_reset(&app).await });
+    let done = resetting.await;
+    done.map_err(|error| Refusal::new(Kind::Internal, error.to_string()))?
+}
+
+async fn restart_for_reset(app: &App) -> Result<(), Refusal> {
+    let refusal = match want_reset(app, true).await {
+        Err(refusal) if refusal.kind == Kind::SetupUnavailable => return Err(refusal),
+        // It may be written down all the same.
+        Err(refusal) => refusal,
+        Ok(()) => match agent::end(&app.bus, Ending::Reboot).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_silence() && is_ending(app).await => return Ok(()),
+            Err(error) => not_restarted(&error),
+        },
+    };
+    match want_reset(app, false).await {
+        Ok(()) => Err(refusal),
+        Err(left) => Err(still_wanted(&refusal, &left)),
     }
-    Ok(())
+}
+
+/// Whether the machine is restarting though nobody has said so: the bus may have been stopped before the answer.
+async fn is_ending(app: &App) -> bool {
+    timeout(ENDING, app.stopping.cancelled()).await.is_ok()
 }
 
 async fn want_reset(app: &App, wanted: bool) -> Result<(), Refusal> {
@@ -144,6 +167,16 @@ fn not_restarted(error: &AgentError) -> Refusal {
         _ => Kind::AgentUnavailable,
     };
     Refusal::new(kind, detail)
+}
+
+/// It was not done, and could not be taken back.
+fn still_wanted(refusal: &Refusal, left: &Refusal) -> Refusal {
+    let detail = format!(
+        "{}; IT MAY STILL BE RESET WHEN IT STARTS NEXT, for this cannot be taken back ({}): remove \
+         /var/lib/hearth/config/factory-reset before",
+        refusal.detail, left.detail
+    );
+    Refusal::new(Kind::SetupLost, detail)
 }
 
 /// Who has sent a request that names this host.

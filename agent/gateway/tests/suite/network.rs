@@ -12,7 +12,8 @@ use api::{
 };
 use std::{
     io::{BufRead, BufReader, Write},
-    os::unix::net::UnixListener,
+    os::unix::net::{UnixListener, UnixStream},
+    sync::mpsc,
     thread::{self, JoinHandle},
 };
 
@@ -86,14 +87,23 @@ fn a_change_is_tried_and_confirmed_and_no_password_is_logged() {
     let (setup, gateway, _agent) = gateway_with_agent();
     let asked = answering(
         &setup,
-        vec![state(None), Reply::OnTrial(120), Reply::Done, Reply::Done],
+        vec![
+            state(None),
+            Reply::OnTrial(120),
+            state(Some(120)),
+            state(Some(120)),
+            Reply::Done,
+            Reply::Done,
+        ],
     );
     let tried = with_tag(&gateway, "PUT /api/v1/network", "\"abc\"", CHANGE);
     assert_eq!(tried.status, 202, "{tried:?}");
     assert!(tried.json()["confirm_by"].is_string());
-    let line = gateway.wait_for_line("network changed by desk");
+    let line = gateway.wait_for_line("network to be changed by desk");
     assert!(line.contains("kitchen") && !gateway.log().contains("horse"));
-    assert_eq!(gateway.ask("POST /api/v1/network/confirm", ADMIN, "").status, 204);
+    gateway.wait_for_line("network changed by desk");
+    let confirm = |tag| with_tag(&gateway, "POST /api/v1/network/confirm", tag, "").status;
+    assert_eq!((confirm("\"other\""), confirm("\"abc\"")), (412, 204));
     gateway.wait_for_line("the network that was on trial is kept by desk");
     let same = gateway.ask("PUT /api/v1/network", ADMIN, CHANGE);
     assert_eq!(
@@ -104,9 +114,12 @@ fn a_change_is_tried_and_confirmed_and_no_password_is_logged() {
         [
             Request::Network,
             Request::SetNetwork(first),
-            Request::Confirm,
+            Request::Network,
+            Request::Network,
+            Request::Confirm { of },
             Request::SetNetwork(second),
         ] => {
+            assert_eq!(of.as_deref(), Some("abc"));
             assert_eq!((first.of.as_deref(), second.of.as_deref()), (Some("abc"), None));
             let wifi = first.change.wifi.as_ref().unwrap();
             assert_eq!(wifi.password.as_deref(), Some("correct horse"));
@@ -213,4 +226,93 @@ fn a_factory_reset_that_comes_to_no_restart_is_taken_back() {
         r#"{"confirm":"another"}"#,
     );
     assert_eq!(other.status, 422, "{other:?}");
+}
+
+/// One connection of a fake hearth-setup: what was asked, and where the answer goes.
+fn asked_next(listener: &UnixListener) -> (Request, UnixStream) {
+    let (stream, _) = listener.accept().unwrap();
+    let (mut reader, mut line) = (BufReader::new(stream), String::new());
+    reader.read_line(&mut line).unwrap();
+    (serde_json::from_str(&line).unwrap(), reader.into_inner())
+}
+
+fn tell(stream: &mut UnixStream, reply: &Reply) {
+    let line = serde_json::to_string(reply).unwrap() + "\n";
+    stream.write_all(line.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_factory_reset_whose_client_hangs_up_does_not_stay_armed() {
+    let (setup, gateway, _agent) = gateway_with_agent();
+    let listener = UnixListener::bind(setup.setup_socket()).unwrap();
+    let hostname = nix::unistd::gethostname().unwrap();
+    let mut client = gateway.client();
+    let confirmed = format!(r#"{{"confirm":{hostname:?}}}"#);
+    client.send("POST /api/v1/system/factory-reset", ADMIN, &confirmed);
+    let (wanted, mut stream) = asked_next(&listener);
+    assert_eq!(wanted, Request::FactoryReset(true));
+    drop(client);
+    gateway.wait_for_line("POST /api/v1/system/factory-reset");
+    tell(&mut stream, &Reply::Done);
+    drop(stream);
+    // This hearthd restarts nothing.
+    let (wanted, mut stream) = asked_next(&listener);
+    assert_eq!(wanted, Request::FactoryReset(false));
+    tell(&mut stream, &Reply::Done);
+}
+
+#[test]
+fn a_factory_reset_that_cannot_be_taken_back_is_told() {
+    let (setup, gateway, _agent) = gateway_with_agent();
+    let hostname = nix::unistd::gethostname().unwrap();
+    let confirmed = format!(r#"{{"confirm":{hostname:?}}}"#);
+    let asked = answering(&setup, vec![Reply::Done, refused(Reason::Failed)]);
+    let reset = gateway.ask("POST /api/v1/system/factory-reset", ADMIN, &confirmed);
+    let detail = reset.json()["detail"].as_str().unwrap().to_owned();
+    assert!(
+        reset.status == 502 && detail.contains("MAY STILL BE RESET"),
+        "{reset:?}"
+    );
+    asked.join().unwrap();
+}
+
+#[test]
+fn more_askers_than_hearth_setup_takes_wait_for_each_other() {
+    let (setup, gateway, _agent) = gateway_with_agent();
+    let listener = UnixListener::bind(setup.setup_socket()).unwrap();
+    let (answered, answers) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..5 {
+            let (mut client, answered) = (gateway.client(), answered.clone());
+            scope.spawn(move || answered.send(client.ask("GET /api/v1/time", ADMIN, "").status));
+        }
+        let next = || {
+            let (_, mut stream) = asked_next(&listener);
+            tell(&mut stream, &clock("UTC", true));
+            assert_eq!(answers.recv().unwrap(), 200);
+            stream
+        };
+        // Answered, but to systemd they are connections still.
+        let held = [(); 3].map(|()| next());
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "a fourth has come beside three");
+        listener.set_nonblocking(false).unwrap();
+        drop(held);
+        drop([(); 2].map(|()| next()));
+    });
+}
+
+#[test]
+fn a_restart_that_comes_without_an_answer_is_a_factory_reset() {
+    let (setup, gateway, agent) = gateway_with_agent();
+    drop(agent);
+    let asked = answering(&setup, vec![Reply::Done]);
+    let hostname = nix::unistd::gethostname().unwrap();
+    let mut client = gateway.client();
+    let confirmed = format!(r#"{{"confirm":{hostname:?}}}"#);
+    client.send("POST /api/v1/system/factory-reset", ADMIN, &confirmed);
+    assert_eq!(asked.join().unwrap(), [Request::FactoryReset(true)]);
+    // As the machine's restart does.
+    gateway.terminate();
+    assert_eq!(client.answer().status, 202);
 }

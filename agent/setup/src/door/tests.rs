@@ -42,6 +42,13 @@ impl Machine {
         )
     }
 
+    fn confirm(&self, of: Option<&str>, at: u64) -> Reply {
+        let request = Request::Confirm {
+            of: of.map(str::to_owned),
+        };
+        self.ask(&serde_json::to_string(&request).unwrap(), at)
+    }
+
     fn state(&self, at: u64) -> NetworkState {
         match self.ask("\"network\"", at) {
             Reply::Network(state) => state,
@@ -127,14 +134,26 @@ fn a_change_is_in_force_at_once_and_comes_back_unless_it_is_confirmed() {
         (machine.state(131).on_trial, machine.state(131).network.ipv4),
         (None, api::network::Ipv4::Dhcp)
     );
-    assert_eq!(reason(machine.ask("\"confirm\"", 131)), Reason::NoTrial);
+    assert_eq!(reason(machine.confirm(None, 131)), Reason::NoTrial);
+}
+
+#[test]
+fn who_confirms_another_change_than_the_one_on_trial_is_refused() {
+    let machine = Machine::new();
+    machine.set(STATIC, 10);
+    let reached = machine.state(11).revision;
+    machine.set(&STATIC.replace("10.0.0.2", "10.0.0.3"), 12);
+    assert_eq!(reason(machine.confirm(Some(&reached), 13)), Reason::Changed);
+    assert_eq!(machine.state(14).on_trial, Some(118), "it is on trial as before");
+    let reached = machine.state(14).revision;
+    assert_eq!(machine.confirm(Some(&reached), 15), Reply::Done);
 }
 
 #[test]
 fn what_is_confirmed_is_there_after_a_boot() {
     let machine = Machine::new();
     machine.set(STATIC, 10);
-    assert_eq!(machine.ask("\"confirm\"", 100), Reply::Done);
+    assert_eq!(machine.confirm(None, 100), Reply::Done);
     machine.watch(131, &[]);
     assert!(machine.has(CABLE));
     machine.reboot();
@@ -157,7 +176,7 @@ fn a_trial_outlives_its_watcher_and_no_boot() {
 fn confirming_after_the_time_is_too_late_even_if_nobody_watches() {
     let machine = Machine::new();
     machine.set(STATIC, 10);
-    assert_eq!(reason(machine.ask("\"confirm\"", 130)), Reason::NoTrial);
+    assert_eq!(reason(machine.confirm(None, 130)), Reason::NoTrial);
     assert_eq!(machine.state(130).on_trial, Some(0));
 }
 
@@ -254,6 +273,12 @@ fn a_factory_reset_is_wanted_until_it_is_not() {
         !machine.has(CHANGED),
         "the running system has nothing to do with it"
     );
+    machine.ask(r#"{"factory_reset":true}"#, 1);
+    machine.boot();
+    assert!(
+        !machine.has(flag),
+        "the initrd could not do it, and no later one does"
+    );
 }
 
 #[test]
@@ -271,7 +296,7 @@ fn a_file_on_config_is_applied_once() {
         r#"{"hostname":"cellar","ipv4":{"method":"dhcp"},"wifi":null}"#,
         10,
     );
-    machine.ask("\"confirm\"", 11);
+    machine.confirm(None, 11);
     machine.boot();
     assert_eq!(
         machine.read("var/lib/hearth/config/hostname"),
@@ -464,19 +489,24 @@ fn who_is_cut_off_while_taking_back_is_followed_by_another() {
 }
 
 #[test]
-fn a_trial_that_nobody_can_read_starts_no_watcher_again() {
+fn a_trial_that_nobody_can_read_is_over() {
     let machine = Machine::new();
-    machine.boot();
+    machine.set(STATIC, 1);
+    fs::remove_file(machine.0.path().join(CHANGED)).unwrap();
     fs::write(machine.0.path().join(TRIAL), "{").unwrap();
-    machine.watch(1, &[]);
+    machine.watch(2, &[]);
     assert!(!machine.has(TRIAL));
+    assert!(
+        !machine.has(CABLE) && machine.has(CHANGED),
+        "what is kept is in force again"
+    );
 }
 
 #[test]
 fn what_is_wrong_with_the_disk_or_a_file_does_not_keep_the_network_away() {
     let machine = Machine::new();
     machine.set(STATIC, 10);
-    machine.ask("\"confirm\"", 11);
+    machine.confirm(None, 11);
     machine.config("hostname = \"kitchen\"\n");
     machine.freeze(KEPT);
     machine.freeze(HOSTNAME);

@@ -193,7 +193,7 @@ export async function network(): Promise<Tagged<Network>> {
   return { value: (await response.json()) as Network, etag: headers.get("ETag"), date: headers.get("Date") };
 }
 
-/** Changes the network on trial. Returns when the change comes back by itself, RFC 3339; `null`: it is so already. */
+/** Changes the network on trial. Returns when the change comes back by itself, RFC 3339; `null`: it is what is kept. */
 export async function setNetwork(change: NetworkChange, etag: string | null): Promise<string | null> {
   const answer = await sendForJson<{ confirm_by: string | null }>("PUT", `${API}/network`, {
     json: change,
@@ -202,8 +202,9 @@ export async function setNetwork(change: NetworkChange, etag: string | null): Pr
   return answer.confirm_by;
 }
 
-export async function confirmNetwork(): Promise<void> {
-  await send("POST", `${API}/network/confirm`);
+/** Keeps the change on trial, if it is the one that has this tag. */
+export async function confirmNetwork(etag: string | null): Promise<void> {
+  await send("POST", `${API}/network/confirm`, { headers: etag === null ? {} : { "If-Match": etag } });
 }
 
 export const clock = (): Promise<Clock> => get("/time");

@@ -1,8 +1,16 @@
 import * as client from "../api/client";
 import { Store } from "./store";
 
-/** When a change of the network that is on trial is taken back, by this machine's clock in ms; `null` if none is. */
-export const trial = new Store<number | null>(null);
+/** A change of the network that is on trial. */
+export interface Trial {
+  /** When it is taken back, by this machine's clock in ms. */
+  until: number;
+  /** Tells it from another. */
+  etag: string | null;
+}
+
+/** The change that is on trial; `null` if none is. */
+export const trial = new Store<Trial | null>(null);
 
 /** An instant of the appliance's clock by this machine's, which may show something else. */
 export function hereAt(instant: string, theirNow: string | null, now: number): number {
@@ -12,12 +20,13 @@ export function hereAt(instant: string, theirNow: string | null, now: number): n
 
 /** Asks whether a change is on trial. */
 export async function reloadTrial(): Promise<void> {
-  const { value, date } = await client.network();
-  trial.set(value.confirm_by === null ? null : hereAt(value.confirm_by, date, Date.now()));
+  const { value, etag, date } = await client.network();
+  const { confirm_by } = value;
+  trial.set(confirm_by === null ? null : { until: hereAt(confirm_by, date, Date.now()), etag });
 }
 
-/** Keeps the change. */
-export async function confirmTrial(): Promise<void> {
-  await client.confirmNetwork();
+/** Keeps the change by which this page has come. */
+export async function confirmTrial({ etag }: Trial): Promise<void> {
+  await client.confirmNetwork(etag);
   trial.set(null);
 }

@@ -36,7 +36,7 @@ export function NetworkPanel() {
     const { change } = wanted;
     const isDone = await saving.run(async () => {
       const until = await client.setNetwork(change, network.value?.etag ?? null);
-      if (until === null) tell("The network is so already.");
+      if (until === null) tell("The network is what is kept; nothing is on trial.");
     });
     if (!isDone) return;
     setAsked(false);

@@ -10,21 +10,21 @@ import { ProblemBox } from "../../ui/problem";
 
 /** Asks on every page whether a change of the network works. Whoever can read it has reached the machine. */
 export function NetworkTrial() {
-  const until = useStore(trial);
+  const known = useStore(trial);
   const connection = useStore(connectionVersion);
   const asking = useAction();
   const { run } = asking;
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new connection may be one to the new address
   useEffect(() => void run(reloadTrial), [run, connection]);
-  if (until === null) return null;
+  if (known === null) return null;
   const confirm = async () => {
-    if (await asking.run(confirmTrial)) tell("The network stays as it is now.");
+    if (await asking.run(() => confirmTrial(known))) tell("The network stays as it is now.");
   };
   return (
     <section class="trial" aria-label="Change of the network on trial">
       <p>
         <strong>The network was changed.</strong> If this page still works, keep the change.{" "}
-        <Countdown until={until} onEnd={() => void asking.run(reloadTrial)} />
+        <Countdown until={known.until} onEnd={() => void asking.run(reloadTrial)} />
       </p>
       <ProblemBox problem={asking.problem} />
       <Button kind="main" isBusy={asking.isBusy} onClick={() => void confirm()}>
