@@ -240,7 +240,7 @@ pub(crate) enum Command {
         #[arg(long, global = true)]
         json: bool,
     },
-    /// Show what the machine is, restart it, power it off, or make it as it was when it was new
+    /// Show what the machine is, restart it, power it off, or make it new
     #[command(
         after_help = "Examples:\n  hearth system\n  hearth system reboot\n  hearth system power-off --confirm hearth"
     )]

@@ -33,7 +33,7 @@ const POWER_OFF: Order = Order {
 };
 const FACTORY_RESET: Order = Order {
     name: "factory-reset",
-    what: "made as it was when it was new",
+    what: "made new, and all that was set, added and said on it erased, on CONFIG too",
 };
 
 /// Asks which machine is meant, if it was not said: before there is a runtime, which would take Ctrl-C to itself.

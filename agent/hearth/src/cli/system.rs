@@ -21,7 +21,10 @@ pub(crate) enum SystemCommand {
         after_help = "Examples:\n  hearth system power-off\n  hearth system power-off --confirm hearth"
     )]
     PowerOff(Confirmed),
-    /// Make the machine as it was when it was new: all that was set, added and said on it is erased
+    /// Make the machine new: all that was set, added and said on it is erased
+    ///
+    /// Tokens, SSH keys, certificates, added models, conversations and the journal go, and from CONFIG hearth.toml,
+    /// authorized_keys and token-hashes: the network is DHCP by cable again. A new first token is shown on the console.
     #[command(after_help = "Example:\n  hearth system factory-reset --confirm hearth")]
     FactoryReset(Confirmed),
 }

@@ -16,6 +16,11 @@ fn told(guest: &Guest) -> Result<Tls> {
     guest.client().get("/api/v1/tls")?.expect(200)?.json()
 }
 
+/// The fingerprint of the certificate that is to be trusted.
+pub(crate) fn fingerprint(guest: &Guest) -> Result<String> {
+    Ok(told(guest)?.fingerprint)
+}
+
 /// What stands on the console is what the command tells over SSH, and REST.
 pub(crate) fn fingerprint_on_the_console(guest: &mut Guest) -> Result<String> {
     let tls = told(guest)?;

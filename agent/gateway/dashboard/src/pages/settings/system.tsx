@@ -35,7 +35,7 @@ const ACTIONS: Record<SystemAction, ActionText> = {
     name: "Factory reset",
     question: "Forget everything?",
     consequence:
-      "All models that were added, all tokens, settings and keys are deleted. This cannot be undone, and this page will not be reachable until the first boot is done again.",
+      "All models that were added, all tokens, settings, SSH keys and conversations are deleted, those on the drive CONFIG too: Wi-Fi and fixed addresses are forgotten. This cannot be undone. The machine starts anew, with another certificate, and shows a new first token on its screen.",
     done: "The machine resets itself.",
   },
 };
