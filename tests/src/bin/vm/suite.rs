@@ -31,7 +31,7 @@ type Check = fn(&mut Guest) -> Result<String>;
 
 /// Those of the first boot that need nothing but the guest, in their order: the engine must not be stopped before it has
 /// been looked at.
-const FIRST: [(&str, Check); 40] = [
+const FIRST: [(&str, Check); 41] = [
     (
         "no unit is more exposed than it may be",
         sandbox::units_are_hardened,
@@ -46,8 +46,15 @@ const FIRST: [(&str, Check); 40] = [
         "wrong files are answered with line and reason",
         setup::wrong_files_are_answered,
     ),
-    ("a bad fixed address comes back", setup::bad_address_comes_back),
-    ("network and clock over REST", setup::over_rest),
+    (
+        "a fixed address of hearth.toml is kept where the router answers",
+        setup::good_address_is_kept,
+    ),
+    ("a bad one over REST comes back", setup::bad_address_comes_back),
+    (
+        "name, address and clock over REST, and what follows the name",
+        setup::over_rest,
+    ),
     ("root cannot log in", access::root_is_refused),
     ("passwords are not taken", access::passwords_are_refused),
     ("SSH offers modern algorithms alone", access::ssh_is_modern),

@@ -1,9 +1,10 @@
-//! What the owner sets: by `hearth.toml` on CONFIG, and by a cidata drive.
+//! What the owner sets: by `hearth.toml` on CONFIG, over REST, and by a cidata drive.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use api::network::{NetworkTrial, NetworkView};
+use api::network::{Ipv4, NetworkTrial, NetworkView, StaticAddress};
+use api::system::System;
 use bytes::Bytes;
 use serde_json::json;
 use tests::client::{Answer, Client};
@@ -11,14 +12,24 @@ use tests::vm::{Keys, fat, quote};
 use tests::wait;
 
 use crate::checks::settled::is_called;
+use crate::checks::tls;
 use crate::guest::Guest;
 use crate::parts::SETTINGS;
 
 const RESULT: &str = "/config/hearth-result.txt";
 /// The name that the cidata drive gives.
 const NAME: &str = "cellar";
+/// The name that is given over REST.
+const RENAMED: &str = "kitchen";
+/// The address at which QEMU's network reaches the guest, and that of its router.
+const ADDRESS: &str = "10.0.2.15/24";
+const ROUTER: &str = "10.0.2.2";
+/// An address of no network that is there.
+const NOWHERE: &str = "10.99.99.99/24";
 /// How long an answer may take to be on CONFIG.
 const ANSWER: Duration = Duration::from_secs(60);
+/// How long a network is on trial that nobody confirms.
+const LIMIT: Duration = Duration::from_secs(120);
 /// How long a network may be on trial, with what an emulated machine takes beside.
 const TRIAL: Duration = Duration::from_secs(300);
 /// Files with a mistake each, and what the answer says of it.
@@ -62,55 +73,105 @@ pub(crate) fn is_applied(guest: &mut Guest) -> Result<String> {
     );
     let mount = guest.run("findmnt --noheadings --output OPTIONS /config")?;
     ensure!(mount.starts_with("ro,"), "CONFIG is left writable: {mount}");
-    Ok("time zone and engine set, the answer is on CONFIG, CONFIG is read-only".to_owned())
+    guest.run("test -r /config/hearth.toml")?;
+    for unit in ["hearth-gateway.service", "hearthd.service"] {
+        let pid = guest.main_pid(unit)?;
+        let seen = guest.sudo(&format!("nsenter --target {pid} --mount ls -A /config"))?;
+        ensure!(seen.is_empty(), "{unit} finds on CONFIG {seen}");
+    }
+    Ok(
+        "time zone and engine set, the answer is on CONFIG, which is read-only and hidden from the daemons"
+            .to_owned(),
+    )
 }
 
 /// Each of six wrong files is answered with its line and the reason, and changes nothing.
 pub(crate) fn wrong_files_are_answered(guest: &mut Guest) -> Result<String> {
+    let before = set(guest)?;
     for (text, wanted) in WRONG {
         write(guest, text)?;
         apply(guest)?;
         let result = answer(guest, wanted)?;
         ensure!(result.contains("NOT applied"), "{text:?}: {result}");
-        ensure!(
-            guest.run("hostname")? == "hearth",
-            "{text:?} has changed the name"
-        );
+        let after = set(guest)?;
+        ensure!(after == before, "{text:?} has changed {before}\nto {after}");
     }
     write(guest, SETTINGS)?;
     apply(guest)?;
     Ok(format!("{} files, each with its line and reason", WRONG.len()))
 }
 
-/// A fixed address that leads nowhere is taken back, and the machine is reached again.
-pub(crate) fn bad_address_comes_back(guest: &mut Guest) -> Result<String> {
-    write(
-        guest,
-        "[network]\nmethod = \"static\"\naddress = \"10.99.99.99/24\"\n",
+/// All that is set, but for the record in which the answers are.
+fn set(guest: &mut Guest) -> Result<String> {
+    let files = guest.sudo(
+        "hostname; readlink -f /etc/localtime; \
+         find /var/lib/hearth/config /run/systemd/network /var/lib/iwd -type f ! -name settings.json -exec sha256sum {} + | sort",
     )?;
-    // Detached: the connection that orders it ends with it.
-    guest.sudo(
-        "systemd-run --quiet --on-active=1 sh -c 'systemctl restart hearth-setup.service && networkctl reload'",
-    )?;
-    let health = guest.machine.client().with_limit(Duration::from_secs(2));
-    wait::until("the machine to be unreachable", ANSWER, || {
-        Ok(health.get("/api/v1/health").is_err().then_some(()))
-    })?;
-    let begun = std::time::Instant::now();
-    wait::until("the machine to be reached again", TRIAL, || {
-        guest.machine.check()?;
-        Ok(health.get("/api/v1/health").ok())
-    })?;
-    let took = begun.elapsed().as_secs();
-    answer(guest, "TAKEN BACK")?;
-    let left = guest.sudo("ls /run/systemd/network/80-ethernet.network.d")?;
-    ensure!(left.is_empty(), "what was taken back is still there: {left}");
-    write(guest, SETTINGS)?;
-    apply(guest)?;
-    Ok(format!("reached again after {took} s"))
+    let view: NetworkView = guest.client().get("/api/v1/network")?.expect(200)?.json()?;
+    Ok(format!("{files}\n{:?}", view.network))
 }
 
-/// The interfaces are told of, the network is set to what it is, and the clock goes by itself until it does not.
+/// A fixed address by which the router answers is kept without anybody's word.
+pub(crate) fn good_address_is_kept(guest: &mut Guest) -> Result<String> {
+    write(
+        guest,
+        &format!(
+            "{SETTINGS}[network]\nmethod = \"static\"\naddress = \"{ADDRESS}\"\ngateway = \"{ROUTER}\"\n"
+        ),
+    )?;
+    guest.sudo("systemctl restart hearth-setup.service && networkctl reload")?;
+    let begun = Instant::now();
+    wait::until("the address to be kept", TRIAL, || {
+        let text = guest.sudo(&format!("cat {RESULT}"))?;
+        ensure!(!text.contains("TAKEN BACK"), "{text}");
+        Ok((text.contains(ADDRESS) && !text.contains("on trial")).then_some(()))
+    })?;
+    let took = begun.elapsed().as_secs();
+    let shown: NetworkView = guest.client().get("/api/v1/network")?.expect(200)?.json()?;
+    ensure!(is_fixed(&shown), "{shown:?}");
+    write(guest, SETTINGS)?;
+    apply(guest)?;
+    Ok(format!("kept after {took} s"))
+}
+
+fn is_fixed(shown: &NetworkView) -> bool {
+    let is_there = matches!(&shown.network.ipv4, Ipv4::Static(fixed) if fixed.address == ADDRESS);
+    is_there && shown.confirm_by.is_none()
+}
+
+/// A fixed address that leads nowhere is taken back, and the machine is reached again.
+pub(crate) fn bad_address_comes_back(guest: &mut Guest) -> Result<String> {
+    let nowhere = Ipv4::Static(StaticAddress {
+        address: NOWHERE.to_owned(),
+        gateway: None,
+        dns: Vec::new(),
+    });
+    let admin = guest.client();
+    let begun = Instant::now();
+    try_network(&admin, "hearth", &nowhere)?;
+    let brief = admin.with_limit(Duration::from_secs(2));
+    wait::until("the machine to be unreachable", ANSWER, || {
+        Ok(brief.get("/api/v1/health").is_err().then_some(()))
+    })?;
+    wait::until("the machine to be reached again", TRIAL, || {
+        guest.machine.check()?;
+        Ok(brief.get("/api/v1/health").ok())
+    })?;
+    let took = begun.elapsed();
+    ensure!(
+        took >= LIMIT,
+        "it had {LIMIT:?}, and was taken back after {took:?}"
+    );
+    let shown: NetworkView = admin.get("/api/v1/network")?.expect(200)?.json()?;
+    ensure!(is_fixed(&shown), "{shown:?}");
+    confirm(&admin)?.expect(409)?;
+    let left = guest.sudo(&format!("grep -r {NOWHERE} /run/systemd/network || true"))?;
+    ensure!(left.is_empty(), "what was taken back is still there: {left}");
+    Ok(format!("reached again after {} s", took.as_secs()))
+}
+
+/// The interfaces are told of, the clock goes by itself until it does not, and a name and an address are kept by who confirms
+/// them, though whoever watches the trial is killed. Certificate, page and the word that confirms a restart follow the name.
 pub(crate) fn over_rest(guest: &mut Guest) -> Result<String> {
     let admin = guest.client();
     let shown = admin.get("/api/v1/network")?.expect(200)?;
@@ -121,9 +182,6 @@ pub(crate) fn over_rest(guest: &mut Guest) -> Result<String> {
         .find(|interface| interface.carrier == Some(true));
     let cable = cable.with_context(|| format!("no interface has a carrier: {view:?}"))?;
     ensure!(!cable.addresses.is_empty() && cable.mac.is_some(), "{cable:?}");
-    let same = json!({"hostname": view.network.hostname, "ipv4": view.network.ipv4, "wifi": null});
-    let set: NetworkTrial = put(&admin, "/api/v1/network", &same)?.expect(200)?.json()?;
-    ensure!(set.confirm_by.is_none(), "what is kept is on trial");
     for (ntp, state) in [(false, "inactive"), (true, "active")] {
         let change = json!({"timezone": "Europe/Berlin", "ntp": ntp});
         put(&admin, "/api/v1/time", &change)?.expect(200)?;
@@ -132,7 +190,73 @@ pub(crate) fn over_rest(guest: &mut Guest) -> Result<String> {
             Ok((found == state).then_some(()))
         })?;
     }
+    try_network(&admin, RENAMED, &Ipv4::Dhcp)?;
+    another_watches(guest)?;
+    keep(guest, RENAMED)?;
+    tls::certificate_is_for(guest, &format!("{RENAMED}.local"))?;
+    let system: System = admin.get("/api/v1/system")?.expect(200)?.json()?;
+    ensure!(system.hostname == RENAMED, "{system:?}");
+    let refused = admin
+        .post("/api/v1/system/reboot", &json!({"confirm": "hearth"}))?
+        .expect(422)?;
+    ensure!(refused.text().contains(RENAMED), "{}", refused.text());
+    try_network(&admin, "hearth", &Ipv4::Dhcp)?;
+    keep(guest, "hearth")?;
     Ok(format!("{} has {}", cable.name, cable.addresses.join(", ")))
+}
+
+/// Tries a network; it is on trial.
+fn try_network(admin: &Client, hostname: &str, ipv4: &Ipv4) -> Result<()> {
+    let wanted = json!({"hostname": hostname, "ipv4": ipv4, "wifi": null});
+    let tried: NetworkTrial = put(admin, "/api/v1/network", &wanted)?.expect(202)?.json()?;
+    ensure!(tried.confirm_by.is_some(), "{wanted} is not on trial");
+    Ok(())
+}
+
+/// Kills whoever watches a trial; another goes on.
+fn another_watches(guest: &mut Guest) -> Result<()> {
+    const WATCHER: &str = "hearth-trial.service";
+    let watcher = |guest: &mut Guest| {
+        wait::until("somebody to watch the trial", ANSWER, || {
+            let pid = guest.show(WATCHER, "MainPID")?;
+            Ok((pid != "0").then_some(pid))
+        })
+    };
+    let first = watcher(guest)?;
+    guest.sudo(&format!("kill -KILL {first}"))?;
+    wait::until("another to watch the trial", ANSWER, || {
+        Ok((watcher(guest)? != first).then_some(()))
+    })
+}
+
+/// Confirms what is on trial once it is reached by it, and sees that the machine has its name.
+fn keep(guest: &mut Guest, hostname: &str) -> Result<()> {
+    let admin = guest.client();
+    let brief = admin.with_limit(Duration::from_secs(5));
+    let reached = wait::until("the network on trial", ANSWER, || {
+        let Ok(answer) = brief.get("/api/v1/network") else {
+            return Ok(None);
+        };
+        let view: NetworkView = answer.expect(200)?.json()?;
+        Ok(Some(view))
+    })?;
+    ensure!(
+        reached.confirm_by.is_some() && reached.network.hostname == hostname,
+        "{reached:?}"
+    );
+    confirm(&admin)?.expect(204)?;
+    let kept: NetworkView = admin.get("/api/v1/network")?.expect(200)?.json()?;
+    ensure!(
+        kept.confirm_by.is_none() && kept.network.hostname == hostname,
+        "{kept:?}"
+    );
+    wait::until(&format!("the name {hostname}"), ANSWER, || {
+        Ok((guest.run("hostname")? == hostname).then_some(()))
+    })
+}
+
+fn confirm(admin: &Client) -> Result<Answer> {
+    admin.exchange("POST", "/api/v1/network/confirm", Bytes::new())
 }
 
 fn put(client: &Client, path: &str, body: &serde_json::Value) -> Result<Answer> {

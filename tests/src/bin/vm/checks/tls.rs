@@ -1,6 +1,7 @@
 //! The door's certificate, and which doors there are.
 
 use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use api::tls::{Source, Tls};
@@ -48,6 +49,36 @@ pub(crate) fn certificate_has_the_address(guest: &mut Guest) -> Result<String> {
         );
     }
     Ok(names.join(", "))
+}
+
+/// Whoever comes by this name is shown a certificate for it that the appliance's authority vouches for.
+pub(crate) fn certificate_is_for(guest: &Guest, name: &str) -> Result<()> {
+    let url = guest.machine.url();
+    let address = url.trim_start_matches("https://");
+    let mut openssl = Command::new("openssl");
+    openssl.args([
+        "s_client",
+        "-brief",
+        "-connect",
+        address,
+        "-servername",
+        name,
+        "-verify_hostname",
+        name,
+    ]);
+    openssl
+        .args(["-verify_return_error", "-CAfile"])
+        .arg(guest.machine.authority());
+    let shown = openssl
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start openssl")?;
+    ensure!(
+        shown.status.success(),
+        "{name}: {}",
+        String::from_utf8_lossy(&shown.stderr)
+    );
+    Ok(())
 }
 
 /// Nobody but the gateway's user reads its keys.
