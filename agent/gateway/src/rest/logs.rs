@@ -181,7 +181,8 @@ fn command(journalctl: &Path, wish: &Wish) -> Command {
         command.arg(format!("--unit={}", wish.unit));
     }
     if wish.follow {
-        command.arg("--follow");
+        // Else it would show this boot's entries alone, and look for the boot's identifier where the sandbox has none.
+        command.args(["--follow", "--merge"]);
     }
     command
         .stdin(Stdio::null())
@@ -373,6 +374,7 @@ mod tests {
                 "--priority=",
                 "--unit=",
                 "--follow",
+                "--merge",
             ];
             for argument in &arguments {
                 assert!(

@@ -30,6 +30,9 @@ pub(crate) fn journal_is_read(guest: &mut Guest) -> Result<String> {
         kernel.contains("\"unit\":null"),
         "nothing of the kernel's is read"
     );
+    let mut followed = guest.client().events("/api/v1/logs?lines=1&follow=true")?;
+    let data = followed.next_data()?.context("the journal is not followed")?;
+    let _entry: LogEntry = serde_json::from_str(&data).with_context(|| data.clone())?;
     Ok(format!("{} entries of hearthd", entries.len()))
 }
 
