@@ -7,7 +7,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy, sink},
     net::UnixStream,
-    sync::Semaphore,
+    sync::{Semaphore, oneshot},
     time::timeout,
 };
 
@@ -53,38 +53,48 @@ impl SetupService {
 
     /// Asks for something, behind those who have asked before. What it refuses is an error.
     pub(crate) async fn ask(&self, request: &Request) -> Result<Reply, Refusal> {
-        let answered = timeout(PATIENCE, self.exchange(request)).await;
-        match answered.map_err(|_| SetupError::Silent)?? {
+        let mut line = serde_json::to_vec(request).map_err(SetupError::from)?;
+        line.push(b'\n');
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(self.clone().converse(line, tell));
+        let told = timeout(PATIENCE, told).await.map_err(|_| SetupError::Silent)?;
+        match told.map_err(|_| SetupError::Lost(io::ErrorKind::UnexpectedEof.into()))?? {
             Reply::Refused(refused) => Err(refused.into()),
             reply => Ok(reply),
         }
     }
 
-    async fn exchange(&self, request: &Request) -> Result<Reply, SetupError> {
-        let place = self.connections.clone().acquire_owned().await;
-        let connected = UnixStream::connect(&self.socket).await;
-        let mut stream = connected.map_err(|source| SetupError::Connect {
-            path: self.socket.clone(),
-            source,
-        })?;
-        let mut line = serde_json::to_vec(request)?;
-        line.push(b'\n');
-        stream.write_all(&line).await.map_err(SetupError::Lost)?;
-        // Not to its end: what changes how the answer travels is done between the line and the end.
-        let mut answer = Vec::new();
-        let mut bounded = BufReader::new(stream.take(LONGEST_REPLY));
-        let read = bounded.read_until(b'\n', &mut answer).await;
-        read.map_err(SetupError::Lost)?;
-        tokio::spawn(async move {
-            // To systemd a connection is one until it has ended.
-            let _ended = timeout(PATIENCE, copy(&mut bounded, &mut sink())).await;
-            drop(place);
-        });
-        if answer.last() != Some(&b'\n') {
-            return Err(SetupError::Lost(io::ErrorKind::UnexpectedEof.into()));
+    /// A connection, in its turn. Whoever has asked may go meanwhile: to systemd a connection is one until it has ended.
+    async fn converse(self, line: Vec<u8>, tell: oneshot::Sender<Result<Reply, SetupError>>) {
+        let _place = self.connections.acquire().await;
+        if tell.is_closed() {
+            return;
         }
-        Ok(serde_json::from_slice(&answer)?)
+        let mut stream = match UnixStream::connect(&self.socket).await {
+            Ok(stream) => BufReader::new(stream),
+            Err(source) => {
+                let path = self.socket.clone();
+                let _unheard = tell.send(Err(SetupError::Connect { path, source }));
+                return;
+            }
+        };
+        let answer = timeout(PATIENCE, exchange(&mut stream, &line)).await;
+        let _unheard = tell.send(answer.unwrap_or(Err(SetupError::Silent)));
+        let _ended = timeout(PATIENCE, copy(&mut stream, &mut sink())).await;
     }
+}
+
+async fn exchange(stream: &mut BufReader<UnixStream>, line: &[u8]) -> Result<Reply, SetupError> {
+    stream.write_all(line).await.map_err(SetupError::Lost)?;
+    // Not to its end: what changes how the answer travels is done between the line and the end.
+    let mut answer = Vec::new();
+    let mut bounded = stream.take(LONGEST_REPLY);
+    let read = bounded.read_until(b'\n', &mut answer).await;
+    read.map_err(SetupError::Lost)?;
+    if answer.last() != Some(&b'\n') {
+        return Err(SetupError::Lost(io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(serde_json::from_slice(&answer)?)
 }
 
 /// It has answered something else than was asked.

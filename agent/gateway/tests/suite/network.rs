@@ -303,6 +303,36 @@ fn more_askers_than_hearth_setup_takes_wait_for_each_other() {
 }
 
 #[test]
+fn who_hangs_up_counts_until_hearth_setup_has_ended() {
+    let (setup, gateway, _agent) = gateway_with_agent();
+    let listener = UnixListener::bind(setup.setup_socket()).unwrap();
+    let held = [(); 3].map(|()| {
+        let mut client = gateway.client();
+        client.send("GET /api/v1/time", ADMIN, "");
+        asked_next(&listener).1
+    });
+    let mut waiting = gateway.client();
+    waiting.send("GET /api/v1/time", ADMIN, "");
+    // What has hung up is known by the time that others have been answered.
+    for _ in 0..20 {
+        assert_eq!(
+            gateway.client().ask("GET /api/v1/network/x", ADMIN, "").status,
+            404
+        );
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert!(
+        listener.accept().is_err(),
+        "a fourth has come beside three that go on"
+    );
+    listener.set_nonblocking(false).unwrap();
+    drop(held);
+    let (_, mut stream) = asked_next(&listener);
+    tell(&mut stream, &clock("UTC", true));
+    assert_eq!(waiting.answer().status, 200);
+}
+
+#[test]
 fn a_restart_that_comes_without_an_answer_is_a_factory_reset() {
     let (setup, gateway, agent) = gateway_with_agent();
     drop(agent);
