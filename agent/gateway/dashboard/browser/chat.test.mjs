@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test, { after, afterEach, before } from "node:test";
-import { chooseBrief, chooseEndless, isReal, onlyMock, openStage, until } from "./stage.mjs";
+import { chooseBrief, chooseEndless, goTo, isReal, onlyMock, openStage, until } from "./stage.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
 
@@ -43,6 +43,24 @@ test("an answer grows word by word and ends with what it took", async () => {
   await page.getByRole("button", { name: "Ask again" }).click();
   await whole(page);
   assert.equal(await answers(page).count(), 1, "the answer takes the other's place");
+});
+
+test("a question that is sent before the engine has told its models waits for them", async () => {
+  const page = await stage.open();
+  /** @type {(() => void)[]} */
+  const held = [];
+  let isTold = false;
+  await page.route("**/v1/models", async (route) => {
+    if (!isTold) await new Promise((resolve) => held.push(() => resolve(undefined)));
+    await route.continue();
+  });
+  await goTo(page, "Chat");
+  await ask(page, "What is a hearth?");
+  await page.getByRole("button", { name: "Waking…" }).waitFor();
+  assert.equal(await answers(page).count(), 0);
+  isTold = true;
+  for (const tell of held) tell();
+  await answers(page).waitFor();
 });
 
 test("markdown is shown, markup is text, and code can be copied", onlyMock, async () => {

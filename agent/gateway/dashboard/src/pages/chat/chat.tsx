@@ -40,7 +40,7 @@ export function Chat() {
         <Conversations list={all.list} open={conversation.id} />
         <section class="chat-main" aria-label={conversation.title || "New conversation"}>
           <Thread conversation={conversation} model={model} />
-          <Composer conversation={conversation} model={model} />
+          <Composer conversation={conversation} model={model} isWaking={models.value === null} />
         </section>
       </div>
     </div>

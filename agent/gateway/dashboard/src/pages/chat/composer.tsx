@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ask, type Conversation, isAnswering, setDraft, stopAnswer } from "../../state/chats";
 import { Button } from "../../ui/button";
 
@@ -7,13 +7,22 @@ const MOST_LINES_PIXELS = 220;
 /** Fingers type on keyboards whose Enter begins a line. */
 const isTouched = matchMedia("(pointer: coarse)");
 
+type Props = {
+  conversation: Conversation;
+  /** Who is asked; null where that is not known yet, or there is nobody. */
+  model: string | null;
+  /** An engine that sleeps takes a while to tell its models: a question waits for that. */
+  isWaking: boolean;
+};
+
 /** Where a question is written. */
-export function Composer({ conversation, model }: { conversation: Conversation; model: string | null }) {
+export function Composer({ conversation, model, isWaking }: Props) {
   const { id, draft } = conversation;
   const area = useRef<HTMLTextAreaElement>(null);
   const fieldId = useId();
   const isBusy = isAnswering(conversation);
-  const canSend = !isBusy && model !== null && draft.trim() !== "";
+  const canSend = !isBusy && (model !== null || isWaking) && draft.trim() !== "";
+  const [isSent, setSent] = useState(false);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: it grows with what is in it
   useEffect(() => {
@@ -25,12 +34,17 @@ export function Composer({ conversation, model }: { conversation: Conversation; 
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: another conversation begins with its field
   useEffect(() => {
+    setSent(false);
     if (!isTouched.matches) area.current?.focus({ preventScroll: true });
   }, [id]);
 
-  const submit = () => {
-    if (canSend && model !== null) void ask(id, model, draft.trim());
-  };
+  useEffect(() => {
+    if (!isSent || model === null) return;
+    setSent(false);
+    void ask(id, model, draft.trim());
+  }, [isSent, id, model, draft]);
+
+  const submit = () => setSent(canSend);
   return (
     <form
       class="composer"
@@ -48,7 +62,10 @@ export function Composer({ conversation, model }: { conversation: Conversation; 
         rows={1}
         value={draft}
         placeholder="Ask something"
-        onInput={(event) => setDraft(id, event.currentTarget.value)}
+        onInput={(event) => {
+          setSent(false);
+          setDraft(id, event.currentTarget.value);
+        }}
         onKeyDown={(event) => {
           if (event.key !== "Enter" || event.shiftKey || event.isComposing || isTouched.matches) return;
           event.preventDefault();
@@ -60,8 +77,8 @@ export function Composer({ conversation, model }: { conversation: Conversation; 
           Stop
         </Button>
       ) : (
-        <Button kind="main" icon="send" type="submit" isDisabled={!canSend}>
-          Send
+        <Button kind="main" icon="send" type="submit" isDisabled={!canSend || isSent}>
+          {isSent ? "Waking…" : "Send"}
         </Button>
       )}
     </form>
