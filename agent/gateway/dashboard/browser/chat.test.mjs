@@ -21,9 +21,9 @@ async function ask(page, question) {
 /** @param {Page} page */
 const answers = (page) => page.getByRole("article", { name: "Answer" });
 
-/** @param {Page} page */
+/** Waits for an answer's end, also of an emulated machine, which writes a word a second. @param {Page} page */
 async function whole(page) {
-  await page.getByRole("button", { name: "Ask again" }).waitFor({ timeout: 120_000 });
+  await page.getByRole("button", { name: "Ask again" }).waitFor({ timeout: 600_000 });
 }
 
 test("an answer grows word by word and ends with what it took", async () => {
