@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test, { after, afterEach, before } from "node:test";
-import { chooseBrief, chooseEndless, goTo, isReal, onlyMock, openStage, until } from "./stage.mjs";
+import { chooseBrief, chooseEndless, goTo, isReal, onlyMock, openStage, until, whole } from "./stage.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
 
@@ -20,11 +20,6 @@ async function ask(page, question) {
 
 /** @param {Page} page */
 const answers = (page) => page.getByRole("article", { name: "Answer" });
-
-/** Waits for an answer's end, also of an emulated machine, which writes a word a second. @param {Page} page */
-async function whole(page) {
-  await page.getByRole("button", { name: "Ask again" }).waitFor({ timeout: 600_000 });
-}
 
 test("an answer grows word by word and ends with what it took", async () => {
   const page = await stage.open({ page: "chat" });

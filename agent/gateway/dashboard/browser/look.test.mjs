@@ -13,6 +13,7 @@ import {
   shot,
   slips,
   until,
+  whole,
 } from "./stage.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
@@ -82,7 +83,7 @@ for (const [size, viewport] of SIZES) {
         .getByLabel("Your question")
         .fill("Write code that sums numbers, and a word that is veryveryverylong".padEnd(140, "g"));
       await page.getByRole("button", { name: "Send" }).click();
-      await page.getByRole("button", { name: "Ask again" }).waitFor({ timeout: 120_000 });
+      await whole(page);
       await wellMade(page, "an answer");
       await shot(page, `answer-${size}-${colorScheme}`, false);
 

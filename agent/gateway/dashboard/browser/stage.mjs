@@ -119,6 +119,11 @@ async function choose(page, model) {
   if (model !== undefined) await page.getByLabel("Model", { exact: true }).selectOption(model);
 }
 
+/** Waits for an answer's end, also of an emulated machine, which writes a word a second. @param {Page} page */
+export async function whole(page) {
+  await page.getByRole("button", { name: "Ask again" }).waitFor({ timeout: 600_000 });
+}
+
 /** Lets a page send no more than so many bytes a second. @param {Page} page @param {number} bytes */
 export async function sendSlowly(page, bytes) {
   const browser = await page.context().newCDPSession(page);
