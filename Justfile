@@ -14,7 +14,7 @@ up *ARGS: setup page
 
 # All that is run here is built with the tests: `cargo run` would build it once more, without what only tests need.
 # Run all tests: lints, beside the code, the daemons on this host, the image in QEMU; with the time of each
-test *ARGS: setup lint lint-page
+test *ARGS: setup lint-page lint
     cargo test --release --quiet --workspace --no-run
     "$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/suites" {{ARGS}}
 
