@@ -1,6 +1,6 @@
 // Tokens and who is signed in.
 import { randomBytes } from "node:crypto";
-import { conflict, invalid, notFound, Refusal, unacceptable } from "./exchange.mjs";
+import { invalid, notFound, Refusal, unacceptable } from "./exchange.mjs";
 
 /** @typedef {import("./exchange.mjs").Exchange} Exchange */
 /** @typedef {import("../src/api/contract").Token} Token */
@@ -56,7 +56,7 @@ export class Sessions {
   /** @param {Exchange} exchange */
   tell(exchange) {
     const { token, expires } = signedIn(exchange);
-    exchange.answer(200, { name: token.name, role: token.role, expires });
+    exchange.answer(200, { id: token.id, name: token.name, role: token.role, expires });
   }
 
   /** @param {Exchange} exchange */
@@ -103,11 +103,6 @@ export class Sessions {
       throw invalid('wanted is {"name": "…", "role": "read" | "chat" | "admin"}');
     }
     if (name.length < 1 || name.length > 64) throw unacceptable("a name has 1 to 64 characters");
-    if ([...this.#tokens.values()].some((token) => token.name === name)) {
-      throw conflict(
-        `there is a token called ${JSON.stringify(name)} already; revoke it first or choose another name`,
-      );
-    }
     const secret = `hearth_${randomBytes(32).toString("base64url")}`;
     /** @type {Token} */
     const token = { id: randomBytes(4).toString("hex"), name, role, created: new Date().toISOString() };

@@ -9,6 +9,8 @@ export type Role = "read" | "chat" | "admin";
 
 /** Answer to `GET /session`: who is signed in. */
 export interface Session {
+  /** The token's. Names need not be unique. */
+  id: string;
   name: string;
   role: Role;
   /** If nobody uses it meanwhile, RFC 3339. */

@@ -1,13 +1,14 @@
+import type { Session } from "../api/contract";
 import { forgetChats } from "./chats";
 import { stopUploads } from "./uploads";
 
-/** By the name of their token: whose the conversations and the uploads are that this page holds. */
+/** By the id of their token: whose the conversations and the uploads are that this page holds. */
 let owner: string | null = null;
 
 /** Says who is signed in. What somebody else has left is forgotten before it can be shown. */
-export function keepFor(name: string): void {
-  if (owner !== null && owner !== name) forgetAll();
-  owner = name;
+export function keepFor({ id }: Session): void {
+  if (owner !== null && owner !== id) forgetAll();
+  owner = id;
 }
 
 /** Whoever it belongs to has signed out. */

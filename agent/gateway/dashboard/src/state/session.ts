@@ -38,7 +38,7 @@ export async function signIn(token: string): Promise<void> {
 }
 
 function enter(signed: Session): void {
-  keepFor(signed.name);
+  keepFor(signed);
   session.set({ state: "in", session: signed });
 }
 
