@@ -40,23 +40,60 @@ test("an answer grows word by word and ends with what it took", async () => {
   assert.equal(await answers(page).count(), 1, "the answer takes the other's place");
 });
 
-test("a question that is sent before the engine has told its models waits for them", async () => {
+/** A chat whose question waits for the list of models, and how to answer for that; with null as the appliance does. */
+async function waiting() {
   const page = await stage.open();
-  /** @type {(() => void)[]} */
-  const held = [];
-  let isTold = false;
+  /** @type {(answer: { status: number, json: object } | null) => void} */
+  let tell = () => {};
+  const told = new Promise((resolve) => {
+    tell = resolve;
+  });
   await page.route("**/v1/models", async (route) => {
-    if (!isTold) await new Promise((resolve) => held.push(() => resolve(undefined)));
-    await route.continue();
+    const answer = await told;
+    await (answer === null ? route.continue() : route.fulfill(answer));
   });
   await goTo(page, "Chat");
   await ask(page, "What is a hearth?");
   await page.getByRole("button", { name: "Waking…" }).waitFor();
   assert.equal(await answers(page).count(), 0);
-  isTold = true;
-  for (const tell of held) tell();
+  return { page, tell };
+}
+
+test("a question that is sent before the engine has told its models waits for them", async () => {
+  const { page, tell } = await waiting();
+  tell(null);
   await answers(page).waitFor();
 });
+
+test(
+  "a question that nobody can be asked stays in its field, also when somebody can be later",
+  onlyMock,
+  async () => {
+    const held = {
+      message: "an administrator has stopped the engine",
+      type: "server_error",
+      param: null,
+      code: "engine_held",
+    };
+    for (const [answer, told] of /** @type {const} */ ([
+      [{ status: 503, json: { error: held } }, "Engine held"],
+      [{ status: 200, json: { object: "list", data: [] } }, "There is no model to ask."],
+    ])) {
+      const { page, tell } = await waiting();
+      tell(answer);
+      await page.getByText(told).waitFor();
+      const send = page.getByRole("button", { name: "Send", exact: true });
+      await send.waitFor();
+      assert.equal(await page.getByLabel("Your question").inputValue(), "What is a hearth?");
+      await page.unroute("**/v1/models");
+      stage.mock?.appliance.tell("models", {});
+      await until(() => send.isEnabled(), "the models that there are now are not noticed");
+      assert.equal(await answers(page).count(), 0);
+      await send.click();
+      await answers(page).waitFor();
+    }
+  },
+);
 
 test("markdown is shown, markup is text, and code can be copied", onlyMock, async () => {
   const page = await stage.open({ page: "chat" });

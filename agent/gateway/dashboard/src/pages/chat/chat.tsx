@@ -21,6 +21,7 @@ export function Chat() {
   useEffect(() => void reload(), [reload, version]);
 
   const model = chosen(all.model, models.value);
+  const isWaking = models.value === null && models.problem === null;
   const conversation = openOf(all);
   return (
     <div class="chat">
@@ -40,7 +41,7 @@ export function Chat() {
         <Conversations list={all.list} open={conversation.id} />
         <section class="chat-main" aria-label={conversation.title || "New conversation"}>
           <Thread conversation={conversation} model={model} />
-          <Composer conversation={conversation} model={model} isWaking={models.value === null} />
+          <Composer conversation={conversation} model={model} isWaking={isWaking} />
         </section>
       </div>
     </div>

@@ -39,10 +39,11 @@ export function Composer({ conversation, model, isWaking }: Props) {
   }, [id]);
 
   useEffect(() => {
-    if (!isSent || model === null) return;
+    if (!isSent || (model === null && isWaking)) return;
     setSent(false);
-    void ask(id, model, draft.trim());
-  }, [isSent, id, model, draft]);
+    // Where nobody has turned up who could be asked, it stays in its field, for whoever wrote it to send or to drop.
+    if (model !== null) void ask(id, model, draft.trim());
+  }, [isSent, isWaking, id, model, draft]);
 
   const submit = () => setSent(canSend);
   return (
