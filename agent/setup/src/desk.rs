@@ -175,7 +175,8 @@ impl<'p> Desk<'p> {
     pub(crate) fn forget_reset(&self) -> Result<()> {
         if self.place.remove(RESET)? {
             journal::error(
-                "the factory reset could not be done as the machine started; what is there stays, until it is ordered again",
+                "the factory reset could not be done as the machine started; but for keys, tokens and settings that may be gone \
+                 from CONFIG, what is there stays, until it is ordered again",
             );
         }
         Ok(())
