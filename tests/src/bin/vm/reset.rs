@@ -87,17 +87,21 @@ fn reset(setup: &Setup, token: &Token, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Leaves something on each partition that is kept, or made anew.
+/// Leaves something on each partition that is kept, or made anew. FAT finds the tokens by any case of their file's name, and
+/// keeps the one that it was given last: by another name between, for to `mv` both would be the same file.
 fn mark(guest: &mut Guest) -> Result<()> {
     guest.sudo(&format!("touch {MARK}"))?;
-    let own =
-        format!("mount -o remount,rw /config && touch {OWN} && sync -f /config; mount -o remount,ro /config");
-    guest.sudo(&own)?;
+    let marked = format!(
+        "mount -o remount,rw /config && touch {OWN} && mv /config/token-hashes /config/renamed && \
+         mv /config/renamed /config/Token-Hashes && sync -f /config; mount -o remount,ro /config"
+    );
+    guest.sudo(&marked)?;
     let there = guest.sudo("ls /config")?;
-    for file in ["authorized_keys", "hearth.toml", "token-hashes"] {
+    for file in ["authorized_keys", "hearth.toml", "Token-Hashes"] {
         ensure!(there.contains(file), "{file} is not among {there}");
     }
-    Ok(())
+    // As the gateway would at its next start.
+    guest.sudo("grep --quiet sha256: /config/token-hashes").map(drop)
 }
 
 /// The first boot of a machine that nobody has a way into: the console shows a token, and the run's key is given by a
