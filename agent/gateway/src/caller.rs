@@ -4,7 +4,7 @@ use crate::{
     app::App,
     bearer::{self, NoBearer},
     journal::is_change,
-    refusal::{Kind, Refusal},
+    refusal::{Announced, Kind, Refusal},
     sessions::{Signed, is_ours},
     slots::Turn,
     tokens::Grant,
@@ -128,7 +128,9 @@ pub(crate) async fn require(State(gate): State<Gate>, mut request: Request, next
     };
     request.extensions_mut().insert(pass.clone());
     let response = next.run(request).await;
-    if changes && response.status().is_client_error() {
+    // What is told in the journal is told as often as changes are, and not as often as somebody asks for what is refused.
+    let is_told = response.extensions().get::<Announced>().is_some();
+    if changes && response.status().is_client_error() && !is_told {
         gate.app.has_not_changed(&pass.actor, pass.role);
     }
     response

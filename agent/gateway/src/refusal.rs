@@ -133,7 +133,13 @@ pub(crate) struct Refusal {
     pub(crate) detail: String,
     /// When it makes sense to try again.
     pub(crate) retry_after: Option<Duration>,
+    /// Whether the journal has a line of what was asked for.
+    pub(crate) announced: bool,
 }
+
+/// In a response: the journal has a line of what was asked for, so that it counts as a change also where it was refused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Announced;
 
 impl Refusal {
     /// One that says nothing of trying again.
@@ -142,6 +148,7 @@ impl Refusal {
             kind,
             detail: detail.into(),
             retry_after: None,
+            announced: false,
         }
     }
 
@@ -161,6 +168,14 @@ impl Refusal {
         }
     }
 
+    /// Says that the journal has a line of what was asked for.
+    pub(crate) fn announced(self) -> Self {
+        Self {
+            announced: true,
+            ..self
+        }
+    }
+
     /// The details of the problem, RFC 9457.
     pub(crate) fn problem(self) -> Problem {
         let (status, slug, title, ..) = self.kind.words();
@@ -174,7 +189,7 @@ impl Refusal {
 
     /// The response to a request for a path.
     pub(crate) fn response(self, path: &str) -> Response {
-        let (kind, retry_after) = (self.kind, self.retry_after);
+        let (kind, retry_after, announced) = (self.kind, self.retry_after, self.announced);
         let (status, ..) = kind.words();
         let body = if path == "/v1" || path.starts_with("/v1/") {
             (status, Json(kind.openai(self.detail))).into_response()
@@ -182,7 +197,11 @@ impl Refusal {
             let of_problem = [(header::CONTENT_TYPE, "application/problem+json")];
             (status, of_problem, Json(self.problem())).into_response()
         };
-        with_hints(body, kind, retry_after)
+        let mut response = with_hints(body, kind, retry_after);
+        if announced {
+            response.extensions_mut().insert(Announced);
+        }
+        response
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     app::App,
     conditions,
     openapi::{OfCondition, OfSetup},
+    plain_text::brief,
     refusal::{Kind, Refusal},
     setup::unexpected,
 };
@@ -54,8 +55,9 @@ async fn change(app: &App, request: Request) -> Result<ClockState, Refusal> {
     let _turn = app.changing.clock.lock().await;
     conditions::unchanged(&headers, kept(app)).await?;
     // First, for whoever is cut off from here on may have changed it all the same.
-    tracing::info!(who, "clock to be set by {who}: {change:?}");
-    match app.setup.ask(&Wanted::SetClock(change)).await? {
+    tracing::info!(who, "clock to be set by {who}: {}", brief(&change));
+    let set = app.setup.ask(&Wanted::SetClock(change)).await;
+    match set.map_err(Refusal::announced)? {
         Reply::Done => {
             let kept = kept(app).await?;
             let ClockState { timezone, ntp } = &kept;

@@ -7,6 +7,7 @@ use crate::{
     app::App,
     conditions,
     openapi::{OfCondition, OfSetup, OfState},
+    plain_text::brief,
     refusal::{Kind, Refusal},
     setup::unexpected,
 };
@@ -91,9 +92,9 @@ async fn change(app: &App, request: Request) -> Result<NetworkTrial, Refusal> {
     let of = known(app, request.headers()).await?;
     let change: NetworkChange = read(request, CHANGE).await?;
     // First, for whoever is cut off from here on may have changed it all the same.
-    tracing::warn!(who, "network to be changed by {who}: {change:?}");
+    tracing::warn!(who, "network to be changed by {who}: {}", brief(&change));
     let set = Wanted::SetNetwork(SetNetwork { change, of });
-    match app.setup.ask(&set).await? {
+    match app.setup.ask(&set).await.map_err(Refusal::announced)? {
         Reply::OnTrial(seconds) => {
             tracing::warn!(who, "network changed by {who}, on trial for {seconds} s");
             let confirm_by = Some(ends(seconds)?);
@@ -138,7 +139,8 @@ async fn keep(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Result
     let who = who(app, extensions);
     let of = known(app, headers).await?;
     tracing::info!(who, "the network that is on trial is to be kept by {who}");
-    match app.setup.ask(&Wanted::Confirm { of }).await? {
+    let kept = app.setup.ask(&Wanted::Confirm { of }).await;
+    match kept.map_err(Refusal::announced)? {
         Reply::Done => {
             tracing::info!(who, "the network that was on trial is kept by {who}");
             Ok(())

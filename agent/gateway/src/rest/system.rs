@@ -118,7 +118,8 @@ async fn end(app: &App, ending: Ending, request: Request) -> Result<(), Refusal>
         Ending::PowerOff => "powered off",
     };
     tracing::warn!(who, "the machine is {what} by {who}");
-    Ok(agent::end(&app.bus, ending).await?)
+    let ended = agent::end(&app.bus, ending).await;
+    ended.map_err(|error| Refusal::from(error).announced())
 }
 
 /// It is made anew as it starts, before anything of it is in use. Gone through with also where nobody waits for the answer
@@ -128,7 +129,8 @@ async fn reset(app: Arc<App>, request: Request) -> Result<(), Refusal> {
     tracing::warn!(who, "the machine is reset by {who}");
     let resetting = tokio::spawn(async move { restart_for_reset(&app).await });
     let done = resetting.await;
-    done.map_err(|error| Refusal::new(Kind::Internal, error.to_string()))?
+    let done = done.map_err(|error| Refusal::new(Kind::Internal, error.to_string()))?;
+    done.map_err(Refusal::announced)
 }
 
 async fn restart_for_reset(app: &App) -> Result<(), Refusal> {

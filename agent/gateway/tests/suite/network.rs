@@ -158,6 +158,35 @@ fn what_hearth_setup_refuses_has_its_status() {
 }
 
 #[test]
+fn an_order_that_is_told_before_it_is_refused_counts_as_a_change_and_is_told_briefly() {
+    let (setup, gateway, _agent) = gateway_with_agent();
+    // More than are asked for: it ends with the program.
+    drop(answering(&setup, vec![refused(Reason::Invalid); 520]));
+    let long = CHANGE.replace("home", &"x".repeat(10_000));
+    let answer = gateway.ask("PUT /api/v1/network", ADMIN, &long);
+    assert_eq!(answer.status, 422, "{answer:?}");
+    let line = gateway.wait_for_line("network to be changed by desk");
+    assert!(line.len() < 600, "{line}");
+    let orders = [
+        ("PUT /api/v1/network", CHANGE),
+        ("POST /api/v1/network/confirm", ""),
+        ("PUT /api/v1/time", r#"{"timezone":"Mars"}"#),
+    ];
+    let (mut client, mut told) = (gateway.client(), 1);
+    for (line, body) in orders.into_iter().cycle() {
+        let answer = client.ask(line, ADMIN, body);
+        match answer.status {
+            422 => told += 1,
+            // Before that it asks too often, and waits for its turn.
+            429 if !answer.body.contains("too many changes") => {}
+            429 => break,
+            _ => panic!("{told}: {answer:?}"),
+        }
+    }
+    assert!((500..520).contains(&told), "{told}");
+}
+
+#[test]
 fn where_nobody_changes_the_network_it_is_said_so() {
     let (setup, gateway, _agent) = gateway_with_agent();
     let none = gateway.ask("GET /api/v1/network", ADMIN, "");
