@@ -3,7 +3,7 @@
 use crate::{
     app::App,
     bearer::{self, NoBearer},
-    journal::is_change,
+    journal::{SESSION, is_change, takes_back},
     refusal::{Announced, Kind, Refusal},
     sessions::{Signed, is_ours},
     slots::Turn,
@@ -115,15 +115,15 @@ impl Pass {
 
 /// Lets a request pass if its caller has the role; notes who it is in [`crate::journal::RequestLine`]'s cell.
 pub(crate) async fn require(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let changes = gate.counts && is_change(request.method(), request.uri().path());
     let admitted = admit(&gate, &request).and_then(|pass| {
+        let changes = gate.counts && is_limited(&request, &pass);
         if changes {
             gate.app.changes(&pass.actor, pass.role, Instant::now())?;
         }
-        Ok(pass)
+        Ok((pass, changes))
     });
-    let pass = match admitted {
-        Ok(pass) => pass,
+    let (pass, changes) = match admitted {
+        Ok(admitted) => admitted,
         Err(refusal) => return refusal.response(request.uri().path()),
     };
     request.extensions_mut().insert(pass.clone());
@@ -134,6 +134,14 @@ pub(crate) async fn require(State(gate): State<Gate>, mut request: Request, next
         gate.app.has_not_changed(&pass.actor, pass.role);
     }
     response
+}
+
+/// Whether it is a change that somebody may make only so often. Nobody is hindered from taking back what was made, least of
+/// all by who has stolen a token: it is done as often as something was made before. A token has no session to end.
+fn is_limited(request: &Request, pass: &Pass) -> bool {
+    let (method, path) = (request.method(), request.uri().path());
+    let signs_nobody_out = path == SESSION && pass.signed.is_none();
+    is_change(method, path) && (signs_nobody_out || !takes_back(method, path))
 }
 
 /// Lets anybody pass, and no address too often.

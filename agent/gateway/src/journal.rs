@@ -36,6 +36,9 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+/// Where somebody signs in and out.
+pub(crate) const SESSION: &str = "/api/v1/session";
+
 /// Names a request in the log, to the client and to the engine.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -143,8 +146,12 @@ impl RequestLine {
     /// Whether somebody has changed something by it, or may have: that is told whatever else there is to tell, and nobody
     /// may change more than there is room to tell of (`rates.rs`).
     fn has_changed(&self) -> bool {
-        let refused = self.status.is_some_and(|status| status.is_client_error());
-        self.is_change() && !refused && self.actor.get().is_some()
+        let is_undone = |status: StatusCode| {
+            // Nobody counts how often that is tried.
+            let tries_in_vain = takes_back(&self.method, &self.path) && !status.is_success();
+            tries_in_vain || status.is_client_error()
+        };
+        self.is_change() && !self.status.is_some_and(is_undone) && self.actor.get().is_some()
     }
 
     fn is_told(&self) -> bool {
@@ -177,9 +184,15 @@ pub(crate) fn is_change(method: &Method, path: &str) -> bool {
     path.starts_with("/api/") && !reads.contains(method) && !is_part
 }
 
+/// Whether a request, let through, takes back that somebody is let in: revokes a token or signs out. That is done at most once
+/// for each that was made, and so it is bounded without being counted.
+pub(crate) fn takes_back(method: &Method, path: &str) -> bool {
+    *method == Method::DELETE && (path == SESSION || path.starts_with("/api/v1/tokens/"))
+}
+
 /// Whether a request brings what may be a token, in its head or to sign in with.
 fn brings(request: &Request) -> bool {
-    let signs_in = request.method() == Method::POST && request.uri().path() == "/api/v1/session";
+    let signs_in = request.method() == Method::POST && request.uri().path() == SESSION;
     signs_in || bearer::of(request.headers()) != Err(NoBearer::Missing)
 }
 

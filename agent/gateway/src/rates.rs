@@ -36,16 +36,17 @@ const OF_GUESSER: Rate = Rate {
 /// How often somebody signs in with a token.
 const OF_SIGNING_IN: Rate = Rate {
     burst: 100,
-    refill: Duration::from_secs(30),
+    refill: Duration::from_secs(60),
 };
 /// What a token may change: more than anybody does by hand. Each change is told in the journal, which is bounded, so that
 /// what is beyond this is refused.
 const OF_CHANGES: Rate = Rate {
     burst: 500,
-    refill: Duration::from_secs(30),
+    refill: Duration::from_secs(40),
 };
 /// What all tokens of a role may change, and how often they may sign in: there may be any number of tokens. It comes back
-/// faster than one token's, so that no token alone is in the way of others.
+/// faster than what one token may of both together, so that no token alone is in the way of others. Who makes a second one
+/// can be: so it is never counted how often somebody takes back what was made ([`crate::journal::takes_back`]).
 const OF_ROLE: Rate = Rate {
     burst: 1000,
     refill: Duration::from_secs(20),
@@ -104,8 +105,7 @@ impl Rates {
 
     /// Counts a session that is begun with the token of this id and role.
     pub(crate) fn sign_in(&self, id: &str, role: Role, now: Instant) -> Counted {
-        self.signing_in.take(id.to_owned(), now)?;
-        self.roles.take(name(role), now)
+        self.take(&self.signing_in, id, role, now)
     }
 
     /// Counts a change by somebody of a role. Users of this machine are not counted: they may write to the journal as they
@@ -114,8 +114,18 @@ impl Rates {
         let Some(id) = actor.token() else {
             return Ok(());
         };
-        self.changes.take(id.to_owned(), now)?;
-        self.roles.take(name(role), now)
+        self.take(&self.changes, id, role, now)
+    }
+
+    /// Takes one of a token's and one of its role's, or none.
+    fn take(&self, own: &Buckets<String>, id: &str, role: Role, now: Instant) -> Counted {
+        let id = id.to_owned();
+        own.take(id.clone(), now)?;
+        let taken = self.roles.take(name(role), now);
+        if taken.is_err() {
+            own.give_back(&id);
+        }
+        taken
     }
 
     /// Takes back that a change was counted: it was refused.
@@ -206,8 +216,16 @@ mod tests {
             let now = begin + Duration::from_secs(second);
             rates.change(&Actor::Token(id.to_string()), role, now).is_ok()
         };
-        let alone = (0..86_400).filter(|n| changed(0, Role::Chat, *n)).count();
-        assert!((3_300..3_500).contains(&alone), "{alone}");
+        let signed_in = |second| {
+            let now = begin + Duration::from_secs(second);
+            rates.sign_in("0", Role::Chat, now).is_ok()
+        };
+        let alone = (0..86_400)
+            .map(|n| [changed(0, Role::Chat, n), signed_in(n)])
+            .fold([0, 0], |[changes, sessions], [change, session]| {
+                [changes + usize::from(change), sessions + usize::from(session)]
+            });
+        assert_eq!(alone, [500 + 2_159, 100 + 1_439]);
         assert!(changed(1, Role::Chat, 86_400), "others have room beside it");
         let many = (86_400..172_800)
             .filter(|n| changed(n % 50, Role::Chat, *n))
@@ -216,6 +234,20 @@ mod tests {
         assert!(changed(100, Role::Admin, 172_800));
         let here = Actor::User(0);
         assert!((0..1000).all(|_| rates.change(&here, Role::Admin, begin).is_ok()));
+    }
+
+    #[test]
+    fn a_token_whose_role_has_no_room_keeps_its_own() {
+        let (rates, now) = (Rates::default(), Instant::now());
+        let change = |id: u32, now| rates.change(&Actor::Token(id.to_string()), Role::Admin, now);
+        for n in 0..OF_ROLE.burst {
+            assert_eq!(change(n % 3, now), Ok(()));
+        }
+        for _ in 0..2 * OF_CHANGES.burst {
+            assert_eq!(change(3, now), Err(OF_ROLE.refill));
+            assert_eq!(rates.sign_in("3", Role::Admin, now), Err(OF_ROLE.refill));
+        }
+        assert_eq!(change(3, now + OF_ROLE.refill), Ok(()));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What is too much.
 
-use crate::{client::Client, process::gateway_with_engine};
+use crate::{
+    client::{Answer, Client},
+    process::gateway_with_engine,
+};
 
 const MIB: usize = 1 << 20;
 
@@ -126,6 +129,52 @@ fn one_token_that_asks_on_and_on_is_slowed_and_another_is_not() {
     assert_eq!(gateway.ask("GET /api/v1/jobs", &[&other], "").status, 200);
 }
 
+/// Changes by what changes nothing, and is counted: how often that is let through, and what is answered then.
+fn change_until_refused(client: &mut Client, token: &str) -> (usize, Answer) {
+    let mut changes = 0;
+    loop {
+        let answer = client.ask("DELETE /api/v1/session", &[token], "");
+        match answer.status {
+            204 => changes += 1,
+            // Before that it asks too often, and waits for its turn.
+            429 if !answer.body.contains("too many changes") => {}
+            _ => return (changes, answer),
+        }
+        assert!(changes < 1000, "never refused");
+    }
+}
+
+#[test]
+fn who_may_change_nothing_more_may_revoke_a_token_and_sign_out() {
+    let (_setup, gateway, _engine, token) = gateway_with_engine();
+    let new = r#"{"name":"x","role":"chat"}"#;
+    let made = gateway.ask("POST /api/v1/tokens", &[&token], new).json();
+    let mark = "X-Hearth-Request: 1";
+    let secret = token.rsplit(' ').next().unwrap();
+    let body = format!(r#"{{"token":"{secret}"}}"#);
+    let signed_in = gateway.ask("POST /api/v1/session", &[mark, "Origin: https://hearth"], &body);
+    let cookie = signed_in.header("set-cookie").unwrap().split(';').next();
+    let cookie = format!("Cookie: {}", cookie.unwrap());
+    let mut client = gateway.client();
+    let (_, refused) = change_until_refused(&mut client, &token);
+    assert_eq!(refused.status, 429, "{refused:?}");
+    let mut ask = |line: &str, headers: &[&str], body: &str| loop {
+        let answer = client.ask(line, headers, body);
+        if answer.status != 429 || answer.body.contains("too many changes") {
+            return answer.status;
+        }
+    };
+    assert_eq!(ask("POST /api/v1/tokens", &[&token], new), 429);
+    let revoke = format!("DELETE /api/v1/tokens/{}", made["id"].as_str().unwrap());
+    assert_eq!(ask(&revoke, &[&token], ""), 200);
+    assert_eq!(ask(&revoke, &[&token], ""), 404);
+    let by_cookie = [&*cookie, mark, "Origin: https://hearth"];
+    assert_eq!(ask("DELETE /api/v1/session", &by_cookie, ""), 204);
+    assert_eq!(ask("DELETE /api/v1/session", &by_cookie, ""), 401);
+    gateway.wait_for_line(&format!(" {revoke} 200 "));
+    gateway.wait_for_line("revoked by ");
+}
+
 #[test]
 fn one_token_that_changes_on_and_on_is_refused_and_only_what_it_changes() {
     let (_setup, gateway, _engine, token) = gateway_with_engine();
@@ -139,17 +188,7 @@ fn one_token_that_changes_on_and_on_is_refused_and_only_what_it_changes() {
         let wrong = client.ask("POST /api/v1/engine/load", &[&chat], "{}");
         assert_eq!(wrong.status, 422, "{wrong:?}");
     }
-    let mut changes = 0;
-    let refused = loop {
-        let answer = client.ask("DELETE /api/v1/session", &[&chat], "");
-        match answer.status {
-            204 => changes += 1,
-            // Before that it asks too often, and waits for its turn.
-            429 if !answer.body.contains("too many changes") => {}
-            _ => break answer,
-        }
-        assert!(changes < 1000, "never refused");
-    };
+    let (changes, refused) = change_until_refused(&mut client, &chat);
     assert!(
         (500..520).contains(&changes),
         "{changes}: what was wrong has changed nothing"
