@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use engine::capacity::Limit;
 use engine::catalog::Source;
-use engine::engine::{Engine, Settings};
+use engine::engine::{Ended, Engine, Settings};
 use engine::parking;
 use engine::request::{Event, Request, Summary};
 use engine::sampler::Sampling;
@@ -157,6 +157,24 @@ fn anonymous() -> f64 {
     kilobytes.unwrap().trim().parse::<f64>().unwrap() / 1e3
 }
 
+/// An engine that has the model loaded, and its end.
+fn begun(models: &Path, kv: KvKind, parking: parking::Settings) -> (Engine, Ended) {
+    let (engine, ended) = Engine::start(settings(models, kv, parking)).unwrap();
+    wait(engine.load("model", None)).unwrap();
+    (engine, ended)
+}
+
+/// Milliseconds of each repetition.
+#[derive(Default)]
+struct Times {
+    read: Vec<f64>,
+    hot: Vec<f64>,
+    parks: Vec<f64>,
+    mapped: Vec<f64>,
+    cold: Vec<f64>,
+    process: Vec<f64>,
+}
+
 /// Times of one conversation on its way to disk and back.
 fn turns(models: &Path, kv: KvKind) {
     let state = tempfile::tempdir().unwrap();
@@ -169,38 +187,16 @@ fn turns(models: &Path, kv: KvKind) {
             quota: 1 << 30,
         }),
     };
-    let begin = |parking| {
-        let (engine, ended) = Engine::start(settings(models, kv, parking)).unwrap();
-        wait(engine.load("model", None)).unwrap();
-        (engine, ended)
-    };
-    let (plain, mut ended) = begin(parking::Settings::NONE);
-    let read: Vec<f64> = (0..REPETITIONS).map(|_| ask(&plain).0).collect();
+    let mut times = Times::default();
+    let (plain, mut ended) = begun(models, kv, parking::Settings::NONE);
+    times.read = (0..REPETITIONS).map(|_| ask(&plain).0).collect();
     let tokens = ask(&plain).1.prompt_tokens;
     drop(plain);
     wait(ended.wait());
-    let (engine, _ended) = begin(kept.clone());
+    let (engine, _ended) = begun(models, kv, kept.clone());
     ask(&engine);
-    let (mut parks, mut mapped, mut hot, mut cold, mut process) = (vec![], vec![], vec![], vec![], vec![]);
     for _ in 0..REPETITIONS {
-        let before = anonymous();
-        let (time, _) = milliseconds(|| assert!(wait(engine.park()).unwrap()));
-        parks.push(time);
-        println!("anonymous memory: {before:.1} MB, parked {:.1} MB", anonymous());
-        mapped.push(milliseconds(|| wait(engine.load("model", None)).unwrap()).0);
-        let (time, summary) = ask(&engine);
-        assert_eq!(summary.reused_tokens, (tokens - 1) / POSITIONS * POSITIONS);
-        cold.push(time);
-        hot.push(ask(&engine).0);
-        wait(engine.park()).unwrap();
-        let (next, mut ended) = begin(kept.clone());
-        let (time, summary) = ask(&next);
-        assert_eq!(summary.reused_tokens, (tokens - 1) / POSITIONS * POSITIONS);
-        process.push(time);
-        drop(next);
-        wait(ended.wait());
-        wait(engine.load("model", None)).unwrap();
-        ask(&engine);
+        park_and_go_on(&engine, tokens, &mut times, || begun(models, kv, kept.clone()));
     }
     wait(engine.park()).unwrap();
     let file = std::fs::read_dir(state.path().join("kv"))
@@ -212,13 +208,41 @@ fn turns(models: &Path, kv: KvKind) {
         "{kv:?}: {tokens} tokens, {} bytes on disk; milliseconds, medians of {REPETITIONS}",
         file.metadata().unwrap().len()
     );
+    show(times);
+}
+
+/// Parks the conversation of so many tokens and goes on with it: from disk, from memory, and in an engine that begins.
+fn park_and_go_on(engine: &Engine, tokens: usize, times: &mut Times, begin: impl Fn() -> (Engine, Ended)) {
+    let reused = (tokens - 1) / POSITIONS * POSITIONS;
+    let before = anonymous();
+    let (time, _) = milliseconds(|| assert!(wait(engine.park()).unwrap()));
+    times.parks.push(time);
+    println!("anonymous memory: {before:.1} MB, parked {:.1} MB", anonymous());
+    let mapping = milliseconds(|| wait(engine.load("model", None)).unwrap());
+    times.mapped.push(mapping.0);
+    let (time, summary) = ask(engine);
+    assert_eq!(summary.reused_tokens, reused);
+    times.cold.push(time);
+    times.hot.push(ask(engine).0);
+    wait(engine.park()).unwrap();
+    let (next, mut ended) = begin();
+    let (time, summary) = ask(&next);
+    assert_eq!(summary.reused_tokens, reused);
+    times.process.push(time);
+    drop(next);
+    wait(ended.wait());
+    wait(engine.load("model", None)).unwrap();
+    ask(engine);
+}
+
+fn show(times: Times) {
     for (name, times) in [
-        ("prompt read, first token", read),
-        ("gone on from memory, first token", hot),
-        ("parked: written, model let go of", parks),
-        ("model mapped again", mapped),
-        ("gone on from disk, first token", cold),
-        ("the same in a new engine", process),
+        ("prompt read, first token", times.read),
+        ("gone on from memory, first token", times.hot),
+        ("parked: written, model let go of", times.parks),
+        ("model mapped again", times.mapped),
+        ("gone on from disk, first token", times.cold),
+        ("the same in a new engine", times.process),
     ] {
         println!("{:>8.1}  {name}", median(times));
     }

@@ -399,7 +399,29 @@ fn key(name: &'static str, key: &str, value: Option<Value>, words: &str) -> Bad 
 
 /// Architectures that there is no graph for, and dimensions that no model has.
 fn hyperparameters() -> Vec<Bad> {
-    let number = |number: i128| Some(Value::Integer(number));
+    let mut all = architectures();
+    all.extend(dimensions());
+    all.push(key(
+        "experts",
+        "llama.expert_count",
+        number(8),
+        "is 8; models with experts are not supported",
+    ));
+    all.push(key(
+        "frequencies-of-nan",
+        "llama.rope.freq_base",
+        Some(Value::Float(f64::NAN)),
+        "is NaN; above 1",
+    ));
+    all.push(wider());
+    all
+}
+
+fn number(number: i128) -> Option<Value> {
+    Some(Value::Integer(number))
+}
+
+fn architectures() -> Vec<Bad> {
     let text = |text: &str| Some(Value::Text(text.to_owned()));
     vec![
         key(
@@ -426,6 +448,11 @@ fn hyperparameters() -> Vec<Bad> {
             text("\u{1b}[2J"),
             "is `\\u{1b}[2J`",
         ),
+    ]
+}
+
+fn dimensions() -> Vec<Bad> {
+    vec![
         key(
             "no-layers",
             "llama.block_count",
@@ -474,19 +501,6 @@ fn hyperparameters() -> Vec<Bad> {
             number(0),
             "is 0; 1 to 16777216 is allowed",
         ),
-        key(
-            "experts",
-            "llama.expert_count",
-            number(8),
-            "is 8; models with experts are not supported",
-        ),
-        key(
-            "frequencies-of-nan",
-            "llama.rope.freq_base",
-            Some(Value::Float(f64::NAN)),
-            "is NaN; above 1",
-        ),
-        wider(),
     ]
 }
 

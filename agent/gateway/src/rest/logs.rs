@@ -353,48 +353,51 @@ mod tests {
             executions: 50_000,
             change: &|input, others, noise| fuzz::mutate::bytes(input, others, &words, noise),
         };
-        let report = campaign.run(&std::env::temp_dir(), |input| {
-            let query = std::str::from_utf8(input).map_err(|_| "no UTF-8")?;
-            let uri: Uri = format!("/api/v1/logs?{query}").parse().map_err(|_| "no URI")?;
-            let Query(wish) = Query::<Wish>::try_from_uri(&uri).map_err(kind)?;
-            // Which of them is wrong, without what it was.
-            check(&wish).map_err(|problem| problem.split(':').next().unwrap_or_default().to_owned())?;
-            let command = command(Path::new("journalctl"), &wish);
-            let arguments: Vec<&str> = command
-                .as_std()
-                .get_args()
-                .filter_map(|one| one.to_str())
-                .collect();
-            let known = [
-                "--output",
-                "--all",
-                "--quiet",
-                "--no-pager",
-                "--lines=",
-                "--priority=",
-                "--unit=",
-                "--follow",
-                "--merge",
-            ];
-            for argument in &arguments {
-                assert!(
-                    known.iter().any(|known| argument.starts_with(known)),
-                    "{argument}"
-                );
-                assert!(!argument.contains(['/', '\n', '*', ' ']), "{argument}");
-            }
-            assert!(
-                (1..=MOST_LINES).contains(&wish.lines) && wish.priority <= 7,
-                "{wish:?}"
-            );
-            Ok(format!(
-                "{} arguments, follow {}",
-                "x".repeat(arguments.len()),
-                wish.follow
-            ))
-        });
+        let report = campaign.run(&std::env::temp_dir(), taken_query);
         report.show();
         assert!(report.taken > 1000 && report.outcomes > 10, "{report}");
+    }
+
+    /// What becomes of a query: what journalctl is told is among what it may be told.
+    fn taken_query(input: &[u8]) -> Result<String, String> {
+        let query = std::str::from_utf8(input).map_err(|_| "no UTF-8")?;
+        let uri: Uri = format!("/api/v1/logs?{query}").parse().map_err(|_| "no URI")?;
+        let Query(wish) = Query::<Wish>::try_from_uri(&uri).map_err(kind)?;
+        // Which of them is wrong, without what it was.
+        check(&wish).map_err(|problem| problem.split(':').next().unwrap_or_default().to_owned())?;
+        let command = command(Path::new("journalctl"), &wish);
+        let arguments: Vec<&str> = command
+            .as_std()
+            .get_args()
+            .filter_map(|one| one.to_str())
+            .collect();
+        let known = [
+            "--output",
+            "--all",
+            "--quiet",
+            "--no-pager",
+            "--lines=",
+            "--priority=",
+            "--unit=",
+            "--follow",
+            "--merge",
+        ];
+        for argument in &arguments {
+            assert!(
+                known.iter().any(|known| argument.starts_with(known)),
+                "{argument}"
+            );
+            assert!(!argument.contains(['/', '\n', '*', ' ']), "{argument}");
+        }
+        assert!(
+            (1..=MOST_LINES).contains(&wish.lines) && wish.priority <= 7,
+            "{wish:?}"
+        );
+        Ok(format!(
+            "{} arguments, follow {}",
+            "x".repeat(arguments.len()),
+            wish.follow
+        ))
     }
 
     /// What is wrong, without where.

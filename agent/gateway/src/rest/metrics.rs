@@ -5,7 +5,10 @@ use crate::{
     app::App,
     metrics::{Exposition, Histogram, Kind, Times},
 };
-use api::jobs::JobState;
+use api::{
+    jobs::JobState,
+    power::{PolicyStatus, Power, Thermal},
+};
 use axum::{
     extract::State,
     http::header,
@@ -40,17 +43,30 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
 }
 
 fn machine(told: &mut Exposition, gauges: &Gauges) {
-    let Gauges {
-        sample,
-        power,
-        thermal,
-        ..
-    } = gauges;
-    let believed = thermal
-        .state
-        .sensors
-        .iter()
-        .filter(|sensor| sensor.distrust.is_none());
+    heat(told, &gauges.thermal);
+    processors(told, &gauges.power);
+    let sample = &gauges.sample;
+    let bytes = |bytes: Option<machine::Bytes>| bytes.map(|bytes| bytes.0 as f64);
+    told.gauge(
+        "hearth_memory_used_bytes",
+        "Memory in use: MemTotal less MemAvailable.",
+        bytes(sample.memory.used()),
+    );
+    told.gauge(
+        "hearth_memory_total_bytes",
+        "Memory that the kernel manages.",
+        bytes(sample.memory.mem_total),
+    );
+    told.gauge(
+        "hearth_warnings",
+        "Files that cannot be read or believed.",
+        Some(sample.warnings.len() as f64),
+    );
+}
+
+fn heat(told: &mut Exposition, thermal: &Thermal) {
+    let sensors = thermal.state.sensors.iter();
+    let believed = sensors.filter(|sensor| sensor.distrust.is_none());
     told.family(
         "hearth_temperature_celsius",
         Kind::Gauge,
@@ -70,12 +86,12 @@ fn machine(told: &mut Exposition, gauges: &Gauges) {
         "How far heat is fought: 0 is not at all, 5 powers the machine off.",
         Some(f64::from(thermal.state.rung as u8)),
     );
-    let ids: Vec<String> = power
-        .policies
-        .iter()
-        .map(|policy| policy.id.to_string())
-        .collect();
-    let clocks = |reading: fn(&api::power::PolicyStatus) -> Option<machine::KiloHertz>| {
+}
+
+fn processors(told: &mut Exposition, power: &Power) {
+    let policies = power.policies.iter();
+    let ids: Vec<String> = policies.map(|policy| policy.id.to_string()).collect();
+    let clocks = |reading: fn(&PolicyStatus) -> Option<machine::KiloHertz>| {
         let told = power.policies.iter().zip(&ids);
         told.filter_map(move |(policy, id)| {
             Some(([("policy", id.as_str())], reading(policy)?.0 as f64 * 1000.0))
@@ -97,22 +113,6 @@ fn machine(told: &mut Exposition, gauges: &Gauges) {
         "hearth_package_power_watts",
         "Power of the processor packages.",
         power.package_watts,
-    );
-    let bytes = |bytes: Option<machine::Bytes>| bytes.map(|bytes| bytes.0 as f64);
-    told.gauge(
-        "hearth_memory_used_bytes",
-        "Memory in use: MemTotal less MemAvailable.",
-        bytes(sample.memory.used()),
-    );
-    told.gauge(
-        "hearth_memory_total_bytes",
-        "Memory that the kernel manages.",
-        bytes(sample.memory.mem_total),
-    );
-    told.gauge(
-        "hearth_warnings",
-        "Files that cannot be read or believed.",
-        Some(sample.warnings.len() as f64),
     );
 }
 

@@ -201,8 +201,8 @@ impl Supervision {
         async move { demand(&systemd).await }
     }
 
-    /// Waits until the newest wish is fulfilled, unless the machine is to end, and runs the errand, once: a job that fails is told and not tried again.
-    /// Where heat stops the engine meanwhile, systemd drops the job: it ends as `canceled`.
+    /// Waits until the newest wish is fulfilled, unless the machine is to end, and runs the errand, once: a job that fails is
+    /// told and not tried again. Where heat stops the engine meanwhile, systemd drops the job: it ends as `canceled`.
     pub(super) fn carry_out(
         &self,
         errand: Errand,

@@ -302,6 +302,125 @@ fn a_model_that_is_unwanted_while_another_answers_says_nothing_of_that_one() {
     assert_eq!(clock.due(), Some(300));
 }
 
+/// What has come to a law, and what it has to go by.
+struct Course {
+    clock: Clock,
+    connections: usize,
+    requests: usize,
+    pinned: bool,
+    pressure: PressureLevel,
+    loaded: bool,
+    /// Whether there may be a conversation that nobody is answered in.
+    idle: bool,
+}
+
+impl Course {
+    fn new() -> Self {
+        Self {
+            clock: Clock::new(),
+            connections: 0,
+            requests: 0,
+            pinned: false,
+            pressure: PressureLevel::None,
+            loaded: false,
+            idle: false,
+        }
+    }
+
+    /// Lets something happen, if it can. Whether the process has left by it.
+    fn happens(&mut self, event: Event) -> Result<bool, TestCaseError> {
+        let law = &mut self.clock.law;
+        match event {
+            // Where nothing is accepted nobody can connect.
+            Event::Connect if law.state != State::Leaving => {
+                law.connect();
+                self.connections += 1;
+            }
+            Event::Disconnect if self.connections > self.requests => {
+                law.disconnect();
+                self.connections -= 1;
+            }
+            Event::Begin if self.connections > self.requests => {
+                let begun = law.begin();
+                prop_assert_eq!(begun, self.pressure < PressureLevel::Refuse);
+                self.requests += usize::from(begun);
+            }
+            Event::Loaded if self.requests > 0 => {
+                law.loaded();
+                self.loaded = true;
+            }
+            Event::Gone => {
+                law.gone();
+                self.pinned &= self.requests > 0;
+            }
+            Event::End {
+                keep_alive,
+                pinned,
+                answered,
+            } if self.requests > 0 => {
+                let wish = Wish {
+                    pinned,
+                    ..wish(keep_alive.map(seconds))
+                };
+                law.end(answered.then_some(wish), self.clock.now);
+                self.requests -= 1;
+                self.pinned = if answered { pinned } else { self.pinned };
+                self.idle = true;
+            }
+            Event::Pass(seconds) => self.clock.now += Duration::from_secs(seconds),
+            Event::Press(level) => {
+                law.press(level);
+                self.pressure = level;
+            }
+            Event::Parked if law.state == State::Parking => law.parked(self.requests == 0),
+            Event::LookAgain if law.state == State::Leaving => return Ok(law.may_leave()),
+            _ => {}
+        }
+        Ok(false)
+    }
+
+    /// Takes the law's next step. Whether the process begins anew by it.
+    fn goes_on(&mut self) -> Result<bool, TestCaseError> {
+        let due = self.clock.law.deadline();
+        let step = self.clock.next();
+        match step {
+            Some(Step::Park) => prop_assert!(self.requests == 0 && !self.pinned),
+            Some(Step::ParkSessions) => prop_assert!(self.idle && self.pressure >= PressureLevel::Park),
+            Some(Step::Leave) => prop_assert!(self.connections == 0 && self.requests == 0 && !self.pinned),
+            Some(Step::Shrink) => {
+                prop_assert!(self.loaded && self.pressure == PressureLevel::Shrink);
+                return Ok(true);
+            }
+            None => self.nothing_is_left_undone()?,
+        }
+        if matches!(step, Some(Step::Park | Step::ParkSessions)) {
+            self.idle = false;
+        }
+        if matches!(step, Some(Step::Park | Step::Leave)) {
+            prop_assert!(
+                due.is_some_and(|due| due <= self.clock.now),
+                "not before it is due"
+            );
+        }
+        if let (None, Some(deadline)) = (step, self.clock.law.deadline()) {
+            prop_assert!(
+                deadline > self.clock.now && self.requests == 0,
+                "what is due is done"
+            );
+        }
+        Ok(false)
+    }
+
+    fn nothing_is_left_undone(&self) -> Result<(), TestCaseError> {
+        let state = &self.clock.law.state;
+        let stays = *state == State::Up && self.idle && self.pressure >= PressureLevel::Park;
+        prop_assert!(!stays, "a conversation stays");
+        let grows = self.loaded && self.pressure == PressureLevel::Shrink;
+        prop_assert!(!grows || *state == State::Leaving, "the process stays");
+        Ok(())
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     /// Whatever comes in whatever order: idleness never refuses a request; what is pinned, or answers, is never parked;
@@ -309,78 +428,14 @@ proptest! {
     /// short, no conversation stays that nobody is answered in, and no process that has a model and is to begin anew.
     #[test]
     fn nobody_is_refused_cut_off_or_forgotten(events in proptest::collection::vec(event(), 1..80)) {
-        let mut clock = Clock::new();
-        let (mut connections, mut requests, mut pinned, mut left) = (0_usize, 0_usize, false, false);
-        let (mut pressure, mut loaded, mut idle) = (PressureLevel::None, false, false);
+        let mut course = Course::new();
         for event in events {
-            match event {
-                // Where nothing is accepted nobody can connect.
-                Event::Connect if clock.law.state != State::Leaving => {
-                    clock.law.connect();
-                    connections += 1;
-                }
-                Event::Disconnect if connections > requests => {
-                    clock.law.disconnect();
-                    connections -= 1;
-                }
-                Event::Begin if connections > requests => {
-                    let begun = clock.law.begin();
-                    prop_assert_eq!(begun, pressure < PressureLevel::Refuse);
-                    requests += usize::from(begun);
-                }
-                Event::Loaded if requests > 0 => {
-                    clock.law.loaded();
-                    loaded = true;
-                }
-                Event::Gone => {
-                    clock.law.gone();
-                    pinned &= requests > 0;
-                }
-                Event::End { keep_alive, pinned: pin, answered } if requests > 0 => {
-                    let wish = Wish { pinned: pin, ..wish(keep_alive.map(seconds)) };
-                    clock.law.end(answered.then_some(wish), clock.now);
-                    requests -= 1;
-                    pinned = if answered { pin } else { pinned };
-                    idle = true;
-                }
-                Event::Pass(seconds) => clock.now += Duration::from_secs(seconds),
-                Event::Press(level) => {
-                    clock.law.press(level);
-                    pressure = level;
-                }
-                Event::Parked if clock.law.state == State::Parking => clock.law.parked(requests == 0),
-                Event::LookAgain if clock.law.state == State::Leaving => left = clock.law.may_leave(),
-                _ => {}
-            }
-            if left {
-                prop_assert_eq!((connections, requests), (0, 0));
+            if course.happens(event)? {
+                prop_assert_eq!((course.connections, course.requests), (0, 0));
                 return Ok(());
             }
-            let due = clock.law.deadline();
-            let step = clock.next();
-            match step {
-                Some(Step::Park) => prop_assert!(requests == 0 && !pinned),
-                Some(Step::ParkSessions) => prop_assert!(idle && pressure >= PressureLevel::Park),
-                Some(Step::Leave) => prop_assert!(connections == 0 && requests == 0 && !pinned),
-                Some(Step::Shrink) => {
-                    prop_assert!(loaded && pressure == PressureLevel::Shrink);
-                    return Ok(());
-                }
-                None => {
-                    let stays = clock.law.state == State::Up && idle && pressure >= PressureLevel::Park;
-                    prop_assert!(!stays, "a conversation stays");
-                    let grows = loaded && pressure == PressureLevel::Shrink;
-                    prop_assert!(!grows || clock.law.state == State::Leaving, "the process stays");
-                }
-            }
-            if matches!(step, Some(Step::Park | Step::ParkSessions)) {
-                idle = false;
-            }
-            if matches!(step, Some(Step::Park | Step::Leave)) {
-                prop_assert!(due.is_some_and(|due| due <= clock.now), "not before it is due");
-            }
-            if let (None, Some(deadline)) = (step, clock.law.deadline()) {
-                prop_assert!(deadline > clock.now && requests == 0, "what is due is done");
+            if course.goes_on()? {
+                return Ok(());
             }
         }
     }
