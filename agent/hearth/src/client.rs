@@ -69,7 +69,9 @@ impl ClientError {
     /// Whether it may go better the next time: the line is broken, or the gateway is starting.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Broken { .. } | Self::Silent { .. } => true,
+            // Whoever may not connect now may not in a minute either.
+            Self::Connect { cause, .. } => cause.kind() != io::ErrorKind::PermissionDenied,
+            Self::Broken { .. } | Self::Silent { .. } => true,
             Self::Refused { status, .. } => {
                 *status == StatusCode::SERVICE_UNAVAILABLE || *status == StatusCode::TOO_MANY_REQUESTS
             }
@@ -482,6 +484,20 @@ mod tests {
         let openai = br#"{"error":{"message":"full","type":"server_error","param":null,"code":null}}"#;
         assert_eq!(explanation(openai), "full");
         assert_eq!(explanation(b"<html>"), "no explanation came");
+    }
+
+    #[test]
+    fn who_may_not_connect_is_not_let_wait_for_it() {
+        let is_passing = |kind: io::ErrorKind| {
+            let endpoint = Endpoint::Socket("/run/x".into());
+            let cause = kind.into();
+            ClientError::Connect { endpoint, cause }.is_passing()
+        };
+        assert!(!is_passing(io::ErrorKind::PermissionDenied));
+        assert!(
+            is_passing(io::ErrorKind::ConnectionRefused),
+            "a gateway that starts anew"
+        );
     }
 
     #[test]

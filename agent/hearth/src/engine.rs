@@ -98,7 +98,8 @@ async fn order(client: &Client, job: &str, said: &str, json: bool) -> anyhow::Re
 /// Begins a job and waits for its end.
 async fn work(client: &Client, name: &str, body: Vec<u8>, said: &str, json: bool) -> anyhow::Result<()> {
     let begun: Job = client.post(&format!("{ENGINE}/{name}"), body).await?;
-    let ended = job::ended(client, &begun.id).await?;
+    let id = begun.id.clone();
+    let ended = job::ended(client, &id, Some(begun)).await?;
     if json {
         return screen::json(&ended);
     }

@@ -21,7 +21,11 @@ pub(crate) async fn job(client: &Client, command: JobCommand) -> anyhow::Result<
     match command {
         JobCommand::List { json } => list(client, json).await,
         JobCommand::Show { id, json } => show(&client.get(&path(&id)).await?, json),
-        JobCommand::Wait { id, json } => show(&ended(client, &id).await?, json),
+        JobCommand::Wait { id, json } => {
+            // Where nobody answers the first question that is told at once, as to whoever asks for anything else.
+            let job = client.get(&path(&id)).await?;
+            show(&ended(client, &id, Some(job)).await?, json)
+        }
         JobCommand::Cancel { id, json } => show(&client.delete(&path(&id)).await?, json),
     }
 }
@@ -94,20 +98,23 @@ pub(crate) fn state(state: JobState) -> &'static str {
     }
 }
 
-/// Waits for a job's end, which must be a good one. Whoever does not want to wait any more leaves the job as it is, and a
-/// line that breaks does, too.
-pub(crate) async fn ended(client: &Client, id: &str) -> anyhow::Result<Job> {
+/// Waits for a job's end, which must be a good one, from how it was seen last. Whoever does not want to wait any more leaves
+/// the job as it is, and a line that breaks does, too.
+pub(crate) async fn ended(client: &Client, id: &str, mut seen: Option<Job>) -> anyhow::Result<Job> {
     let path = path(id);
     let bar = Bar::new(None, "working");
     let way_out = format!("the job goes on, and \"hearth job wait {id}\" waits for its end");
     let mut patience = Patience::default();
     loop {
-        let job: Job = match client.get(&path).await {
-            Ok(job) => job,
-            Err(error) => {
-                patience.endure(error, &bar.counter(), &way_out).await?;
-                continue;
-            }
+        let job = match seen.take() {
+            Some(job) => job,
+            None => match client.get(&path).await {
+                Ok(job) => job,
+                Err(error) => {
+                    patience.endure(error, &bar.counter(), &way_out).await?;
+                    continue;
+                }
+            },
         };
         patience = Patience::default();
         match job.state {

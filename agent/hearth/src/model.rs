@@ -68,7 +68,7 @@ async fn add(client: &Client, parts: Vec<Part>, name: Option<String>, json: bool
         && let Some(size) = part.bytes
     {
         let job = resumable::send(client, part, name, size).await?;
-        let job = job::ended(client, &job).await?;
+        let job = job::ended(client, &job, None).await?;
         let model = serde_json::from_value(job.result.unwrap_or_default());
         let model: StoredModel = model.context("the job does not tell what has come of it")?;
         return there(&model, json);

@@ -160,6 +160,27 @@ fn a_failed_job_and_an_appliance_without_an_engine_fail_the_command() {
 }
 
 #[test]
+fn who_waits_for_a_job_is_told_at_once_that_nobody_answers() {
+    let child = hearth(&["job", "wait", "4c1d", "--socket", "/nobody/listens"]).spawn();
+    let ended = end(child.unwrap());
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("cannot connect"), "{}", ended.stderr);
+    // What is told after a minute of trying.
+    assert!(!ended.stderr.contains("the job goes on"), "{}", ended.stderr);
+}
+
+#[test]
+fn who_has_seen_a_job_waits_while_the_line_is_broken() {
+    let local = Local::new();
+    let child = local.start(&["job", "wait", "4c1d"]);
+    local.gateway.next().answer("200 OK", JOB);
+    drop(local.gateway.next());
+    let done = JOB.replace("running", "done");
+    local.gateway.next().answer("200 OK", &done);
+    assert_eq!(end(child).code, Some(0));
+}
+
+#[test]
 fn a_job_that_goes_on_is_waited_for() {
     let local = Local::new();
     let child = local.start(&["engine", "load", "m", "--keep-alive", "-1"]);
