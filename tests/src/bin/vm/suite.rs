@@ -31,7 +31,7 @@ type Check = fn(&mut Guest) -> Result<String>;
 
 /// Those of the first boot that need nothing but the guest, in their order: the engine must not be stopped before it has
 /// been looked at.
-const FIRST: [(&str, Check); 41] = [
+const FIRST: [(&str, Check); 42] = [
     (
         "no unit is more exposed than it may be",
         sandbox::units_are_hardened,
@@ -61,6 +61,10 @@ const FIRST: [(&str, Check); 41] = [
     (
         "the SSH host key's fingerprint is on the console",
         access::host_key_on_the_console,
+    ),
+    (
+        "the machine's address is on the console, once there is one",
+        settled::address_on_the_console,
     ),
     ("admin has root's rights by sudo alone", access::admin_needs_sudo),
     ("a login shows how the appliance is", access::login_shows_health),

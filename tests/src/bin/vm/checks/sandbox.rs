@@ -15,7 +15,7 @@ pub(crate) const DAEMONS: [&str; 3] = [
 ];
 
 /// All that runs of Hearth's, and the highest exposure that `systemd-analyze security` may give it, from 0 to 10.
-const HARDENED: [(&str, f64); 13] = [
+const HARDENED: [(&str, f64); 14] = [
     ("hearth-inferd.service", 0.8),
     ("hearth-gateway.service", 1.5),
     ("hearthd.service", 2.0),
@@ -30,6 +30,7 @@ const HARDENED: [(&str, f64); 13] = [
     ("hearth-result.service", 2.5),
     ("hearth-install.service", 2.5),
     ("sshd-keygen.service", 1.5),
+    ("console-address.service", 2.0),
 ];
 
 /// A unit's exposure, and what it may be.

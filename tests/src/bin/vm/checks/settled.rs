@@ -1,6 +1,6 @@
 //! A boot that ended well.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::guest::Guest;
 
@@ -39,6 +39,21 @@ pub(crate) fn is_called(guest: &mut Guest, wanted: &str) -> Result<String> {
     let llmnr = guest.run(&format!("resolvectl llmnr {link}; resolvectl llmnr | head -n 1"))?;
     ensure!(llmnr.lines().all(|line| line.ends_with(": no")), "LLMNR: {llmnr}");
     Ok(format!("{name}.local on {link}"))
+}
+
+/// The console shows the guest's own address, and showed no other before there was one.
+pub(crate) fn address_on_the_console(guest: &mut Guest) -> Result<String> {
+    let link = guest.run("ip -oneline -4 address show scope global | awk '{print $4}' | head -n 1")?;
+    let address = link.split('/').next().context("no address")?;
+    let shown = format!("https://{address}   by address");
+    let console = guest.machine.console()?;
+    ensure!(console.contains(&shown), "{shown:?} is not on the console");
+    let first = console.lines().find(|line| line.contains("by address"));
+    ensure!(
+        first.is_some_and(|line| !line.contains("https://127.")),
+        "before there was one: {first:?}"
+    );
+    Ok(address.to_owned())
 }
 
 /// The boot before this one is in the journal, and its file systems were left in order.
