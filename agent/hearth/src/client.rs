@@ -6,6 +6,7 @@ use crate::{
     trust::Trust,
     upload::Upload,
 };
+use anyhow::Context;
 use api::{openai::ErrorBody, rest::Problem};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
@@ -28,6 +29,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// How long connecting may take.
 const CONNECTING: Duration = Duration::from_secs(10);
+/// By which the gateway knows a request that is sent again.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The largest answer that is taken whole.
 const LARGEST: usize = 16 << 20;
 
@@ -177,6 +180,23 @@ impl Client {
         json: Vec<u8>,
     ) -> Result<T, ClientError> {
         self.whole(Method::POST, path, json.into()).await
+    }
+
+    /// POST of JSON that begins or makes something. Where the connection is lost before the answer it is sent once more, with
+    /// the same key: the gateway answers as it would have, and does nothing twice.
+    pub(crate) async fn begin<T: DeserializeOwned>(&self, path: &str, json: Vec<u8>) -> anyhow::Result<T> {
+        let key = getrandom::u64().context("the kernel gives no random number")?;
+        let key = format!("{key:016x}");
+        let headers = [(IDEMPOTENCY_KEY, key.as_str())];
+        let send = || {
+            let payload = (!json.is_empty()).then(|| json_payload(json.clone()));
+            self.call(Method::POST, path, &headers, payload)
+        };
+        let answer = match send().await {
+            Err(ClientError::Broken { .. }) => send().await?,
+            answer => answer?,
+        };
+        Ok(self.read(path, &answer)?)
     }
 
     /// PUT of JSON.

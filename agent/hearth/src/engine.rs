@@ -88,7 +88,7 @@ fn render(status: &Status, engine: &Engine) -> String {
 }
 
 async fn order(client: &Client, job: &str, said: &str, json: bool) -> anyhow::Result<()> {
-    let engine: Engine = client.post(&format!("{ENGINE}/{job}"), Vec::new()).await?;
+    let engine: Engine = client.begin(&format!("{ENGINE}/{job}"), Vec::new()).await?;
     if json {
         return screen::json(&engine);
     }
@@ -97,7 +97,7 @@ async fn order(client: &Client, job: &str, said: &str, json: bool) -> anyhow::Re
 
 /// Begins a job and waits for its end.
 async fn work(client: &Client, name: &str, body: Vec<u8>, said: &str, json: bool) -> anyhow::Result<()> {
-    let begun: Job = client.post(&format!("{ENGINE}/{name}"), body).await?;
+    let begun: Job = client.begin(&format!("{ENGINE}/{name}"), body).await?;
     let id = begun.id.clone();
     let ended = job::ended(client, &id, Some(begun)).await?;
     if json {

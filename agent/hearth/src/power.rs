@@ -42,7 +42,7 @@ pub(crate) async fn power(client: &Client, command: PowerCommand) -> anyhow::Res
 }
 
 async fn hold(client: &Client, new: &NewHold, json: bool) -> anyhow::Result<()> {
-    let hold: Hold = client.post(HOLDS, serde_json::to_vec(new)?).await?;
+    let hold: Hold = client.begin(HOLDS, serde_json::to_vec(new)?).await?;
     if json {
         return screen::json(&hold);
     }

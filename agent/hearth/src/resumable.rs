@@ -49,7 +49,7 @@ pub(crate) async fn send(client: &Client, part: &Part, name: String, size: u64) 
         identity: Some(identity.text()),
     };
     let body = serde_json::to_vec(&new)?;
-    let upload: Upload = client.post(UPLOADS, body).await?;
+    let upload: Upload = client.begin(UPLOADS, body).await?;
     if upload.offset > 0 {
         screen::tell(format_args!(
             "{} of {} bytes have arrived before; going on",

@@ -180,6 +180,45 @@ fn who_has_seen_a_job_waits_while_the_line_is_broken() {
     assert_eq!(end(child).code, Some(0));
 }
 
+/// The key by which a request is known.
+fn key(head: &str) -> &str {
+    let mut lines = head.lines();
+    lines
+        .find_map(|line| line.strip_prefix("idempotency-key: "))
+        .unwrap()
+}
+
+#[test]
+fn an_order_whose_answer_is_lost_is_sent_once_more_with_its_key() {
+    let local = Local::new();
+    let hold = ["power", "hold", "performance", "--reason", "a test"];
+    let child = local.start(&hold);
+    let lost = local.gateway.next();
+    let (head, body) = (lost.head.clone(), lost.body.clone());
+    drop(lost);
+    let again = local.gateway.next();
+    assert_eq!((&again.head, &again.body), (&head, &body));
+    drop(again);
+    let ended = end(child);
+    assert_eq!(ended.code, Some(1), "it is not sent for ever");
+    assert!(ended.stderr.contains("hung up"), "{}", ended.stderr);
+
+    let child = local.start(&hold);
+    let other = local.gateway.next();
+    assert_ne!(key(&other.head), key(&head), "another order is another");
+    other.answer("409 Conflict", "");
+    assert_eq!(end(child).code, Some(1));
+}
+
+#[test]
+fn a_token_whose_text_is_lost_is_not_made_once_more() {
+    let local = Local::new();
+    let child = local.start(&["token", "new", "laptop"]);
+    drop(local.gateway.next());
+    let ended = end(child);
+    assert!(ended.stderr.contains("hung up"), "{}", ended.stderr);
+}
+
 #[test]
 fn a_job_that_goes_on_is_waited_for() {
     let local = Local::new();
