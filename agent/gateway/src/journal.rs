@@ -96,6 +96,8 @@ struct RequestLine {
     status: Option<StatusCode>,
     bytes: u64,
     whole: bool,
+    /// Why it broke off, where that is known.
+    broken: Option<String>,
 }
 
 impl RequestLine {
@@ -112,6 +114,7 @@ impl RequestLine {
             status: None,
             bytes: 0,
             whole: false,
+            broken: None,
         }
     }
 
@@ -208,10 +211,14 @@ impl Drop for RequestLine {
         let ms = self.began.elapsed().as_millis();
         let (caller, status) = (self.caller(), self.status.map_or(0, |status| status.as_u16()));
         let (origin, audit) = (self.origin(), self.is_change());
-        let ending = if self.whole { "" } else { ", cut short" };
+        let ending = match &self.broken {
+            _ if self.whole => String::new(),
+            Some(problem) => format!(", cut short: {problem}"),
+            None => ", cut short".to_owned(),
+        };
         let others = match left_out {
             0 => String::new(),
-            count => format!("; {count} requests before it are not told, for too many came"),
+            count => format!("; {count} lines before it are left out, for too many came"),
         };
         let id = self.id.to_str().unwrap_or_default();
         tracing::info!(
@@ -285,7 +292,7 @@ impl HttpBody for Observed {
         let frame = ready!(pin!(&mut self.inner).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => self.line.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
-            Some(Err(error)) => tracing::warn!("an answer broke off: {error}"),
+            Some(Err(error)) => self.line.broken = Some(error.to_string()),
             None => (),
         }
         // hyper does not ask again after a body that says itself that it has ended.

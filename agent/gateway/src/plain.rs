@@ -5,9 +5,11 @@ use crate::{
     app::App,
     bearer,
     caller::{Door, Peer, anybody, visit},
+    ration::Asker,
     refusal::{Kind, Refusal},
     routes::{is_interface, observed},
     tls::is_private,
+    tokens::Grant,
 };
 use axum::{
     Router,
@@ -17,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use tower::ServiceExt;
 
 /// What a request on port 80 may come to.
@@ -88,8 +90,9 @@ fn exposed(app: &App, request: &Request, https: Option<&str>) -> Refusal {
         .ok()
         .and_then(|digest| app.book.verify(&digest));
     let peer = request.extensions().get::<Peer>().and_then(|peer| peer.address());
-    if let (Some(grant), Some(address)) = (grant, peer) {
-        let id = grant.id;
+    if let (Some(Grant { id, .. }), Some(address)) = (grant, peer)
+        && app.ration.has_room(Asker::Exposed(&id), Instant::now())
+    {
         tracing::warn!(
             token = id,
             "token {id} was sent unencrypted by {address}: whoever listened has it; \"hearth token revoke {id}\", and make a new one"

@@ -1,4 +1,4 @@
-//! How much of the journal requests may fill that change nothing. The journal is bounded, and what is new pushes out what is
+//! How much of the journal requests may fill that change nothing, also by lines beside their own. The journal is bounded, and what is new pushes out what is
 //! old: whoever could write into it without bound, by asking on and on, could have it forget who changed what. A line takes
 //! about a kilobyte, and the journal has 64 MiB.
 
@@ -40,6 +40,18 @@ const OF_ACTORS: Rate = Rate {
     refill: Duration::from_secs(15),
 };
 
+/// Warnings of a token that is sent in the clear. They are apart from all else, so that nothing takes the room of what its
+/// owner must know.
+const OF_EXPOSED: Rate = Rate {
+    burst: 10,
+    refill: Duration::from_secs(600),
+};
+/// Warnings of all such tokens together: some 1,400 a day.
+const OF_ALL_EXPOSED: Rate = Rate {
+    burst: 100,
+    refill: Duration::from_secs(60),
+};
+
 /// Whose line it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asker<'a> {
@@ -49,6 +61,8 @@ pub(crate) enum Asker<'a> {
     Guesser(IpAddr),
     /// Somebody who is known.
     Known(&'a Actor),
+    /// Somebody who sends the token of this id in the clear.
+    Exposed(&'a str),
 }
 
 /// Who has filled how much.
@@ -59,6 +73,8 @@ pub(crate) struct Ration {
     guessers: Buckets<()>,
     actor: Buckets<String>,
     actors: Buckets<()>,
+    exposed: Buckets<String>,
+    all_exposed: Buckets<()>,
     left_out: AtomicU64,
 }
 
@@ -70,6 +86,8 @@ impl Default for Ration {
             guessers: Buckets::new(OF_GUESSERS),
             actor: Buckets::new(OF_ACTOR),
             actors: Buckets::new(OF_ACTORS),
+            exposed: Buckets::new(OF_EXPOSED),
+            all_exposed: Buckets::new(OF_ALL_EXPOSED),
             left_out: AtomicU64::new(0),
         }
     }
@@ -89,6 +107,10 @@ impl Ration {
                 let own = self.actor.take(actor.to_string(), now);
                 own.and_then(|()| together(&self.actors))
             }
+            Asker::Exposed(id) => {
+                let own = self.exposed.take(id.to_owned(), now);
+                own.and_then(|()| together(&self.all_exposed))
+            }
         };
         if taken.is_err() {
             self.leave_out();
@@ -96,7 +118,7 @@ impl Ration {
         taken.is_ok()
     }
 
-    /// Counts a request of which no line is written.
+    /// Counts a line that is not written.
     pub(crate) fn leave_out(&self) {
         self.left_out.fetch_add(1, Ordering::Relaxed);
     }
@@ -149,6 +171,20 @@ mod tests {
         let many: &'static [Actor] = many.leak();
         let told = told(&ration, next, |n| Asker::Known(&many[n as usize % 100]));
         assert!((5_700..6_800).contains(&told), "{told}");
+    }
+
+    #[test]
+    fn a_token_in_the_clear_is_told_whatever_else_is_asked_and_a_day_of_it_is_bounded() {
+        let (ration, begin) = (Ration::default(), Instant::now());
+        let actor = Actor::Token("a".to_owned());
+        while ration.has_room(Asker::Known(&actor), begin) {}
+        let alone = told(&ration, begin, |_| Asker::Exposed("a"));
+        assert!((140..160).contains(&alone), "{alone}");
+        let ids: Vec<_> = (0..100).map(|n| n.to_string()).collect();
+        let ids: &'static [String] = ids.leak();
+        let next = begin + Duration::from_secs(DAY);
+        let many = told(&ration, next, |n| Asker::Exposed(&ids[n as usize % 100]));
+        assert!((1_400..1_600).contains(&many), "{many}");
     }
 
     #[test]

@@ -3,8 +3,10 @@
 use crate::{
     agent,
     app::App,
+    caller::Pass,
     intake::Intake,
     openapi::OfQuery,
+    ration::Asker,
     refusal::{Kind, Refusal},
 };
 use api::rest::{EngineStatus, Status};
@@ -12,13 +14,16 @@ use axum::{
     Json,
     body::Body,
     extract::{Query, State, rejection::QueryRejection},
-    http::{HeaderValue, Request, Uri, header},
+    http::{Extensions, HeaderValue, Request, Uri, header},
     response::Response,
 };
 use http_body_util::{BodyExt, Limited};
 use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 
@@ -47,13 +52,14 @@ pub(crate) async fn status(
     State(app): State<Arc<App>>,
     uri: Uri,
     wish: Result<Query<Wish>, QueryRejection>,
+    extensions: Extensions,
 ) -> Result<Json<Status>, Response> {
     let wish = wish.map_err(|error| {
         let detail = format!("{}; known is \"engine\", true or false", error.body_text());
         Refusal::new(Kind::Invalid, detail).response(uri.path())
     })?;
     let engine = if wish.engine {
-        engine_status(&app).await
+        engine_status(&app, extensions.get()).await
     } else {
         None
     };
@@ -88,18 +94,18 @@ async fn find(app: &App, engine: Option<EngineStatus>) -> nix::Result<Status> {
     })
 }
 
-async fn engine_status(app: &App) -> Option<EngineStatus> {
-    match timeout(PATIENCE, ask_engine(app)).await {
-        Ok(Ok(status)) => Some(status),
-        Ok(Err(error)) => {
-            tracing::warn!("the engine does not say how it is: {error:#}");
-            None
-        }
-        Err(_) => {
-            tracing::warn!("the engine did not say how it is within {} s", PATIENCE.as_secs());
-            None
-        }
+/// Why there is none is told as often as there is room for lines about who asks.
+async fn engine_status(app: &App, pass: Option<&Pass>) -> Option<EngineStatus> {
+    let problem = match timeout(PATIENCE, ask_engine(app)).await {
+        Ok(Ok(status)) => return Some(status),
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(_) => format!("it was silent for {} s", PATIENCE.as_secs()),
+    };
+    let asker = pass.map_or(Asker::Stranger, |pass| Asker::Known(&pass.actor));
+    if app.ration.has_room(asker, Instant::now()) {
+        tracing::warn!("the engine does not say how it is: {problem}");
     }
+    None
 }
 
 async fn ask_engine(app: &App) -> anyhow::Result<EngineStatus> {

@@ -208,6 +208,23 @@ fn one_token_that_changes_on_and_on_is_refused_and_only_what_it_changes() {
 }
 
 #[test]
+fn who_asks_on_and_on_how_an_engine_is_that_does_not_say_it_fills_no_journal() {
+    let (_setup, gateway, engine, token) = gateway_with_engine();
+    let mut client = gateway.client();
+    for _ in 0..400 {
+        client.send("GET /api/v1/status?engine=true", &[&token], "");
+        let mut call = engine.next();
+        call.head();
+        call.answer("{");
+        let answer = client.answer();
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let log = gateway.log();
+    let warnings = log.matches("the engine does not say how it is").count();
+    assert!((1..200).contains(&warnings), "{warnings} warnings");
+}
+
+#[test]
 fn strangers_who_ask_on_and_on_are_slowed_and_bury_no_change() {
     let (_setup, gateway, _engine, token) = gateway_with_engine();
     for (mut client, line) in [
@@ -228,5 +245,5 @@ fn strangers_who_ask_on_and_on_are_slowed_and_bury_no_change() {
     let log = gateway.log();
     let told = log.matches(" GET ").count();
     assert!((1..100).contains(&told), "{told} lines of strangers");
-    assert!(log.contains(" requests before it are not told"), "{log}");
+    assert!(log.contains(" lines before it are left out"), "{log}");
 }

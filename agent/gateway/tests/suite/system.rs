@@ -70,6 +70,8 @@ fn a_journal_that_cannot_be_read_on_is_not_a_short_one() {
         client.send("GET /api/v1/logs", &["Connection: close"], "");
         let told = client.rest();
         assert_eq!(told.ends_with("\r\n0\r\n\r\n"), is_whole, "{end}: {told}");
+        let line = gateway.wait_for_line("GET /api/v1/logs 200");
+        assert_eq!(!line.contains(", cut short: "), is_whole, "{end}: {line}");
     }
 }
 

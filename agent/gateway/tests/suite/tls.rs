@@ -283,6 +283,12 @@ fn a_token_in_the_clear_is_refused_and_named_to_the_owner() {
         id.as_str().unwrap()
     ));
     assert!(!gateway.log().contains("hearth_") && engine.is_idle());
+    // Once told it need not be told on and on.
+    for _ in 0..30 {
+        gateway.ask_plainly("GET /api/v1/status", &[&token], "");
+    }
+    let warnings = gateway.log().matches("was sent unencrypted").count();
+    assert!((2..=12).contains(&warnings), "{warnings} warnings");
     // Whether a token is valid is not told to who tries.
     let unknown = gateway.ask_plainly("GET /api/v1/status", &["Authorization: Bearer hearth_x"], "");
     assert_eq!(
