@@ -178,13 +178,21 @@ fn collect(stderr: ChildStderr, log: Log) {
 }
 
 fn wait_for_line(log: &Log, text: &str) -> String {
-    let find = |lines: &Vec<String>| lines.iter().find(|line| line.contains(text)).cloned();
+    wait_for_lines(log, text, 1)
+}
+
+/// The last of so many lines.
+fn wait_for_lines(log: &Log, text: &str, count: usize) -> String {
+    let find = |lines: &Vec<String>| {
+        let mut found = lines.iter().filter(|line| line.contains(text));
+        found.nth(count - 1).cloned()
+    };
     let lines = log.0.lock().unwrap();
     let (lines, _) = log
         .1
         .wait_timeout_while(lines, DEADLINE, |lines| find(lines).is_none())
         .unwrap();
-    find(&lines).unwrap_or_else(|| panic!("no {text:?} in {lines:#?}"))
+    find(&lines).unwrap_or_else(|| panic!("not {count} of {text:?} in {lines:#?}"))
 }
 
 /// A running gateway.
@@ -224,6 +232,11 @@ impl Gateway {
     /// Waits for a log line that contains a text.
     pub(crate) fn wait_for_line(&self, text: &str) -> String {
         wait_for_line(&self.log, text)
+    }
+
+    /// Waits for so many log lines that contain a text.
+    pub(crate) fn wait_for_lines(&self, text: &str, count: usize) {
+        wait_for_lines(&self.log, text, count);
     }
 
     /// The log so far.
