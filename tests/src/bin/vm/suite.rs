@@ -31,7 +31,7 @@ type Check = fn(&mut Guest) -> Result<String>;
 
 /// Those of the first boot that need nothing but the guest, in their order: the engine must not be stopped before it has
 /// been looked at.
-const FIRST: [(&str, Check); 42] = [
+const FIRST: [(&str, Check); 43] = [
     (
         "no unit is more exposed than it may be",
         sandbox::units_are_hardened,
@@ -54,6 +54,10 @@ const FIRST: [(&str, Check); 42] = [
     (
         "name, address and clock over REST, and what follows the name",
         setup::over_rest,
+    ),
+    (
+        "who looks at what is set fills no journal",
+        setup::looks_leave_no_line,
     ),
     ("root cannot log in", access::root_is_refused),
     ("passwords are not taken", access::passwords_are_refused),

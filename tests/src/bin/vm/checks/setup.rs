@@ -205,6 +205,24 @@ pub(crate) fn over_rest(guest: &mut Guest) -> Result<String> {
     Ok(format!("{} has {}", cable.name, cable.addresses.join(", ")))
 }
 
+/// Who only looks at what is set, by a process each time, leaves no line of it in the journal.
+pub(crate) fn looks_leave_no_line(guest: &mut Guest) -> Result<String> {
+    let lines = |guest: &mut Guest| {
+        guest.sudo("journalctl --sync && journalctl --unit 'hearth-setup@*' --no-pager --quiet | wc -l")
+    };
+    let (admin, before) = (guest.client(), lines(guest)?);
+    for path in ["/api/v1/network", "/api/v1/time"] {
+        admin.get(path)?.expect(200)?;
+    }
+    wait::until("the end of all instances", ANSWER, || {
+        let instances = guest.run("systemctl list-units --all --plain --no-legend 'hearth-setup@*'")?;
+        Ok(instances.is_empty().then_some(()))
+    })?;
+    let after = lines(guest)?;
+    ensure!(after == before, "{before} lines before, {after} after");
+    Ok(format!("{after} lines, before and after"))
+}
+
 /// Tries a network; it is on trial.
 fn try_network(admin: &Client, hostname: &str, ipv4: &Ipv4) -> Result<()> {
     let wanted = json!({"hostname": hostname, "ipv4": ipv4, "wifi": null});
