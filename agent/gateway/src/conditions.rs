@@ -5,6 +5,7 @@ use crate::refusal::{Kind, Refusal};
 use axum::http::{HeaderMap, HeaderName, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use tokio::sync::Mutex;
 
 /// Whose turn it is to change something: from the comparison with what was read until it is changed, nobody else comes in
@@ -23,6 +24,8 @@ pub(crate) struct Changing {
     pub(crate) clock: Mutex<()>,
     /// The models on the disk.
     pub(crate) models: Mutex<()>,
+    /// Whether everything goes as the machine starts next.
+    pub(crate) reset: Arc<Mutex<()>>,
 }
 
 /// Most bytes of a tag's digest: what is told apart is a handful of states.

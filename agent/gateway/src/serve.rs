@@ -9,7 +9,7 @@ use crate::{
     listen::Sockets,
     plain,
     proxy::Upstream,
-    routes,
+    rest, routes,
     setup::SetupService,
     tls::{Acceptor, Identity},
     tokens::{Book, Provided, Store, read_provided},
@@ -75,6 +75,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
         journalctl: settings.journalctl,
     };
     let app = Arc::new(App::new(book, ways, identity));
+    rest::system::withdraw_reset(&app).await;
     let connections = Connections::new(app.stopping.clone());
     let service = routes::router(&app);
     let plain = plain::router(&app, service.clone(), tls_port);

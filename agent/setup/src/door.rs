@@ -25,6 +25,8 @@ enum Then {
     Render(Network),
     /// What was tried is over.
     PutBack(Box<State>),
+    /// A reset stands if whoever has ordered it hears so: else nobody would take it back where no restart follows.
+    Stand,
 }
 
 /// Answers one request, and then does what changes how the answer travels. The request is there before the desk is: who is
@@ -43,13 +45,15 @@ pub(crate) fn serve(
     let mut line = serde_json::to_vec(&reply)?;
     line.push(b'\n');
     let told = output.write_all(&line).and_then(|()| output.flush());
-    if let Err(error) = told {
+    if let Err(error) = &told {
         journal::info(&format!("nobody is there to be answered: {error}"));
     }
     match then {
         Then::Rest => Ok(()),
         Then::Render(before) => desk.render_now(&before),
         Then::PutBack(next) => desk.put_back(*next),
+        Then::Stand if told.is_ok() => Ok(()),
+        Then::Stand => desk.reset(false),
     }
 }
 
@@ -75,7 +79,7 @@ fn answer(
         Request::SetClock(change) => set_clock(place, desk, &change),
         Request::FactoryReset(wanted) => {
             desk.reset(wanted).map_err(failed)?;
-            Ok((Reply::Done, Then::Rest))
+            Ok((Reply::Done, if wanted { Then::Stand } else { Then::Rest }))
         }
     }
 }

@@ -29,6 +29,8 @@ use tokio::time::timeout;
 
 /// How long after an order without an answer the machine begins to end, if it was heard.
 const ENDING: Duration = Duration::from_secs(5);
+/// By its being there a reset is ordered.
+const FLAG: &str = "/var/lib/hearth/config/factory-reset";
 const CONFIRMATION: &str = r#"{"confirm": "the host's name"}"#;
 
 /// What the machine is.
@@ -133,7 +135,25 @@ async fn reset(app: Arc<App>, request: Request) -> Result<(), Refusal> {
     done.map_err(Refusal::announced)
 }
 
+/// Takes back a reset that an earlier gateway has ordered, and was ended before the machine was: else it would come with some
+/// later start. Of one that comes it takes nothing back: while the machine ends systemd starts no gateway, and in the next
+/// system the first one starts behind hearth-setup, which has done with it. Goes on beside what is answered; who orders one
+/// waits for that.
+pub(crate) async fn withdraw_reset(app: &Arc<App>) {
+    let (app, turn) = (app.clone(), app.changing.reset.clone().lock_owned().await);
+    tokio::spawn(async move {
+        if let Err(refusal) = want_reset(&app, false).await {
+            tracing::warn!(
+                "a factory reset that was ordered before, if there was one, cannot be taken back, and may come with the next \
+                 start ({refusal}): remove {FLAG} before"
+            );
+        }
+        drop(turn);
+    });
+}
+
 async fn restart_for_reset(app: &App) -> Result<(), Refusal> {
+    let _turn = app.changing.reset.lock().await;
     let refusal = match want_reset(app, true).await {
         Err(refusal) if refusal.kind == Kind::SetupUnavailable => return Err(refusal),
         // It may be written down all the same.
@@ -150,7 +170,8 @@ async fn restart_for_reset(app: &App) -> Result<(), Refusal> {
     }
 }
 
-/// Whether the machine is restarting though nobody has said so: the bus may have been stopped before the answer.
+/// Whether the machine is restarting though nobody has said so: the bus may have been stopped before the answer. If it is only
+/// the gateway that ends, the next one takes the reset back.
 async fn is_ending(app: &App) -> bool {
     timeout(ENDING, app.stopping.cancelled()).await.is_ok()
 }
@@ -174,8 +195,7 @@ fn not_restarted(error: &AgentError) -> Refusal {
 /// It was not done, and could not be taken back.
 fn still_wanted(refusal: &Refusal, left: &Refusal) -> Refusal {
     let detail = format!(
-        "{}; IT MAY STILL BE RESET WHEN IT STARTS NEXT, for this cannot be taken back ({}): remove \
-         /var/lib/hearth/config/factory-reset before",
+        "{}; IT MAY STILL BE RESET WHEN IT STARTS NEXT, for this cannot be taken back ({}): remove {FLAG} before",
         refusal.detail, left.detail
     );
     Refusal::new(Kind::SetupLost, detail)

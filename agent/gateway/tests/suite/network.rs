@@ -1,7 +1,7 @@
 //! `/api/v1/network`, `/api/v1/time` and the factory reset: what passes between clients and hearth-setup.
 
 use crate::{
-    client::Answer,
+    client::{Answer, Client},
     power::{ADMIN, READ, gateway_with_agent},
     process::{Gateway, Setup},
 };
@@ -290,6 +290,50 @@ fn a_factory_reset_whose_client_hangs_up_does_not_stay_armed() {
 }
 
 #[test]
+fn a_gateway_takes_back_the_reset_of_an_earlier_one_before_another_is_ordered() {
+    let setup = Setup::new();
+    let listener = UnixListener::bind(setup.setup_socket()).unwrap();
+    let gateway = setup.serve();
+    let (wanted, mut stream) = asked_next(&listener);
+    assert_eq!(wanted, Request::FactoryReset(false));
+    let hostname = nix::unistd::gethostname().unwrap();
+    let mut client = Client::unix(&gateway.local);
+    client.send(
+        "POST /api/v1/system/factory-reset",
+        &[],
+        &format!(r#"{{"confirm":{hostname:?}}}"#),
+    );
+    gateway.wait_for_line("the machine is reset by");
+    assert!(
+        has_no_other(&listener, &gateway),
+        "it would take back what is ordered now"
+    );
+    tell(&mut stream, &Reply::Done);
+    drop(stream);
+    // There is nobody here who restarts anything.
+    for wanted in [true, false] {
+        let (asked, mut stream) = asked_next(&listener);
+        assert_eq!(asked, Request::FactoryReset(wanted));
+        tell(&mut stream, &Reply::Done);
+    }
+    assert_eq!(client.answer().status, 503);
+    assert!(!gateway.log().contains("cannot be taken back"));
+}
+
+#[test]
+fn a_reset_of_an_earlier_gateway_that_cannot_be_taken_back_is_in_the_journal() {
+    let setup = Setup::new();
+    let listener = UnixListener::bind(setup.setup_socket()).unwrap();
+    let gateway = setup.serve();
+    tell(&mut asked_next(&listener).1, &refused(Reason::Failed));
+    let line = gateway.wait_for_line("a factory reset that was ordered before");
+    assert!(
+        line.contains("(because): remove /var/lib/hearth/config/factory-reset before"),
+        "{line}"
+    );
+}
+
+#[test]
 fn a_factory_reset_that_cannot_be_taken_back_is_told() {
     let (setup, gateway, _agent) = gateway_with_agent();
     let hostname = nix::unistd::gethostname().unwrap();
@@ -307,7 +351,7 @@ fn a_factory_reset_that_cannot_be_taken_back_is_told() {
 /// That nobody else has come to hearth-setup. What came to the gateway before has had its turn by then: it has one thread,
 /// which has shaken hands since, and answered.
 fn has_no_other(listener: &UnixListener, gateway: &Gateway) -> bool {
-    assert_eq!(gateway.ask("GET /api/v1/network/x", ADMIN, "").status, 404);
+    assert_eq!(gateway.ask("GET /api/v1/network/x", &[], "").status, 404);
     listener.set_nonblocking(true).unwrap();
     let come = listener.accept();
     listener.set_nonblocking(false).unwrap();

@@ -153,6 +153,10 @@ impl Setup {
         let log = Log::default();
         collect(child.stderr.take().unwrap(), log.clone());
         wait_for_line(&log, "ready");
+        if !self.setup_socket().exists() {
+            // It asks hearth-setup at its start: who is bound there from now on is not asked that.
+            wait_for_line(&log, "a factory reset that was ordered before");
+        }
         let address_after = |text| {
             let line = wait_for_line(&log, text);
             line.rsplit(' ').next().unwrap().parse().unwrap()

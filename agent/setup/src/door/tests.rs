@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use setup::trial::Seen;
@@ -279,6 +280,17 @@ fn a_factory_reset_is_wanted_until_it_is_not() {
         !machine.has(flag),
         "the initrd could not do it, and no later one does"
     );
+}
+
+#[test]
+fn a_factory_reset_of_somebody_who_is_gone_does_not_stay_ordered() {
+    let machine = Machine::new();
+    let place = machine.place();
+    let (output, gone) = UnixStream::pair().unwrap();
+    drop(gone);
+    let request = b"{\"factory_reset\":true}\n".as_slice();
+    serve(&place, request, output, || Ok(BootTime(SECOND))).unwrap();
+    assert!(!machine.has("var/lib/hearth/config/factory-reset"));
 }
 
 #[test]

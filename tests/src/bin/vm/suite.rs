@@ -31,7 +31,7 @@ type Check = fn(&mut Guest) -> Result<String>;
 
 /// Those of the first boot that need nothing but the guest, in their order: the engine must not be stopped before it has
 /// been looked at.
-const FIRST: [(&str, Check); 43] = [
+const FIRST: [(&str, Check); 44] = [
     (
         "no unit is more exposed than it may be",
         sandbox::units_are_hardened,
@@ -58,6 +58,10 @@ const FIRST: [(&str, Check); 43] = [
     (
         "who looks at what is set fills no journal",
         setup::looks_leave_no_line,
+    ),
+    (
+        "a reset that was cut off is taken back",
+        setup::reset_of_another_gateway_is_taken_back,
     ),
     ("root cannot log in", access::root_is_refused),
     ("passwords are not taken", access::passwords_are_refused),

@@ -205,6 +205,24 @@ pub(crate) fn over_rest(guest: &mut Guest) -> Result<String> {
     Ok(format!("{} has {}", cable.name, cable.addresses.join(", ")))
 }
 
+/// A reset that was ordered by a gateway which was ended then is taken back by the next one.
+pub(crate) fn reset_of_another_gateway_is_taken_back(guest: &mut Guest) -> Result<String> {
+    const FLAG: &str = "/var/lib/hearth/config/factory-reset";
+    let ordered = format!("install --mode 600 /dev/null {FLAG} && systemctl restart hearth-gateway.service");
+    guest.sudo(&ordered)?;
+    let taken_back = wait::until("the reset to be taken back", ANSWER, || {
+        let found = guest.sudo(&format!("find {FLAG} 2>/dev/null || true"))?;
+        Ok(found.is_empty().then_some(()))
+    });
+    if taken_back.is_err() {
+        // The next boot of this disk is not to be its first.
+        guest.sudo(&format!("rm -f {FLAG}"))?;
+    }
+    taken_back?;
+    guest.client().get("/api/v1/status")?.expect(200)?;
+    Ok(String::new())
+}
+
 /// Who only looks at what is set, by a process each time, leaves no line of it in the journal.
 pub(crate) fn looks_leave_no_line(guest: &mut Guest) -> Result<String> {
     let lines = |guest: &mut Guest| {
