@@ -22,12 +22,12 @@ const CREDENTIAL: (&str, &str) = ("hearth.toml", "credential hearth.toml");
 /// Does it. `credentials` is the folder of the unit's credentials, if it has any. Whatever is wrong with a file, or with the
 /// disk that keeps what it sets: the machine comes up as it can, and the first error is told at the end.
 pub(crate) fn run(place: &Place, credentials: Option<&Path>, now: BootTime) -> Result<()> {
-    let mut desk = Desk::open(place)?;
+    let (mut desk, settled) = Desk::open_anyway(place)?;
     let before = desk.state().network().clone();
     let given = credentials.map(|folder| place::read(&folder.join(CREDENTIAL.0), LONGEST));
     let given = given.transpose().map(Option::flatten);
     let on_config = place.read(&format!("{CONFIG}/{NAME}"), LONGEST);
-    let mut done = desk.start().and(desk.forget_reset());
+    let mut done = settled.and(desk.start()).and(desk.forget_reset());
     for (name, text) in [(CREDENTIAL.1, given), (NAME, on_config)] {
         let read = match text {
             Ok(text) => read(place, &mut desk, name, text.as_deref(), now),

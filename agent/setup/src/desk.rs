@@ -58,6 +58,12 @@ pub(crate) struct Desk<'p> {
 impl<'p> Desk<'p> {
     /// Waits for it and reads it.
     pub(crate) fn open(place: &'p Place) -> Result<Self> {
+        let (desk, done) = Self::open_anyway(place)?;
+        done.map(|()| desk)
+    }
+
+    /// The same, also where what is kept could not be put in the place of a trial that is lost: then somebody else does it.
+    pub(crate) fn open_anyway(place: &'p Place) -> Result<(Self, Result<()>)> {
         let lock = place.lock(LOCK)?;
         let (written, kept) = match place.load::<Kept>(KEPT) {
             Ok(written) => (written.clone(), written.unwrap_or_default()),
@@ -71,15 +77,25 @@ impl<'p> Desk<'p> {
             state: State::new(kept, trial.unwrap_or_default()),
             written,
         };
-        if let Some(error) = lost {
+        if let Some(error) = &lost {
             journal::error(&format!("{error}; what is kept comes back"));
-            desk.put_back(desk.state.clone())?;
         }
-        if desk.state.trial().is_none() {
-            // One that is over, or that nobody can read: its watcher would be started for it again and again.
-            place.remove(TRIAL)?;
+        let done = desk.settle(lost.is_some());
+        Ok((desk, done))
+    }
+
+    /// Ends what is left of a trial: one that is over, that nobody can read, or that a power cut has ended.
+    fn settle(&mut self, is_lost: bool) -> Result<()> {
+        if is_lost || self.state.has_left() {
+            let mut next = self.state.clone();
+            next.take_back();
+            self.put_back(next)?;
         }
-        Ok(desk)
+        if self.state.trial().is_none() {
+            // Its watcher would be started for it again and again.
+            self.place.remove(TRIAL)?;
+        }
+        Ok(())
     }
 
     /// What is set.
@@ -121,7 +137,7 @@ impl<'p> Desk<'p> {
     /// Puts what is kept in the place of what was tried: into force first, and only then is the trial over, so that whoever is
     /// cut off is followed by another who does it again. A disk that cannot be written to hinders nothing.
     pub(crate) fn put_back(&mut self, next: State) -> Result<()> {
-        let before = self.state.network().clone();
+        let before = self.state.last();
         self.put(&render::links(next.network()))?;
         tell(self.put(&render::network(next.network(), Some(&before))));
         self.tell_system()?;

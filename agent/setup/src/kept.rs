@@ -18,6 +18,9 @@ pub struct Kept {
     /// Whether the clock goes by itself and is not set over the network.
     #[serde(default)]
     pub without_ntp: bool,
+    /// The Wi-Fi network of a trial, until that is over: its file outlives a power cut, and the trial's record does not.
+    #[serde(default)]
+    pub(crate) tried: Option<Wifi>,
     /// What each file has set, by its name, in the order in which later ones take the place of earlier ones.
     sources: BTreeMap<String, Read>,
     /// Answers to files that set nothing because of their mistakes, by their names.

@@ -49,6 +49,21 @@ impl State {
             .map_or(&self.kept.network, |trial| &trial.network)
     }
 
+    /// The network that was in force last: where a trial's record is lost, its Wi-Fi network is still there.
+    pub fn last(&self) -> Network {
+        let network = self.network();
+        let wifi = self.kept.tried.as_ref().filter(|_| self.trial.is_none());
+        Network {
+            wifi: wifi.or(network.wifi.as_ref()).cloned(),
+            ..network.clone()
+        }
+    }
+
+    /// Whether a trial has left its Wi-Fi network behind.
+    pub fn has_left(&self) -> bool {
+        self.trial.is_none() && self.kept.tried.is_some()
+    }
+
     /// Takes over what a file sets. A risky network is tried, and what was before stays kept. A trial goes on beside a file
     /// that says nothing of how the machine is reached, and is over where it is of this file or in the other's way.
     ///
@@ -66,7 +81,7 @@ impl State {
             let first = self.kept.network.wifi.take().or(wanted.wifi.clone());
             self.kept.network.wifi = first;
             self.answer(&source, outcome::Network::OnTrial);
-            self.trial = Some(Trial::begin(wanted, Origin::File(Box::new(source)), now));
+            self.try_out(wanted, Origin::File(Box::new(source)), now);
         } else {
             self.kept.network = wanted;
             self.answer(&source, outcome::Network::InForce);
@@ -106,7 +121,12 @@ impl State {
     /// Tries a network on an administrator's order, in the place of any that is tried.
     pub fn begin(&mut self, network: Network, now: BootTime) {
         self.end(outcome::Network::GivenUp);
-        self.trial = Some(Trial::begin(network, Origin::Request, now));
+        self.try_out(network, Origin::Request, now);
+    }
+
+    fn try_out(&mut self, network: Network, origin: Origin, now: BootTime) {
+        self.kept.tried.clone_from(&network.wifi);
+        self.trial = Some(Trial::begin(network, origin, now));
     }
 
     /// An administrator has reached the machine by what is tried.
@@ -158,6 +178,7 @@ impl State {
     }
 
     fn end(&mut self, fate: outcome::Network) {
+        self.kept.tried = None;
         if let Some(Trial {
             origin: Origin::File(source),
             ..

@@ -9,6 +9,11 @@ use super::*;
 const SECOND: u64 = 1_000_000;
 const STATIC: &str = r#"{"hostname":"hearth","ipv4":{"method":"static","address":"10.0.0.2/8","gateway":null,"dns":[]},"wifi":null}"#;
 
+const WIFI: &str =
+    r#"{"hostname":"hearth","ipv4":{"method":"dhcp"},"wifi":{"ssid":"cafe","password":"correct horse"}}"#;
+/// Its file.
+const CAFE: &str = "var/lib/iwd/cafe.psk";
+
 struct Machine(tempfile::TempDir);
 
 impl Machine {
@@ -512,6 +517,51 @@ fn a_trial_that_nobody_can_read_is_over() {
         !machine.has(CABLE) && machine.has(CHANGED),
         "what is kept is in force again"
     );
+}
+
+#[test]
+fn a_wifi_network_that_was_tried_is_forgotten_whatever_becomes_of_the_trial() {
+    let unreadable: fn(&Machine) = |machine| {
+        fs::write(machine.0.path().join(TRIAL), "{").unwrap();
+        machine.watch(2, &[]);
+    };
+    for lose in [unreadable, Machine::reboot, |machine| machine.watch(131, &[])] {
+        let machine = Machine::new();
+        machine.set(WIFI, 1);
+        let own = "var/lib/iwd/own.psk";
+        fs::write(machine.0.path().join(own), "").unwrap();
+        assert!(machine.has(CAFE));
+        lose(&machine);
+        assert!(!machine.has(CAFE) && !machine.has(TRIAL));
+        assert!(!machine.read(KEPT).contains("cafe"), "{}", machine.read(KEPT));
+        assert!(machine.has(own), "nobody has tried it");
+    }
+}
+
+#[test]
+fn a_wifi_network_that_is_confirmed_stays() {
+    let machine = Machine::new();
+    machine.set(WIFI, 1);
+    assert_eq!(machine.confirm(None, 2), Reply::Done);
+    machine.reboot();
+    assert!(machine.has(CAFE));
+}
+
+#[test]
+fn a_lost_trial_that_cannot_be_ended_does_not_keep_the_network_away() {
+    let machine = Machine::new();
+    machine.set(WIFI, 1);
+    fs::write(machine.0.path().join(TRIAL), "{").unwrap();
+    fs::remove_file(machine.0.path().join(CHANGED)).unwrap();
+    fs::remove_file(machine.0.path().join(HOSTNAME)).unwrap();
+    machine.freeze(CHANGED);
+    assert!(crate::boot::run(&machine.place(), None, BootTime(SECOND)).is_err());
+    assert!(machine.has(HOSTNAME) && !machine.has(CAFE));
+    assert!(machine.has(TRIAL), "its watcher is to be started");
+    assert!(machine.try_watch(2, &[]).is_err(), "and again");
+    fs::remove_dir(machine.0.path().join(format!("{CHANGED}.fresh"))).unwrap();
+    machine.watch(3, &[]);
+    assert!(machine.has(CHANGED) && !machine.has(TRIAL));
 }
 
 #[test]
