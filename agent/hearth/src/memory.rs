@@ -50,7 +50,7 @@ fn render(memory: &MemoryUse) -> String {
     let rows = seen.zram.iter().map(zram).collect();
     text.push_str(&section(["ZRAM", "HOLDS", "COMPRESSED", "TAKES", "BY"], rows));
     let rows = seen.memory_zones.iter().filter(|zone| zone.managed.0 > 0);
-    let rows = rows.map(|zone| self::zone(zone, seen.page_size())).collect();
+    let rows = rows.map(|zone| self::zone(zone, seen.page_size)).collect();
     let head = ["ZONE", "SIZE", "FREE", "MIN", "LOW", "HIGH", "PROTECTED"];
     text.push_str(&section(head, rows));
     text.push_str(&screen::warnings(&seen.warnings));
@@ -219,6 +219,7 @@ mod tests {
 
     fn machine() -> MemoryUse {
         let breakdown = MemoryBreakdown {
+            page_size: Some(Bytes(4096)),
             meminfo: Meminfo {
                 memory: Memory {
                     mem_total: Some(Bytes(2048 * MIB)),

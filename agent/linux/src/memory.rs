@@ -3,18 +3,26 @@
 use crate::reader::Reader;
 use crate::tree::Tree;
 use crate::{cgroup, meminfo, pressure, zoneinfo, zram};
-use machine::{BootTime, MemoryBreakdown, MemorySample, PressureSample};
+use machine::{BootTime, Bytes, MemoryBreakdown, MemorySample, PressureSample};
+use nix::unistd::{SysconfVar, sysconf};
 
 pub(crate) fn breakdown(tree: &Tree, now: BootTime) -> MemoryBreakdown {
     let mut reader = Reader::new(tree);
     MemoryBreakdown {
         at_usec: now,
+        page_size: page_size(),
         meminfo: meminfo::breakdown(&mut reader),
         memory_zones: zoneinfo::sample(&mut reader),
         zram: zram::sample(&mut reader),
         cgroups: cgroup::breakdown(&mut reader),
         warnings: reader.into_warnings(),
     }
+}
+
+/// The running kernel's. It does not follow from the files: in some virtual machines the zones are less than `MemTotal`.
+fn page_size() -> Option<Bytes> {
+    let size = sysconf(SysconfVar::PAGE_SIZE).ok()??;
+    size.try_into().ok().map(Bytes)
 }
 
 /// What cannot be read is `None`, and the law then does nothing; the other samples and `breakdown` say why.

@@ -35,7 +35,7 @@ fn what_is_available_follows_from_the_parts_that_are_read() {
     let seen = breakdown(&machine("firecracker"));
     let none: [machine::Warning; 0] = [];
     assert_eq!(seen.warnings, none);
-    assert_eq!(seen.page_size(), Some(Bytes(4096)));
+    assert_eq!(seen.page_size, Some(Bytes(4096)));
     assert_eq!(seen.reserve(), Some(kib(216_508)));
     let meminfo = &seen.meminfo;
     let file = meminfo.active_file.unwrap().0 + meminfo.inactive_file.unwrap().0;
@@ -114,7 +114,7 @@ fn this_machine_is_read_without_a_fault() {
         .iter()
         .find(|warning| warning.path.starts_with("/proc"));
     assert_eq!(told, None);
-    assert!(seen.page_size().is_some() && seen.reserve().is_some_and(|reserve| reserve.0 > 0));
+    assert!(seen.page_size.is_some() && seen.reserve().is_some_and(|reserve| reserve.0 > 0));
 }
 
 #[test]

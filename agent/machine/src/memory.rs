@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct MemoryBreakdown {
     /// When it was read.
     pub at_usec: BootTime,
+    /// The size of a page.
+    pub page_size: Option<Bytes>,
     /// `/proc/meminfo`.
     pub meminfo: Meminfo,
     /// `/proc/zoneinfo`: what the kernel keeps back, zone by zone.
@@ -172,14 +174,6 @@ impl MemoryBreakdown {
         self.meminfo.memory.used()
     }
 
-    /// The size of a page: all zones' pages are `MemTotal`. `None` if that does not come out even.
-    pub fn page_size(&self) -> Option<Bytes> {
-        let pages = self.sum(|zone| zone.managed)?;
-        let total = self.meminfo.memory.mem_total?.0;
-        let size = total.checked_div(pages)?;
-        (size.is_power_of_two() && size >= 4096 && size.checked_mul(pages)? == total).then_some(Bytes(size))
-    }
-
     /// `totalreserve_pages`: pages of each zone that stay free for the kernel's emergencies and for those who can use no
     /// higher zone. `MemAvailable` subtracts them, which is why a small machine looks fuller than it is. As
     /// `calculate_totalreserve_pages` of the kernel's `mm/page_alloc.c` counts them.
@@ -237,7 +231,7 @@ impl MemoryBreakdown {
     }
 
     fn bytes(&self, pages: u64) -> Option<Bytes> {
-        pages.checked_mul(self.page_size()?.0).map(Bytes)
+        pages.checked_mul(self.page_size?.0).map(Bytes)
     }
 }
 
@@ -283,6 +277,7 @@ mod tests {
 
     fn breakdown() -> MemoryBreakdown {
         MemoryBreakdown {
+            page_size: Some(Bytes(4096)),
             meminfo: Meminfo {
                 memory: Memory {
                     mem_total: Some(Bytes(1000 * 4096)),
@@ -309,19 +304,26 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_a_page_is_told_only_if_it_comes_out_even() {
+    fn what_is_counted_in_pages_is_unknown_where_their_size_or_the_zones_are() {
         let mut seen = breakdown();
-        assert_eq!(seen.page_size(), Some(Bytes(4096)));
-        seen.meminfo.memory.mem_total = Some(Bytes(1000 * 4096 + 1024));
-        assert_eq!((seen.page_size(), seen.reserve()), (None, None));
+        seen.page_size = None;
+        assert_eq!((seen.reserve(), seen.withheld()), (None, None));
+        seen = breakdown();
         seen.memory_zones.clear();
-        assert_eq!(seen.page_size(), None);
+        assert_eq!(seen.reserve(), None);
+    }
+
+    #[test]
+    fn zones_need_not_be_all_of_the_memory() {
+        let mut seen = breakdown();
+        seen.meminfo.memory.mem_total = Some(Bytes(1300 * 4096));
+        assert_eq!(seen.reserve(), Some(Bytes((100 + 20) * 4096)));
     }
 
     #[test]
     fn absurd_counts_are_unknown_and_no_panic() {
         let mut seen = breakdown();
-        seen.memory_zones[0].managed = Pages(u64::MAX);
+        seen.memory_zones[0] = zone(u64::MAX, 10, &[u64::MAX]);
         assert_eq!(seen.reserve(), None);
         assert_eq!(seen.used_parts(), None);
     }

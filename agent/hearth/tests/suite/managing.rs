@@ -79,7 +79,7 @@ const THERMAL: &str = r#"{"target":80000,"assumed":45000,"hottest":"acpitz 0","s
 const MEMORY: &str = r#"{"used":209715200,"parts":null,"goal":{"aim":120000000,"limit":200000000},
     "reclaim":{"state":"at_goal","asked":0,"yielded":0},
     "pressure":{"level":"none","context":null,"seen":{"some":0.0,"full":0.0,"available":90.0},"wake_at":9},
-    "at_usec":7,"meminfo":{"mem_total":2147483648,"mem_free":null,"mem_available":1937768448,"cached":null,"slab":null,"swap_total":null,"swap_free":null,"buffers":null,
+    "at_usec":7,"page_size":4096,"meminfo":{"mem_total":2147483648,"mem_free":null,"mem_available":1937768448,"cached":null,"slab":null,"swap_total":null,"swap_free":null,"buffers":null,
     "swap_cached":null,"active_file":null,"inactive_file":null,"anon_pages":null,"mapped":null,"shmem":null,
     "k_reclaimable":null,"s_reclaimable":null,"s_unreclaim":null,"kernel_stack":null,"page_tables":null,
     "sec_page_tables":null,"percpu":null,"vmalloc_used":null,"zswap":null,"zswapped":null},"memory_zones":[],
