@@ -1,6 +1,6 @@
-//! How much of the journal requests may fill that change nothing, also by lines beside their own. The journal is bounded, and what is new pushes out what is
-//! old: whoever could write into it without bound, by asking on and on, could have it forget who changed what. A line takes
-//! about a kilobyte, and the journal has 64 MiB.
+//! How much of the journal requests may fill that change nothing, also by lines beside their own. The journal is
+//! bounded, and what is new pushes out what is old: whoever could write into it without bound, by asking on and on,
+//! could have it forget who changed what. A line takes about a kilobyte, and the journal has 64 MiB.
 
 use crate::{
     buckets::{Buckets, Rate},
