@@ -134,10 +134,11 @@ test(
 
 test("the engine's panel follows it and unloads its model", async () => {
   const page = await stage.open({ page: "models" });
-  await page
-    .getByRole("button", { name: /^Load / })
-    .first()
-    .click();
+  const model = page.getByRole("article").filter({ has: page.getByRole("button", { name: /^Load / }) });
+  const name = (await model.first().getAttribute("aria-label")) ?? assert.fail("a model without a name");
+  await page.getByRole("button", { name: `Load ${name}`, exact: true }).click();
+  // Another one may be ready still.
+  await page.getByRole("article", { name, exact: true }).getByText("loaded", { exact: true }).waitFor();
   await page.goto(`${stage.url}/#/overview`);
   await page.getByText("Ready to answer.").waitFor();
   await page.getByRole("button", { name: "Unload the model" }).click();
