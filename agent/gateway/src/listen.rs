@@ -11,7 +11,9 @@ use std::{
 };
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
-const BACKLOG: u32 = 128;
+/// Connections that wait to be taken, as many as by the socket units. Where there is no room for one more, who comes is only
+/// heard after the second in which TCP tries again.
+const BACKLOG: u32 = 1024;
 /// What the kernel may hold of an answer that a client does not take. It bounds the kernel's memory over all
 /// connections, and makes the engine wait for a client that reads slowly.
 const SEND_BUFFER: usize = 64 << 10;
