@@ -93,3 +93,6 @@ fn without_old_wish(place: &Place, mut source: Source) -> Source {
 pub(crate) fn is_zone(place: &Place, name: &str) -> bool {
     place.at(render::ZONES).join(name).is_file()
 }
+
+#[cfg(test)]
+mod tests;

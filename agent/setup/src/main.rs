@@ -10,6 +10,8 @@ mod drive;
 mod install;
 mod journal;
 mod place;
+#[cfg(test)]
+mod rehearsal;
 mod watch;
 
 use std::io::{BufReader, stdin};

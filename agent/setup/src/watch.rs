@@ -50,3 +50,6 @@ pub(crate) fn run(
         thread::sleep(wait);
     }
 }
+
+#[cfg(test)]
+mod tests;
